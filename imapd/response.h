@@ -1,0 +1,50 @@
+/* What the server says: tagged replies, untagged responses and the syntax of what is in them.
+ * All of it is written into s->out and leaves when the job returns. */
+#ifndef IMAPD_RESPONSE_H
+#define IMAPD_RESPONSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "imapd/commands.h"
+#include "store/err.h"
+
+/* The tagged reply.  `code` is a resp-text-code without its brackets (may be NULL, and may hold
+ * arguments: "APPENDUID 7 3"); it and the text are copied.  Each returns the matching result, to be
+ * returned by the handler. */
+enum imap_result imap_ok(struct imap_request *req, const char *code, const char *text);
+enum imap_result imap_okf(struct imap_request *req, const char *text, const char *code_fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum imap_result imap_no(struct imap_request *req, const char *code, const char *text);
+enum imap_result imap_bad(struct imap_request *req, const char *text);
+/* OK for STORE_OK, otherwise NO with the code and text that stand for the error, RFC 5530. */
+enum imap_result imap_finish(struct imap_request *req, enum store_err err);
+
+/* "* " + the formatted text + CRLF.  Never give it text of a client's or of a message: use the
+ * imap_out_ functions below. */
+void imap_untagged(struct imap_session *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* True when s->out holds NET_OUTPUT_HIGH_BYTES or more: return IMAP_MORE. */
+bool imap_out_full(const struct imap_session *s);
+
+/* string: quoted where it can be, else a literal ("~{n}" if it holds NULs). */
+void imap_out_string(struct buf *out, struct str text);
+void imap_out_nstring(struct buf *out, struct str text); /* NIL if p is NULL */
+void imap_out_astring(struct buf *out, struct str text); /* an atom where it can be */
+/* "{n}" CRLF or "~{n}" CRLF; the caller writes exactly size_bytes behind it. */
+void imap_out_literal_head(struct buf *out, uint64_t size_bytes, bool binary);
+/* mailbox: `name` is our UTF-8; modified UTF-7 unless the session enabled IMAP4rev2. */
+void imap_out_mailbox(struct imap_session *s, const char *name);
+/* "17-Jul-2026 02:44:25 +0000", in quotes */
+void imap_out_date_time(struct buf *out, int64_t unix_s);
+
+/* Brings the session's view of the selected mailbox up to date and reports what changed: EXPUNGE
+ * (only if `expunges_too`), EXISTS, RECENT, FETCH with flags, MODSEQ when CONDSTORE is on.  Called
+ * by the session at the end of every command that does not forbid it; IDLE calls it too.  Does
+ * nothing without a selected mailbox.  True: everything is told; false: s->out is full, call again. */
+bool imap_send_updates(struct imap_session *s, bool expunges_too);
+
+#endif
