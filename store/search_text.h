@@ -1,0 +1,46 @@
+/* IMAP's substring search on one message (RFC 9051 §6.4.4): HEADER (and with it SUBJECT, FROM,
+ * TO, CC, BCC), BODY and TEXT, on decoded headers and decoded text parts, without regard to case
+ * (i;unicode-casemap).  All keys of a search are answered in one pass; no message is decoded twice.
+ *
+ * BODY looks at the bodies of text parts, at the MIME headers of parts and at the headers of nested messages;
+ * TEXT at the message's own header too.  HTML is searched as it stands, decoded but with its
+ * tags.  A part in an unknown charset is searched as us-ascii, one in an unknown encoding as it stands. */
+#ifndef STORE_SEARCH_TEXT_H
+#define STORE_SEARCH_TEXT_H
+
+#include "store/mime.h"
+
+#define SEARCH_NEEDLE_MAX_BYTES 8192 /* of a normalised needle; longer ones match nothing */
+
+enum search_where { SEARCH_HEADER, SEARCH_BODY, SEARCH_TEXT };
+
+struct search_key {
+	enum search_where where;
+	struct str header; /* SEARCH_HEADER: the field's name */
+	struct str text;   /* UTF-8 (see charset_to_utf8()), not normalised; "" is in every field
+				 * that exists, and in every body */
+};
+
+struct search_text; /* may be used for any number of messages, by one thread at a time */
+struct search_text *search_text_new(const struct search_key *keys, size_t count); /* copies them */
+void search_text_free(struct search_text *st);                                    /* NULL is fine */
+
+/* Sets matched_out[i] for each key.  `m` is a parsed or unpacked table of the same file.  Stops as
+ * soon as every key has matched.  False and errno if the file could not be read. */
+bool search_text_run(
+    struct search_text *st, int fd, const struct mime_message *m, bool *matched_out);
+
+/* --- candidates --- */
+
+/* An index may know which messages can match at all.  It may name too many but must not leave out
+ * one that matches; the message itself decides.  A NULL source means all. */
+struct search_candidates {
+	void *arg;
+	/* Removes from the ascending `uids` those that cannot match `key` and lowers *count.
+	 * False if it cannot say anything (no index yet): the list is unchanged. */
+	bool (*narrow)(void *arg, const struct search_key *key, uint32_t *uids, size_t *count);
+};
+bool search_narrow(const struct search_candidates *source, const struct search_key *key,
+    uint32_t *uids, size_t *count);
+
+#endif
