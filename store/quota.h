@@ -1,0 +1,56 @@
+/* `maildirsize`: an account's usage in bytes and messages, by the Maildir++ quota rules, shared with
+ * other programs.  First line the limits ("10485760S,1000C"), then one "<bytes> <count>" per change;
+ * usage is the sum.  Each change is one short O_APPEND write; nothing is synced: the file is a cache
+ * of what the folders hold.
+ * It is counted anew when it is missing, damaged, for other limits, larger than 5120 bytes, or over
+ * the limit and older than 15 minutes.
+ * Mail in the excluded folders (Trash) and, by the rules, files with the flag T is not counted. */
+#ifndef STORE_QUOTA_H
+#define STORE_QUOTA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "store/err.h"
+#include "store/root.h"
+
+#define QUOTA_FILE_MAX_BYTES 5120
+#define QUOTA_RECOUNT_AGE_S  (15 * 60)
+#define QUOTA_KILOBYTE_BYTES 1024
+
+struct quota_rules {
+	uint64_t limit_bytes; /* 0: unlimited */
+	const char *const
+	    *excluded; /* mailbox names, NULL-terminated, borrowed; children with them */
+};
+struct quota_usage {
+	uint64_t bytes;
+	uint64_t count;
+};
+
+/* The usage now; counts anew if the rules say so.  Costs one small read else. */
+enum store_err quota_usage(
+    const struct home *home, const struct quota_rules *rules, struct quota_usage *usage_out);
+/* Notes that messages came (positive) or went (negative) in mailbox `name`; nothing is written for
+ * an excluded one, or while there is no file (the next quota_usage() makes it).  An error is logged
+ * and otherwise harmless: a later count mends it. */
+enum store_err quota_add(const struct home *home, const struct quota_rules *rules, const char *name,
+    int64_t bytes, int64_t count);
+/* Counts all folders by names (a stat only for those without S=) and replaces the file. */
+enum store_err quota_recount(
+    const struct home *home, const struct quota_rules *rules, struct quota_usage *usage_out);
+
+bool quota_excludes(const struct quota_rules *rules, const char *name);
+/* May a message come in?  Yes while usage is below the limit, however large the message is; so the
+ * limit is crossed at most by one message. */
+static inline bool
+quota_allows(const struct quota_rules *rules, const struct quota_usage *usage)
+{
+	return rules->limit_bytes == 0 || usage->bytes < rules->limit_bytes;
+}
+
+/* The file's text, for tests and fuzzing: false if damaged. */
+bool quota_parse(struct str text, uint64_t *limit_out, struct quota_usage *usage_out);
+
+#endif
