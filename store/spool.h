@@ -1,0 +1,140 @@
+/* The spool: outgoing messages of submitd and of lda's auto-replies, until the relay has them.
+ *
+ *     SPOOL/spool.db        envelopes and what became of each recipient (SQLite, WAL, synchronous=FULL)
+ *     SPOOL/msg/ID.OWNER    one content file each, LF or CRLF as it was given
+ *     SPOOL/tmp/ID.OWNER    being written
+ *     SPOOL/owner/OWNER     one per open handle, flock()ed while its process lives
+ *     SPOOL/wake            its time stamp is touched when something becomes due: watch it (IN_ATTRIB)
+ *
+ * 1. A row never stands without its file: the file is written, fsynced, renamed into msg/ and the
+ *    directory fsynced before the row is committed, and the row goes before the file.
+ * 2. So a crash leaves at most a file without a row; spool_open() removes it once its owner is dead.
+ * 3. A claimed message belongs to one handle; when that handle's process is dead the claim is void.
+ *
+ * Any number of processes and threads use a spool at once.  Open after fork(). */
+#ifndef STORE_SPOOL_H
+#define STORE_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "store/err.h"
+
+#define SPOOL_ID_LEN         16 /* [0-9a-v], later ones sort behind earlier ones */
+#define SPOOL_RECIPIENTS_MAX 10000
+#define SPOOL_ADDRESS_MAX    1000 /* bytes of an address, RFC 5321 §4.5.3.1.3 gives 256 */
+#define SPOOL_REPLY_MAX      2000 /* bytes kept of a relay's reply */
+
+struct spool;
+struct spool_draft;
+
+enum spool_state { SPOOL_PENDING, SPOOL_DELIVERED, SPOOL_FAILED };
+enum spool_body { SPOOL_BODY_7BIT, SPOOL_BODY_8BITMIME, SPOOL_BODY_BINARYMIME };
+/* DSN NOTIFY and RET, RFC 3461 §4.1, §4.3; 0: not given. */
+enum {
+	SPOOL_NOTIFY_NEVER = 1,
+	SPOOL_NOTIFY_SUCCESS = 2,
+	SPOOL_NOTIFY_FAILURE = 4,
+	SPOOL_NOTIFY_DELAY = 8
+};
+enum spool_ret { SPOOL_RET_UNSET, SPOOL_RET_FULL, SPOOL_RET_HDRS };
+
+struct spool_recipient {
+	int64_t row; /* the spool's */
+	char *address;
+	char *orcpt;     /* xtext as given, or NULL */
+	unsigned notify; /* SPOOL_NOTIFY_* */
+	/* The runner's to change before spool_save() or spool_release(): */
+	enum spool_state state;
+	char *reply; /* the last one of the relay, or our own words; NULL: none yet */
+	char *relay; /* which answered it, or NULL */
+	unsigned attempts;
+	int64_t next_attempt; /* unix time; while pending */
+	unsigned reported;    /* SPOOL_NOTIFY_* of what the sender has been told */
+};
+
+struct spool_message {
+	char id[SPOOL_ID_LEN + 1];
+	char *sender;  /* "" is the null reverse-path */
+	char *account; /* who submitted it; NULL: made here */
+	char *envid;   /* DSN, or NULL */
+	enum spool_ret ret;
+	enum spool_body body;
+	bool smtputf8;
+	bool held;
+	bool claimed;         /* by a living process */
+	int64_t received;     /* unix time */
+	int64_t next_attempt; /* of the earliest pending recipient */
+	uint64_t size_bytes;
+	char *origin; /* "host=… mech=…" for people, or NULL */
+	struct spool_recipient *recipients;
+	size_t recipient_count;
+};
+void spool_message_free(struct spool_message *msg); /* with its strings; NULL is fine */
+
+struct spool_options {
+	uint64_t free_space_floor; /* bytes; less free space is STORE_FULL */
+	uint64_t message_size_max; /* bytes; more is STORE_LIMIT */
+	uint64_t messages_max;     /* in the queue; more is STORE_LIMIT */
+};
+
+/* Makes what is missing (mode 0750), removes what crashes left.  `options` NULL: for looking and
+ * managing only.  STORE_DENIED, STORE_VERSION, STORE_CORRUPT, STORE_FULL, STORE_IO. */
+enum store_err spool_open(const char *dir, const struct spool_options *options,
+    const struct log *log, struct spool **spool_out);
+void spool_close(struct spool *spool); /* its claims become void; NULL is fine */
+
+/* Adding.  spool_begin() gives a draft with its final id; write to it; then commit or abort, which
+ * both end the draft.  After STORE_OK from spool_commit() the message survives a power failure. */
+enum store_err spool_begin(struct spool *spool, struct spool_draft **draft_out);
+const char *spool_draft_id(const struct spool_draft *draft);
+uint64_t spool_draft_size(const struct spool_draft *draft);
+enum store_err spool_write(struct spool_draft *draft, const void *bytes, size_t len);
+/* `envelope`: sender, account, envid, ret, body, smtputf8, origin and the recipients' address, orcpt
+ * and notify are used; `not_before` is the time of the first attempt (0: now). */
+enum store_err spool_commit(
+    struct spool_draft *draft, const struct spool_message *envelope, int64_t not_before);
+void spool_abort(struct spool_draft *draft); /* NULL is fine */
+
+/* Running the queue.  Claims the message that has been due longest (a pending recipient's
+ * next_attempt <= now, not held, not claimed).  STORE_NOT_FOUND: none. */
+enum store_err spool_claim(struct spool *spool, int64_t now, struct spool_message **msg_out);
+enum store_err spool_claim_id(struct spool *spool, const char *id, struct spool_message **msg_out);
+/* When the next message that is not claimed becomes due; STORE_NOT_FOUND: none waits. */
+enum store_err spool_next_due(struct spool *spool, int64_t *when_out);
+/* Its content, opened for reading; also of messages that are not claimed. */
+enum store_err spool_content(struct spool *spool, const char *id, int *fd_out);
+/* Makes the recipients' states durable; the claim stays.  Call it as soon as a relay has accepted. */
+enum store_err spool_save(struct spool *spool, const struct spool_message *msg);
+/* Saves and gives the claim back, and frees msg.  Where no recipient is pending any more, row and
+ * file are removed. On an error the claim stays until the handle is closed. */
+enum store_err spool_release(struct spool *spool, struct spool_message *msg);
+
+/* Managing; by id, or all with id NULL.  STORE_NOT_FOUND; STORE_BUSY: claimed, being sent now.
+ * *count_out (may be NULL) is how many messages changed. */
+enum store_err spool_flush(struct spool *spool, const char *id, size_t *count_out); /* due now */
+enum store_err spool_hold(struct spool *spool, const char *id, bool held, size_t *count_out);
+enum store_err spool_delete(struct spool *spool, const char *id, size_t *count_out);
+
+struct spool_counts {
+	uint64_t messages, held, claimed, bytes;
+	uint64_t recipients_pending;
+	int64_t oldest; /* received; 0: queue is empty */
+};
+enum store_err spool_count(struct spool *spool, struct spool_counts *counts_out);
+enum store_err spool_count_account(
+    struct spool *spool, const char *account, uint64_t *messages_out);
+/* Up to `max` messages with their recipients, oldest first, from behind `after_id` (NULL: start). */
+enum store_err spool_list(struct spool *spool, const char *after_id, size_t max,
+    struct spool_message ***messages_out, size_t *count_out);
+void spool_messages_free(struct spool_message **messages, size_t count);
+enum store_err spool_find(struct spool *spool, const char *id, struct spool_message **msg_out);
+
+/* For doctor: database integrity, rows without files; findings go into `problems`, one per line. */
+struct buf;
+enum store_err spool_check(struct spool *spool, struct buf *problems);
+
+#endif
