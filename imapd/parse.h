@@ -19,6 +19,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "store/mailbox.h"
 
 /* character classes, RFC 9051 §9 */
 bool imap_is_atom_char(char c);    /* ATOM-CHAR: no CTL, SP, ( ) { % * " \ ] */
@@ -54,18 +55,9 @@ bool imap_parse_astring(struct cursor *c, struct arena *a, struct str *text_out)
 bool imap_parse_nstring(struct cursor *c, struct arena *a, struct str *text_out); /* NIL: p NULL */
 bool imap_parse_list_mailbox(struct cursor *c, struct arena *a, struct str *pattern_out);
 
-/* mailbox: an astring turned into our UTF-8 name, levels split by "/".  In a session that has not
- * enabled IMAP4rev2 the wire is modified UTF-7 (`utf7` true), RFC 9051 appendix A.1 and RFC 3501
- * §5.1.3; otherwise Net-Unicode, RFC 9051 §5.1.  INBOX comes out in capitals, also as the first
- * level.  False as well for a name that is no valid UTF-7 or UTF-8 or has control characters. */
-bool imap_parse_mailbox(struct cursor *c, struct arena *a, bool utf7, char **name_out);
-/* The same for a name that has been parsed already, as LIST's reference and patterns. */
-bool imap_mailbox_from_wire(struct arena *a, bool utf7, struct str wire, char **name_out);
-
 /* sequence-set.  "*" parses as UINT32_MAX, so a range can be ordered before the mailbox's size is
  * known; imap_range_resolve() then puts the real largest number in. */
-#define IMAP_SEQ_STAR       UINT32_MAX
-#define IMAP_SEQ_RANGES_MAX 20000 /* ranges of one set; a 64 KiB line holds more of the shortest */
+#define IMAP_SEQ_STAR UINT32_MAX
 struct imap_range {
 	uint32_t low, high; /* low <= high */
 };
@@ -87,19 +79,10 @@ bool imap_parse_date(struct cursor *c, int32_t *days_out);
 bool imap_parse_date_time(struct cursor *c, int64_t *unix_s_out);
 
 /* Flags, RFC 9051 §2.3.2.  System flags are bits, the rest are names. */
-enum imap_flag_bits {
-	IMAP_FLAG_ANSWERED = 1,
-	IMAP_FLAG_FLAGGED = 2,
-	IMAP_FLAG_DELETED = 4,
-	IMAP_FLAG_SEEN = 8,
-	IMAP_FLAG_DRAFT = 16,
-};
-#define IMAP_KEYWORDS_MAX      256 /* keywords in one flag list */
-#define IMAP_KEYWORD_MAX_BYTES 255
 struct imap_flags {
-	unsigned bits;         /* of enum imap_flag_bits */
+	unsigned bits;         /* of enum message_flag */
 	const char **keywords; /* in the arena; each once, letter case as the client wrote it */
-	size_t keyword_count;
+	size_t keyword_count;  /* at most MAILBOX_KEYWORDS_MAX */
 };
 /* flag = "\Answered" … / flag-keyword.  \Recent and "\*" and unknown \Flags fail. */
 bool imap_parse_flag(struct cursor *c, struct arena *a, struct imap_flags *flags);

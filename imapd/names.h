@@ -1,0 +1,31 @@
+/* Mailbox names between the wire and our UTF-8, and the patterns of LIST.
+ * On the wire a session that has enabled IMAP4rev2 speaks Net-Unicode (RFC 9051 §5.1), any other
+ * modified UTF-7 (RFC 3501 §5.1.3); `utf7` says which. */
+#ifndef IMAPD_NAMES_H
+#define IMAPD_NAMES_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#define IMAP_DELIMITER '/' /* between the levels of a name */
+
+/* A name as it came → our UTF-8 in the arena; INBOX in capitals, also as the first level.  False
+ * for a name that is no valid UTF-7 or UTF-8, or has control characters.  Wildcards pass: a pattern
+ * goes the same way. */
+bool imap_mailbox_from_wire(struct arena *a, bool utf7, struct str wire, char **name_out);
+/* mailbox, RFC 9051 §9: an astring turned into a name. */
+bool imap_parse_mailbox(struct cursor *c, struct arena *a, bool utf7, char **name_out);
+/* The bytes that stand for our name on the wire, not quoted. */
+void imap_mailbox_to_wire(struct buf *out, bool utf7, const char *name);
+
+/* Does LIST's pattern fit the name?  "*" stands for anything, "%" for anything without a delimiter,
+ * RFC 9051 §6.3.9.  Time is the product of both lengths at worst, and never exponential.
+ * INBOX matches in any letter case where it is the whole first level. */
+bool imap_pattern_matches(const char *pattern, const char *name);
+/* Could the pattern fit something below the name ("name/…")?  Then its parent must be looked into. */
+bool imap_pattern_matches_below(const char *pattern, const char *name);
+
+#endif
