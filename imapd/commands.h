@@ -57,8 +57,7 @@ struct imap_request {
 };
 
 enum imap_command_flag {
-	IMAP_CMD_UID = 1,      /* may be said with the prefix UID */
-	IMAP_CMD_UID_ONLY = 2, /* only with it: UID EXPUNGE has a row of its own */
+	IMAP_CMD_UID = 1, /* may be said with the prefix UID */
 	/* No EXPUNGE may be sent while it runs without UID: FETCH, STORE, SEARCH; RFC 9051 §7.5.1 */
 	IMAP_CMD_KEEPS_NUMBERS = 4,
 	IMAP_CMD_NO_UPDATES = 8, /* nothing of the selected mailbox is reported at its end */

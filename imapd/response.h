@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "imapd/commands.h"
 #include "store/err.h"
+#include "store/mailbox.h"
 
 /* The tagged reply.  `code` is a resp-text-code without its brackets (may be NULL, and may hold
  * arguments: "APPENDUID 7 3"); it and the text are copied.  Each returns the matching result, to be
@@ -41,6 +42,12 @@ void imap_out_mailbox(struct imap_session *s, const char *name);
 /* "17-Jul-2026 02:44:25 +0000", in quotes */
 void imap_out_date_time(struct buf *out, int64_t unix_s);
 
+/* "(\Seen \Recent $Junk)": system flags, then the selected mailbox's keywords.  \Recent is left out in
+ * a session that has enabled IMAP4rev2.  `keywords` may be NULL. */
+void imap_out_flags(struct imap_session *s, unsigned flags, const struct keyword_set *keywords);
+/* "* FLAGS (…)" and "* OK [PERMANENTFLAGS (…)]" of the selected mailbox, as SELECT says them; the
+ * session says them again when new keywords have appeared. */
+void imap_send_flags(struct imap_session *s);
 /* Brings the session's view of the selected mailbox up to date and reports what changed: EXPUNGE
  * (only if `expunges_too`), EXISTS, RECENT, FETCH with flags, MODSEQ when CONDSTORE is on.  Called
  * by the session at the end of every command that does not forbid it; IDLE calls it too.  Does

@@ -49,6 +49,10 @@ struct imap_session {
 	bool read_only;              /* EXAMINE */
 	struct uidset *search_saved; /* "$", RFC 9051 §6.4.4.1; NULL is empty */
 
+	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
+	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */
+	bool silent_store;
+
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */
 };
 
