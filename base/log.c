@@ -109,6 +109,12 @@ log_reopen(struct log *log)
 	return true;
 }
 
+void
+log_set_level(struct log *log, enum log_level level)
+{
+	log->level = level;
+}
+
 bool
 log_wants(const struct log *log, enum log_level level)
 {

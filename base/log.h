@@ -22,6 +22,7 @@ struct log *log_open(const char *program, const char *path, enum log_level level
 struct log *log_child(const struct log *parent, const char *context);
 void log_close(struct log *log); /* NULL is fine */
 bool log_reopen(struct log *log);
+void log_set_level(struct log *log, enum log_level level);
 bool log_wants(const struct log *log, enum log_level level);
 
 /* `event` is a fixed word.  `fmt` is `key=%s other=%u …`: the conversions d i u x zu zd ld lu lld

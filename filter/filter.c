@@ -1,0 +1,80 @@
+#include "filter/filter.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct filter {
+	const struct filter_language *language;
+	struct filter_program *program;
+};
+
+/* The built-in program of accounts without a filter: one keep. */
+static enum filter_status
+keep_run(const struct filter_program *program, const struct filter_message *message,
+    struct arena *arena, struct filter_result *result_out, struct filter_error *error_out)
+{
+	(void)program, (void)message, (void)arena, (void)error_out;
+	*result_out = (struct filter_result){ .action_count = 1 };
+	result_out->actions[0] = (struct filter_action){ .kind = FILTER_KEEP };
+	return FILTER_OK;
+}
+
+static const struct filter_language LANGUAGE_KEEP = { .name = "keep", .run = keep_run };
+static const struct filter FILTER_DEFAULT = { .language = &LANGUAGE_KEEP };
+
+static const struct filter_language *const LANGUAGES[] = {
+	NULL, /* the end */
+};
+
+const struct filter *
+filter_default(void)
+{
+	return &FILTER_DEFAULT;
+}
+
+enum filter_status
+filter_compile(struct str text, struct filter **filter_out, struct filter_error *error_out)
+{
+	enum filter_status status;
+	struct filter *filter;
+
+	*error_out = (struct filter_error){ 0 };
+	if (text.len > FILTER_TEXT_MAX_BYTES) {
+		snprintf(error_out->text, sizeof(error_out->text),
+		    "the filter is larger than %d bytes", FILTER_TEXT_MAX_BYTES);
+		return FILTER_COMPILE_ERROR;
+	}
+	for (const struct filter_language *const *l = LANGUAGES; *l != NULL; l++) {
+		if (!(*l)->claims(text))
+			continue;
+		filter = mem_zalloc(sizeof(*filter));
+		filter->language = *l;
+		status = (*l)->compile(text, &filter->program, error_out);
+		if (status != FILTER_OK) {
+			free(filter);
+			return status;
+		}
+		*filter_out = filter;
+		return FILTER_OK;
+	}
+	snprintf(error_out->text, sizeof(error_out->text),
+	    "this server has no filter language that can read it");
+	return FILTER_COMPILE_ERROR;
+}
+
+void
+filter_free(struct filter *filter)
+{
+	if (filter == NULL)
+		return;
+	filter->language->free(filter->program);
+	free(filter);
+}
+
+enum filter_status
+filter_run(const struct filter *filter, const struct filter_message *message, struct arena *arena,
+    struct filter_result *result_out, struct filter_error *error_out)
+{
+	*error_out = (struct filter_error){ 0 };
+	return filter->language->run(filter->program, message, arena, result_out, error_out);
+}

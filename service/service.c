@@ -1,0 +1,474 @@
+#include "service/service.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/loop.h"
+#include "net/sandbox.h"
+#include "net/tls.h"
+#include "service/login.h"
+#include "store/account.h"
+#include "store/auth.h"
+#include "store/spool.h"
+
+#define STORE_IDLE_EVERY_S 30
+
+/* --- configuration and log ---------------------------------------------------------------------- */
+
+static struct config *
+load_config(const char *path)
+{
+	struct buf errors = { 0 };
+	struct config *config = config_load(path, &errors);
+
+	if (config == NULL)
+		fputs(buf_cstr(&errors), stderr);
+	buf_free(&errors);
+	return config;
+}
+
+static enum log_level
+configured_level(const struct config *config)
+{
+	enum log_level level = LOG_LEVEL_INFO;
+
+	log_level_parse(config_string(config, "log.level"), &level);
+	return level;
+}
+
+static bool
+read_relays(struct service *sv)
+{
+	struct str bad;
+	struct buf text = { 0 };
+	bool ok;
+
+	if (sv->spec->relay_setting == NULL)
+		return true;
+	for (size_t i = 0; i < config_count(sv->config, sv->spec->relay_setting); i++)
+		buf_printf(&text, "%s%s", i > 0 ? ", " : "",
+		    config_string_at(sv->config, sv->spec->relay_setting, i));
+	net_cidr_list_free(&sv->relays);
+	ok = net_cidr_list_parse((struct str){ text.data, text.len }, &sv->relays, &bad);
+	buf_free(&text);
+	return ok;
+}
+
+bool
+service_open(
+    struct service *sv, const struct service_spec *spec, const char *config_path, int *exit_out)
+{
+	*sv = (struct service){ .spec = spec };
+	*exit_out = EX_CONFIG;
+	sv->config = load_config(config_path);
+	if (sv->config == NULL)
+		return false;
+	sv->log = log_open(
+	    spec->name, config_string(sv->config, "log.file"), configured_level(sv->config));
+	if (sv->log == NULL) {
+		fprintf(stderr, "%s: cannot open the log %s: %s\n", spec->name,
+		    config_string(sv->config, "log.file"), strerror(errno));
+		*exit_out = EX_CANTCREAT;
+		return false;
+	}
+	if (!read_relays(sv)) {
+		fprintf(stderr, "%s: %s: bad list of networks\n", spec->name, spec->relay_setting);
+		return false;
+	}
+	return true;
+}
+
+bool
+service_drop_root(const struct config *config)
+{
+	const char *user = config_string(config, "server.user");
+	struct passwd *pw;
+
+	if (getuid() != 0 || user == NULL || *user == '\0')
+		return true;
+	errno = 0;
+	pw = getpwnam(user);
+	if (pw == NULL) {
+		errno = errno != 0 ? errno : ENOENT;
+		return false;
+	}
+	return initgroups(user, pw->pw_gid) == 0 &&
+	       setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == 0 &&
+	       setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == 0;
+}
+
+/* --- what a worker holds open ------------------------------------------------------------------- */
+
+static bool
+open_accounts(struct service *sv)
+{
+	const char *path = config_string(sv->config, "store.account_db");
+	enum store_err err = account_db_open(path, ACCOUNT_DB_READ, sv->log, &sv->accounts);
+
+	if (err != STORE_OK)
+		log_error(sv->log, "account-db", "path=%s error=%s hint=%s", path,
+		    store_err_text(err),
+		    err == STORE_NOT_FOUND ? "mailadmin account add makes it"
+					   : "see mailadmin doctor");
+	return err == STORE_OK;
+}
+
+static bool
+open_tls(struct service *sv)
+{
+	struct net_tls_server_spec spec = {
+		.certificate = config_string(sv->config, "tls.certificate"),
+		.key = config_string(sv->config, "tls.key"),
+		.sni_dir = config_string(sv->config, "tls.sni_dir"),
+		.keys = sv->keys,
+	};
+
+	sv->tls = net_tls_server_new(&spec, sv->log);
+	return sv->tls != NULL;
+}
+
+static bool
+open_store(struct service *sv)
+{
+	size_t count = config_count(sv->config, "store.quota_exempt");
+	const char **exempt = mem_realloc_array(NULL, count + 1, sizeof(*exempt));
+	struct store_options options = {
+		.mail_root = config_string(sv->config, "store.mail_root"),
+		.index_root = config_string(sv->config, "store.index_root"),
+		.quota_exempt = exempt,
+		.quota_exempt_count = count,
+		.free_floor_bytes = config_size(sv->config, "store.free_space_floor"),
+		.log = sv->log,
+	};
+
+	for (size_t i = 0; i < count; i++)
+		exempt[i] = config_string_at(sv->config, "store.quota_exempt", i);
+	sv->store = store_open(&options);
+	free(exempt);
+	return sv->store != NULL;
+}
+
+static bool
+open_auth(struct service *sv)
+{
+	struct auth_options options = {
+		.default_domain = config_string(sv->config, "auth.default_domain"),
+		.cache_ttl_s = config_duration_s(sv->config, "auth.cache_ttl"),
+	};
+
+	if (!sasl_setup(sv->log))
+		return false;
+	sv->auth = auth_new(sv->accounts, &options, sv->log);
+	sv->sasl = (struct sasl_service){
+		.name = sv->spec->sasl_name,
+		.backend = &LOGIN_BACKEND,
+		.arg = sv,
+		.log = sv->log,
+	};
+	return sv->auth != NULL;
+}
+
+static bool
+open_spool(struct service *sv)
+{
+	const char *dir = config_string(sv->config, "store.spool");
+	struct spool_options options = {
+		.free_space_floor = config_size(sv->config, "store.free_space_floor"),
+		.message_size_max = config_size(sv->config, "store.message_size_max"),
+		.messages_max = config_integer(sv->config, "submitd.queue_max"),
+	};
+	enum store_err err = spool_open(dir, &options, sv->log, &sv->spool);
+
+	if (err != STORE_OK)
+		log_error(sv->log, "spool", "path=%s error=%s", dir, store_err_text(err));
+	return err == STORE_OK;
+}
+
+bool
+service_open_stores(struct service *sv)
+{
+	unsigned needs = sv->spec->needs;
+
+	return open_accounts(sv) && ((needs & SERVICE_STORE) == 0 || open_store(sv)) &&
+	       ((needs & SERVICE_AUTH) == 0 || open_auth(sv)) &&
+	       ((needs & SERVICE_SPOOL) == 0 || open_spool(sv));
+}
+
+void
+service_close(struct service *sv)
+{
+	spool_close(sv->spool);
+	auth_free(sv->auth);
+	if (sv->store != NULL)
+		store_close(sv->store);
+	account_db_close(sv->accounts);
+	net_tls_free(sv->tls);
+	net_tls_keys_free(sv->keys);
+	net_cidr_list_free(&sv->relays);
+	log_close(sv->log);
+	config_free(sv->config);
+	*sv = (struct service){ 0 };
+}
+
+/* --- a worker's life ---------------------------------------------------------------------------- */
+
+/* The directory a file lies in: what is created beside it or in its place must be reachable too. */
+static char *
+directory_of(const char *path)
+{
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+	return slash != NULL ? mem_strndup(path, slash > path ? (size_t)(slash - path) : 1) : NULL;
+}
+
+static void
+lock_in(struct service *sv)
+{
+	const struct config *c = sv->config;
+	unsigned needs = sv->spec->needs;
+	bool tls = (needs & SERVICE_TLS) != 0, store = (needs & SERVICE_STORE) != 0;
+	bool spool = (needs & SERVICE_SPOOL) != 0;
+	char *db_dir = directory_of(config_string(c, "store.account_db"));
+	char *cert_dir = directory_of(config_string(c, "tls.certificate"));
+	char *key_dir = directory_of(config_string(c, "tls.key"));
+	char *log_dir = directory_of(config_string(c, "log.file"));
+	char *ca_dir = directory_of(config_string(c, "submitd.relay_ca_file"));
+	const struct net_sandbox_path paths[] = {
+		{ db_dir, NET_READ },
+		{ log_dir, NET_WRITE },
+		{ tls ? cert_dir : NULL, NET_READ },
+		{ tls ? key_dir : NULL, NET_READ },
+		{ tls ? config_string(c, "tls.sni_dir") : NULL, NET_READ },
+		{ store ? config_string(c, "store.mail_root") : NULL, NET_WRITE },
+		{ store ? config_string(c, "store.index_root") : NULL, NET_WRITE },
+		{ spool ? config_string(c, "store.spool") : NULL, NET_WRITE },
+		{ sv->spec->may_connect ? ca_dir : NULL, NET_READ },
+	};
+	struct net_sandbox_spec spec = {
+		.paths = paths,
+		.path_count = ARRAY_LEN(paths),
+		.may_connect = sv->spec->may_connect,
+	};
+
+	net_sandbox_enter(&spec, sv->log);
+	free(db_dir);
+	free(cert_dir);
+	free(key_dir);
+	free(log_dir);
+	free(ca_dir);
+}
+
+static void
+run_store_idle(void *arg)
+{
+	struct service *sv = arg;
+
+	store_idle(sv->store);
+}
+
+static void
+on_idle_time(void *arg)
+{
+	struct service *sv = arg;
+
+	net_job_run(sv->loop, run_store_idle, NULL, sv);
+	net_timer_start_s(sv->idle_timer, STORE_IDLE_EVERY_S);
+}
+
+static bool
+worker_start(struct net_worker *w, void *arg)
+{
+	struct service *sv = arg;
+
+	sv->worker = w;
+	sv->loop = net_worker_loop(w);
+	net_worker_set_data(w, sv);
+	if ((sv->spec->needs & SERVICE_TLS) != 0 && !open_tls(sv))
+		return false;
+	if (!service_open_stores(sv))
+		return false;
+	if (sv->spec->start != NULL && !sv->spec->start(sv, w))
+		return false;
+	lock_in(sv);
+	if (sv->store != NULL) {
+		sv->idle_timer = net_timer_new(sv->loop, on_idle_time, sv);
+		net_timer_start_s(sv->idle_timer, STORE_IDLE_EVERY_S);
+	}
+	return true;
+}
+
+static void
+worker_drain(struct net_worker *w, enum net_drain how, void *arg)
+{
+	struct service *sv = arg;
+
+	(void)w;
+	net_timer_free(sv->idle_timer);
+	sv->idle_timer = NULL;
+	sv->spec->drain(sv, how);
+}
+
+static void
+worker_stop(struct net_worker *w, void *arg)
+{
+	struct service *sv = arg;
+
+	(void)w;
+	if (sv->spec->stop != NULL)
+		sv->spec->stop(sv);
+	if ((sv->spec->needs & SERVICE_AUTH) != 0)
+		sasl_teardown();
+	service_close(sv);
+}
+
+/* --- the parent --------------------------------------------------------------------------------- */
+
+/* A setting of the daemon's own section. */
+static uint64_t
+own_integer(const struct service *sv, const char *key)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s.%s", sv->spec->name, key);
+	return config_integer(sv->config, name);
+}
+
+static bool
+reload(void *arg, unsigned *workers)
+{
+	struct service *sv = arg;
+	struct config *config = load_config(config_file(sv->config));
+
+	if (config == NULL) {
+		log_error(sv->log, "reload", "result=refused file=%s hint=%s",
+		    config_file(sv->config), "mailadmin config check names the mistakes");
+		return false;
+	}
+	config_free(sv->config);
+	sv->config = config;
+	log_set_level(sv->log, configured_level(config));
+	read_relays(sv);
+	*workers = (unsigned)own_integer(sv, "workers");
+	return true;
+}
+
+static size_t
+count_listeners(const struct service *sv)
+{
+	size_t count = 0;
+
+	for (size_t d = 0; d < sv->spec->door_count; d++)
+		count += config_count(sv->config, sv->spec->doors[d].setting);
+	return count;
+}
+
+static struct net_listener_spec *
+make_listeners(struct service *sv, size_t count)
+{
+	struct net_listener_spec *listeners = mem_zalloc((count + 1) * sizeof(*listeners));
+	size_t n = 0;
+
+	for (size_t d = 0; d < sv->spec->door_count; d++) {
+		const struct service_door *door = &sv->spec->doors[d];
+
+		for (size_t i = 0; i < config_count(sv->config, door->setting); i++)
+			listeners[n++] = (struct net_listener_spec){
+				.name = door->name,
+				.address = config_string_at(sv->config, door->setting, i),
+				.default_port = door->default_port,
+				.unix_mode = 0660,
+				.refusal = door->refusal,
+				.on_accept = door->on_accept,
+				.arg = sv,
+				.limits = {
+					.total_max = (unsigned)own_integer(sv, "max_connections"),
+					.per_address_max = (unsigned)config_integer(
+					    sv->config, "auth.connections_per_address"),
+					.reserved_for = sv->relays.count > 0 ? &sv->relays : NULL,
+					.reserved = sv->relays.count > 0 ?
+					    (unsigned)own_integer(sv, "max_connections") / 2 : 0,
+				},
+			};
+	}
+	return listeners;
+}
+
+static int
+run_daemon(struct service *sv)
+{
+	size_t count = count_listeners(sv);
+	struct net_listener_spec *listeners = make_listeners(sv, count);
+	const char *run_dir = config_string(sv->config, "server.run_dir");
+	char *pid_file = run_dir != NULL ? mem_printf("%s/%s.pid", run_dir, sv->spec->name) : NULL;
+	struct net_daemon_spec daemon = {
+		.name = sv->spec->name,
+		.log = sv->log,
+		.listeners = listeners,
+		.listener_count = count,
+		.workers = (unsigned)own_integer(sv, "workers"),
+		.threads = (unsigned)own_integer(sv, "threads"),
+		.user = config_string(sv->config, "server.user"),
+		.pid_file = pid_file,
+		.reload_drain_s = (unsigned)config_duration_s(sv->config, "server.drain"),
+		.worker_start = worker_start,
+		.worker_drain = sv->spec->drain != NULL ? worker_drain : NULL,
+		.worker_stop = worker_stop,
+		.reload = reload,
+		.arg = sv,
+	};
+	int status;
+
+	sv->keys = net_tls_keys_new();
+	status = net_daemon_run(&daemon);
+	free(listeners);
+	free(pid_file);
+	return status;
+}
+
+static void
+usage(const struct service_spec *spec, FILE *to)
+{
+	fprintf(to,
+	    "usage: %s [-c FILE]\n"
+	    "Runs in the foreground until SIGTERM; SIGHUP reads the configuration again.\n"
+	    "  -c FILE  configuration, default " CONFIG_DEFAULT_PATH "; see sanger.conf(5)\n",
+	    spec->name);
+}
+
+int
+service_main(int argc, char **argv, const struct service_spec *spec)
+{
+	const char *path = NULL;
+	struct service sv;
+	int status, opt;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		usage(spec, stdout);
+		return EX_OK;
+	}
+	while ((opt = getopt(argc, argv, "c:")) != -1) {
+		if (opt != 'c') {
+			usage(spec, stderr);
+			return EX_USAGE;
+		}
+		path = optarg;
+	}
+	if (optind < argc) {
+		usage(spec, stderr);
+		return EX_USAGE;
+	}
+	if (!service_open(&sv, spec, path, &status)) {
+		service_close(&sv);
+		return status;
+	}
+	status = run_daemon(&sv);
+	service_close(&sv);
+	return status;
+}

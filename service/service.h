@@ -1,0 +1,95 @@
+/* How a daemon comes up, and what all daemons share: the one place that joins net/ (processes, TLS,
+ * SASL) with store/ (accounts, passwords, mail).
+ *
+ * main() is `return service_main(argc, argv, &SPEC);`.  The parent reads the configuration and binds the
+ * doors; each worker then opens what `needs` names, runs `start`, and locks itself in. */
+#ifndef SERVICE_SERVICE_H
+#define SERVICE_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "net/cidr.h"
+#include "net/daemon.h"
+#include "net/sasl.h"
+#include "store/account_db.h"
+
+struct auth;
+struct net_stream;
+struct net_tls;
+struct net_tls_keys;
+struct service;
+struct spool;
+struct store;
+
+/* A kind of listener; each value of its setting is one. */
+struct service_door {
+	const char *name;    /* "imaps" */
+	const char *setting; /* "imapd.listen_tls": a list of addresses */
+	unsigned default_port;
+	/* Said to a connection beyond a limit; NULL on TLS doors. */
+	const char *refusal;
+	void (*on_accept)(struct net_worker *w, struct net_stream *st, void *service);
+};
+
+enum service_needs {
+	SERVICE_TLS = 1,   /* sv->tls: the server's certificates */
+	SERVICE_STORE = 2, /* sv->store: the mail */
+	SERVICE_AUTH = 4,  /* sv->auth and sv->sasl: logins */
+	SERVICE_SPOOL = 8, /* sv->spool: outgoing messages */
+};
+
+#define SERVICE_DOORS_MAX 8
+
+struct service_spec {
+	const char *name;          /* "imapd"; also its section of the configuration */
+	const char *sasl_name;     /* "imap", with SERVICE_AUTH */
+	const char *relay_setting; /* networks for which connections are reserved, or NULL */
+	unsigned needs;            /* enum service_needs; the account DB is always opened */
+	bool may_connect;          /* makes connections of its own */
+	const struct service_door *doors;
+	size_t door_count;
+	/* In each worker when all of the above is open; false, with the reason logged, ends it. */
+	bool (*start)(struct service *sv, struct net_worker *w);
+	void (*drain)(
+	    struct service *sv, enum net_drain how); /* NULL: streams are cut at the end */
+	void (*stop)(struct service *sv);            /* NULL is fine */
+};
+
+struct service {
+	const struct service_spec *spec;
+	struct config *config;
+	struct log *log;
+	struct net_tls_keys *keys;
+	struct net_cidr_list relays; /* of relay_setting */
+
+	/* of a worker */
+	struct net_worker *worker;
+	struct net_loop *loop;
+	struct account_db *accounts;
+	struct net_tls *tls;
+	struct store *store;
+	struct auth *auth;
+	struct sasl_service sasl;
+	struct spool *spool;
+	struct net_timer *idle_timer;
+	void *data; /* the daemon's own */
+};
+
+/* The process's exit status. */
+int service_main(int argc, char **argv, const struct service_spec *spec);
+
+/* Reads the configuration and opens the log for a program that is no daemon (lda -d).  Prints what is
+ * wrong and returns false; *exit_out is then a code of sysexits.h. */
+bool service_open(
+    struct service *sv, const struct service_spec *spec, const char *config_path, int *exit_out);
+/* Opens what the spec needs, in this process.  Errors are logged. */
+bool service_open_stores(struct service *sv);
+void service_close(struct service *sv);
+
+/* Becomes server.user if this process is root and one is set; false with errno. */
+bool service_drop_root(const struct config *config);
+
+#endif
