@@ -21,11 +21,12 @@ bool imap_parse_mailbox(struct cursor *c, struct arena *a, bool utf7, char **nam
 /* The bytes that stand for our name on the wire, not quoted. */
 void imap_mailbox_to_wire(struct buf *out, bool utf7, const char *name);
 
+/* The name in normalisation form C (RFC 5198 §3), in the arena; NULL if it is in that form already. */
+char *imap_mailbox_nfc(struct arena *a, const char *name);
+
 /* Does LIST's pattern fit the name?  "*" stands for anything, "%" for anything without a delimiter,
  * RFC 9051 §6.3.9.  Time is the product of both lengths at worst, and never exponential.
  * INBOX matches in any letter case where it is the whole first level. */
 bool imap_pattern_matches(const char *pattern, const char *name);
-/* Could the pattern fit something below the name ("name/…")?  Then its parent must be looked into. */
-bool imap_pattern_matches_below(const char *pattern, const char *name);
 
 #endif

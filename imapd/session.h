@@ -1,9 +1,8 @@
-/* One IMAP connection.
+/* One IMAP session: what a command's job works on.
  *
- * The loop thread frames its input into commands; a job on a pool thread runs one at a time and in
- * order, so what a client pipelines cannot be ambiguous (RFC 9051 §5.5).  Between on-job and
- * after-job the session belongs to the job; the fields below are what handlers use, the rest of
- * the connection is the loop's and hidden in session.c. */
+ * The loop thread frames a connection's input into commands (connection.h); a job on a pool thread
+ * runs one at a time and in order, so what a client pipelines cannot be ambiguous (RFC 9051 §5.5).
+ * From the start of a job to its return the session belongs to the job. */
 #ifndef IMAPD_SESSION_H
 #define IMAPD_SESSION_H
 
@@ -18,15 +17,16 @@
 struct account;
 struct mailbox;
 struct uidset;
-struct imapd; /* the process, main.c and imapd.h */
+struct imapd;
+struct sasl_channel;
 
 #define IMAP_LINE_MAX_BYTES       (64 * 1024) /* a command without its literals; RFC 7162 §4: 8192 */
 #define IMAP_LINE_LOGIN_MAX_BYTES (8 * 1024)  /* the same before login */
 #define IMAP_LITERAL_MAX_BYTES    (64 * 1024) /* all literals of one command, APPEND's data aside */
 #define IMAP_LITERAL_MINUS_BYTES  4096        /* non-synchronising before login, RFC 7888 §5 */
-#define IMAP_AUTOLOGOUT_S         (30 * 60) /* silence before logout; RFC 9051 §5.4: at least 30 */
-#define IMAP_LOGIN_S              60        /* from the connection to a successful login */
-#define IMAP_BAD_COMMANDS_MAX     20        /* in a row, before BYE */
+#define IMAP_AUTOLOGOUT_S         (30 * 60)   /* silence before logout; RFC 9051 §5.4: at least 30 */
+#define IMAP_LOGIN_S              60          /* from the connection to a successful login */
+#define IMAP_BAD_COMMANDS_MAX     20          /* in a row, before BYE */
 
 /* What ENABLE or a CONDSTORE-enabling command has switched on; bits. */
 enum imap_enabled {
@@ -36,34 +36,64 @@ enum imap_enabled {
 
 struct imap_session {
 	struct imapd *imapd;
-	struct log *log; /* carries s=…; user=… after login */
+	struct log *log; /* carries s=… */
 	enum imap_state state;
 	unsigned enabled; /* enum imap_enabled */
 
-	char *user;           /* address of the account; NULL before login */
-	struct account *acct; /* open from login to logout */
+	const char *peer;             /* address as text, "local" for a UNIX socket */
+	struct sasl_channel *channel; /* what TLS knows, for SASL; NULL after login */
+	char *user;                   /* address of the account; NULL before login */
+	struct account *acct;         /* open from login to logout */
 
 	/* The selected mailbox: SELECT and EXAMINE set it, imap_deselect() ends it.  The view that the
 	 * client has of it (sequence numbers, what it was told) is the mailbox handle's. */
 	struct mailbox *box;
 	bool read_only;              /* EXAMINE */
 	struct uidset *search_saved; /* "$", RFC 9051 §6.4.4.1; NULL is empty */
-
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */
 	bool silent_store;
 
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */
+
+	bool start_tls; /* STARTTLS is granted: the loop begins when the reply is sent */
+	bool watch;     /* IDLE: call again (IMAP_WAIT) when the selected mailbox moves */
+	unsigned bad_commands; /* in a row */
 };
 
 /* Closes the selected mailbox without expunging and goes back to IMAP_AUTHENTICATED; does nothing
  * where none is selected. */
 void imap_deselect(struct imap_session *s);
+/* "* BYE [code] text"; the connection closes when the command is done.  code may be NULL. */
+void imap_bye(struct imap_session *s, const char *code, const char *text);
+/* Lets go of everything: mailbox, account, memory.  Blocks, as the store does. */
+void imap_session_clear(struct imap_session *s);
 
 static inline bool
 imap_rev2(const struct imap_session *s)
 {
 	return (s->enabled & IMAP_ENABLED_REV2) != 0;
 }
+
+/* --- the command in hand: called by the connection, in jobs ---
+ * Zero-initialise it.  begin and step return IMAP_MORE or IMAP_WAIT as the handler said; anything
+ * else means that the tagged reply stands in s->out and the command is over. */
+struct imap_run {
+	struct imap_request req;
+	struct arena arena;
+	enum imap_result result; /* of the handler */
+	bool settling;           /* the handler is done, updates are being written */
+};
+/* The row a framed command asks for, NULL if none; *uid_out: with the prefix UID.  Takes the cursor
+ * behind the name.  Any thread. */
+const struct imap_command *imap_command_of(struct str text, struct str *tag_out, bool *uid_out,
+    struct cursor *args_out);
+enum imap_result imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text);
+enum imap_result imap_run_step(struct imap_session *s, struct imap_run *run);
+/* The handler's result came another way (APPEND's data): updates and the tagged reply. */
+enum imap_result imap_run_settle(
+    struct imap_session *s, struct imap_run *run, enum imap_result result);
+/* Ends it without a reply: the connection is gone. */
+void imap_run_abort(struct imap_run *run);
 
 #endif

@@ -1,0 +1,203 @@
+#include "imapd/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "imapd/parse.h"
+#include "imapd/response.h"
+#include "net/sasl.h"
+#include "store/account.h"
+#include "store/mailbox.h"
+#include "store/uidset.h"
+
+void
+imap_deselect(struct imap_session *s)
+{
+	if (s->box == NULL)
+		return;
+	mailbox_close(s->box);
+	s->box = NULL;
+	s->read_only = false;
+	s->silent_store = false;
+	if (s->search_saved != NULL)
+		uidset_free(s->search_saved);
+	free(s->search_saved);
+	s->search_saved = NULL;
+	if (s->state == IMAP_SELECTED)
+		s->state = IMAP_AUTHENTICATED;
+}
+
+void
+imap_bye(struct imap_session *s, const char *code, const char *text)
+{
+	if (s->state == IMAP_LOGOUT)
+		return;
+	if (code != NULL)
+		imap_untagged(s, "BYE [%s] %s", code, text);
+	else
+		imap_untagged(s, "BYE %s", text);
+	s->state = IMAP_LOGOUT;
+}
+
+void
+imap_session_clear(struct imap_session *s)
+{
+	imap_deselect(s);
+	account_close(s->acct);
+	s->acct = NULL;
+	free(s->user);
+	s->user = NULL;
+	free(s->channel);
+	s->channel = NULL;
+	buf_free(&s->out);
+}
+
+const struct imap_command *
+imap_command_of(
+    struct str text, struct str *tag_out, bool *uid_out, struct cursor *args_out)
+{
+	struct cursor c = cursor_from(text);
+	struct str name;
+
+	*uid_out = false;
+	*tag_out = STR("*");
+	if (!imap_parse_tag(&c, tag_out) || !imap_parse_sp(&c)) {
+		*tag_out = STR("*");
+		return NULL;
+	}
+	if (!imap_parse_atom(&c, &name))
+		return NULL;
+	if (str_eq_nocase(name, STR("UID"))) {
+		*uid_out = true;
+		if (!imap_parse_sp(&c) || !imap_parse_atom(&c, &name))
+			return NULL;
+	}
+	*args_out = c;
+	return imap_command_find(name);
+}
+
+/* May it run now?  NULL if so, else why not. */
+static const char *
+state_problem(const struct imap_session *s, const struct imap_request *req)
+{
+	const struct imap_command *cmd = req->command;
+
+	if (cmd == NULL || (req->uid && (cmd->flags & IMAP_CMD_UID) == 0))
+		return "Unknown command";
+	if ((cmd->states & s->state) != 0)
+		return NULL;
+	if (s->state == IMAP_CLEAR)
+		return "STARTTLS first";
+	if (s->state == IMAP_UNAUTHENTICATED)
+		return "Log in first";
+	return s->state == IMAP_AUTHENTICATED && (cmd->states & IMAP_SELECTED) != 0
+	    ? "Select a mailbox first"
+	    : "Not now";
+}
+
+static const char *
+result_word(enum imap_result result)
+{
+	return result == IMAP_OK ? "OK" : result == IMAP_NO ? "NO" : "BAD";
+}
+
+/* response-tagged = tag SP resp-cond-state CRLF */
+static void
+write_tagged(struct imap_session *s, const struct imap_run *run)
+{
+	const struct imap_request *req = &run->req;
+	const char *name = req->command != NULL ? req->command->name : "Command";
+
+	buf_add(&s->out, req->tag.p, req->tag.len);
+	buf_printf(&s->out, " %s ", result_word(run->result));
+	if (req->code != NULL)
+		buf_printf(&s->out, "[%s] ", req->code);
+	if (req->text != NULL)
+		buf_adds(&s->out, req->text);
+	else if (run->result == IMAP_OK)
+		buf_printf(&s->out, "%s%s done", req->uid ? "UID " : "", name);
+	else
+		buf_printf(&s->out, "%s failed", name);
+	buf_adds(&s->out, "\r\n");
+}
+
+static void
+count_bad(struct imap_session *s, enum imap_result result)
+{
+	s->bad_commands = result == IMAP_BAD ? s->bad_commands + 1 : 0;
+	if (s->bad_commands >= IMAP_BAD_COMMANDS_MAX)
+		imap_bye(s, NULL, "Too many bad commands");
+}
+
+static bool
+wants_updates(const struct imap_run *run)
+{
+	const struct imap_command *cmd = run->req.command;
+
+	return run->result != IMAP_BAD && cmd != NULL && (cmd->flags & IMAP_CMD_NO_UPDATES) == 0;
+}
+
+/* EXPUNGE would change the numbers a pipelined FETCH, STORE or SEARCH relies on, RFC 9051 §7.5.1. */
+static bool
+expunges_allowed(const struct imap_run *run)
+{
+	return run->req.uid || (run->req.command->flags & IMAP_CMD_KEEPS_NUMBERS) == 0;
+}
+
+enum imap_result
+imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result result)
+{
+	run->result = result;
+	run->settling = true;
+	if (wants_updates(run) && !imap_send_updates(s, expunges_allowed(run)))
+		return IMAP_MORE;
+	log_debug(s->log, "command", "name=%s result=%s",
+	    run->req.command != NULL ? run->req.command->name : "?", result_word(result));
+	write_tagged(s, run);
+	count_bad(s, result);
+	imap_run_abort(run);
+	return result;
+}
+
+static enum imap_result
+handle(struct imap_session *s, struct imap_run *run)
+{
+	enum imap_result result = run->req.command->run(s, &run->req);
+
+	if (result == IMAP_MORE || result == IMAP_WAIT)
+		return result;
+	return imap_run_settle(s, run, result);
+}
+
+enum imap_result
+imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
+{
+	struct imap_request *req = &run->req;
+	const char *problem;
+
+	req->arena = &run->arena;
+	req->command = imap_command_of(text, &req->tag, &req->uid, &req->args);
+	problem = state_problem(s, req);
+	if (problem == NULL)
+		return handle(s, run);
+	if (req->command != NULL && (req->command->flags & IMAP_CMD_UID) == 0 && req->uid)
+		req->command = NULL;
+	return imap_run_settle(s, run, imap_bad(req, problem));
+}
+
+enum imap_result
+imap_run_step(struct imap_session *s, struct imap_run *run)
+{
+	if (run->settling)
+		return imap_run_settle(s, run, run->result);
+	return handle(s, run);
+}
+
+void
+imap_run_abort(struct imap_run *run)
+{
+	if (run->req.state_free != NULL && run->req.state != NULL)
+		run->req.state_free(run->req.state);
+	arena_free(&run->arena);
+	*run = (struct imap_run){ 0 };
+}

@@ -1,0 +1,143 @@
+/* What has changed in the selected mailbox, told to the client: RFC 9051 §7.5.1 and RFC 7162 §3.2.4. */
+#include "imapd/response.h"
+#include "imapd/session.h"
+
+static const struct {
+	unsigned flag;
+	const char *name;
+} FLAG_NAMES[] = {
+	{ MESSAGE_ANSWERED, "\\Answered" },
+	{ MESSAGE_FLAGGED, "\\Flagged" },
+	{ MESSAGE_DELETED, "\\Deleted" },
+	{ MESSAGE_SEEN, "\\Seen" },
+	{ MESSAGE_DRAFT, "\\Draft" },
+	{ MESSAGE_RECENT, "\\Recent" },
+};
+
+/* One name of a list, with the blank that parts it from the one before. */
+static void
+add_name(struct buf *out, bool *first, const char *name)
+{
+	if (!*first)
+		buf_addc(out, ' ');
+	*first = false;
+	buf_adds(out, name);
+}
+
+static void
+add_system_flags(struct imap_session *s, bool *first, unsigned flags)
+{
+	if (imap_rev2(s))
+		flags &= ~(unsigned)MESSAGE_RECENT;
+	for (size_t i = 0; i < ARRAY_LEN(FLAG_NAMES); i++)
+		if ((flags & FLAG_NAMES[i].flag) != 0)
+			add_name(&s->out, first, FLAG_NAMES[i].name);
+}
+
+/* Those in the set, or all for NULL.  A keyword without a name cannot be spoken of. */
+static void
+add_keywords(struct imap_session *s, bool *first, const struct keyword_set *keywords)
+{
+	unsigned count = mailbox_keyword_count(s->box);
+
+	for (unsigned i = 0; i < count; i++) {
+		const char *name = mailbox_keyword_name(s->box, i);
+
+		if (name != NULL && name[0] != '\0' &&
+		    (keywords == NULL || keyword_set_has(keywords, i)))
+			add_name(&s->out, first, name);
+	}
+}
+
+void
+imap_out_flags(struct imap_session *s, unsigned flags, const struct keyword_set *keywords)
+{
+	bool first = true;
+
+	buf_addc(&s->out, '(');
+	add_system_flags(s, &first, flags);
+	if (keywords != NULL && s->box != NULL)
+		add_keywords(s, &first, keywords);
+	buf_addc(&s->out, ')');
+}
+
+void
+imap_send_flags(struct imap_session *s)
+{
+	bool first = true;
+
+	buf_adds(&s->out, "* FLAGS (");
+	add_system_flags(s, &first, MESSAGE_FLAGS_ALL);
+	add_keywords(s, &first, NULL);
+	buf_adds(&s->out, ")\r\n* OK [PERMANENTFLAGS (");
+	first = true;
+	if (!s->read_only) {
+		add_system_flags(s, &first, MESSAGE_FLAGS_ALL);
+		add_keywords(s, &first, NULL);
+		if (mailbox_keyword_count(s->box) < MAILBOX_KEYWORDS_MAX)
+			add_name(&s->out, &first, "\\*");
+	}
+	buf_adds(&s->out, ")] These stay\r\n");
+}
+
+static bool
+condstore(const struct imap_session *s)
+{
+	return (s->enabled & IMAP_ENABLED_CONDSTORE) != 0;
+}
+
+/* "* 3 FETCH (UID 9 FLAGS (\Seen) MODSEQ (12))" */
+static void
+send_change(struct imap_session *s, const struct mailbox_change *change)
+{
+	bool silent = s->silent_store && change->own;
+
+	if (silent && !condstore(s))
+		return;
+	buf_printf(&s->out, "* %u FETCH (UID %u", change->seq, change->uid);
+	if (!silent) {
+		buf_adds(&s->out, " FLAGS ");
+		imap_out_flags(s, change->flags, &change->keywords);
+	}
+	if (condstore(s))
+		buf_printf(&s->out, " MODSEQ (%llu)", (unsigned long long)change->modseq);
+	buf_adds(&s->out, ")\r\n");
+}
+
+static void
+send_changes(struct imap_session *s, const struct mailbox_changes *changes)
+{
+	for (size_t i = 0; i < changes->expunged_count; i++)
+		imap_untagged(s, "%u EXPUNGE", changes->expunged_seqs[i]);
+	if (changes->exists_changed)
+		imap_untagged(s, "%u EXISTS", changes->messages);
+	if (changes->recent_changed && !imap_rev2(s))
+		imap_untagged(s, "%u RECENT", changes->recent);
+	if (changes->keywords_changed)
+		imap_send_flags(s);
+	for (size_t i = 0; i < changes->changed_count; i++)
+		send_change(s, &changes->changed[i]);
+}
+
+bool
+imap_send_updates(struct imap_session *s, bool expunges_too)
+{
+	struct mailbox_changes changes = { 0 };
+	enum store_err err = STORE_OK;
+	bool more = false;
+
+	if (s->box == NULL)
+		return true;
+	do {
+		err = mailbox_sync(s->box, expunges_too, &changes);
+		if (err == STORE_OK)
+			send_changes(s, &changes);
+		more = err == STORE_OK && changes.more;
+	} while (more && !imap_out_full(s));
+	mailbox_changes_free(&changes);
+	if (err == STORE_NOT_FOUND)
+		imap_bye(s, NULL, "The selected mailbox is gone");
+	if (!more)
+		s->silent_store = false;
+	return !more;
+}
