@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 enum setting_type {
 	SETTING_STRING,   /* any text; least and most bound its bytes */
 	SETTING_PATH,     /* an absolute path */
@@ -39,6 +41,10 @@ extern const struct setting SETTINGS[];
 extern const size_t SETTINGS_COUNT;
 
 const char *setting_type_name(enum setting_type type);
+/* What a value may be, for error messages and lists: "a size from 64K to 2G (bytes)". */
+void setting_allowed(const struct setting *s, struct buf *out);
+/* A number of the setting's type as people write it: "50M", "30m". */
+void setting_number(enum setting_type type, uint64_t value, struct buf *out);
 /* The row of "section.key", or NULL. */
 const struct setting *setting_find(const char *name);
 

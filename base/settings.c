@@ -1,0 +1,321 @@
+#include "base/settings.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define KIB  (UINT64_C(1) << 10)
+#define MIB  (UINT64_C(1) << 20)
+#define GIB  (UINT64_C(1) << 30)
+#define TIB  (UINT64_C(1) << 40)
+#define MIN  60
+#define HOUR (60 * MIN)
+#define DAY  (24 * HOUR)
+
+#define TEXT(sec, k, d, least_, most_, h)                                                          \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = SETTING_STRING, .unit = "", .def = (d),      \
+		.least = (least_), .most = (most_), .help = (h)                                    \
+	}
+#define PATH(sec, k, d, h)                                                                         \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = SETTING_PATH, .unit = "", .def = (d),        \
+		.most = 1000, .help = (h)                                                          \
+	}
+#define NUMBER(sec, k, u, d, least_, most_, h)                                                     \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = SETTING_INTEGER, .unit = (u), .def = (d),    \
+		.least = (least_), .most = (most_), .help = (h)                                    \
+	}
+#define SIZE(sec, k, d, least_, most_, h)                                                          \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = SETTING_SIZE, .unit = "bytes", .def = (d),   \
+		.least = (least_), .most = (most_), .help = (h)                                    \
+	}
+#define DURATION(sec, k, d, least_, most_, h)                                                      \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = SETTING_DURATION, .unit = "seconds",         \
+		.def = (d), .least = (least_), .most = (most_), .help = (h)                        \
+	}
+#define BOOL(sec, k, d, h)                                                                         \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = SETTING_BOOL, .unit = "", .def = (d),        \
+		.help = (h)                                                                        \
+	}
+#define ENUM(sec, k, d, c, h)                                                                      \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = SETTING_ENUM, .unit = "", .def = (d),        \
+		.choices = (c), .help = (h)                                                        \
+	}
+#define LIST(sec, k, t, d, most_, h)                                                               \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = (t), .list = true, .unit = "", .def = (d),   \
+		.most = (most_), .help = (h)                                                       \
+	}
+
+/* clang-format off */
+const struct setting SETTINGS[] = {
+	TEXT("server", "hostname", NULL, 1, 255,
+	    "Name of this host in greetings, Received headers and file names. Not set: the system's name."),
+	TEXT("server", "user", "vmail", 1, 32,
+	    "User that owns the mail and whom the daemons become when started as root."),
+	PATH("server", "run_dir", "/run/sanger",
+	    "Where the daemons keep their pid files."),
+	DURATION("server", "drain", "30s", 1, 10 * MIN,
+	    "How long sessions may finish what they are doing when a daemon stops or restarts."),
+	NUMBER("server", "load_ceiling", "load average", "100", 1, 100000,
+	    "Above this load, new deliveries and submissions are put off; reading and deleting go on."),
+	BOOL("server", "sandbox", "yes",
+	    "Lock the workers in with Landlock and seccomp, as far as the kernel can."),
+
+	ENUM("log", "level", "info", "error warn info debug",
+	    "What is logged: this and everything more important."),
+	PATH("log", "file", NULL,
+	    "Log file, opened again on SIGHUP. Not set: standard error, where journald takes it."),
+
+	PATH("tls", "certificate", "/etc/sanger/tls/cert.pem",
+	    "Certificate chain, PEM, for clients that ask for no other name. Read again when it changes."),
+	PATH("tls", "key", "/etc/sanger/tls/key.pem",
+	    "Private key of the certificate, PEM."),
+	PATH("tls", "sni_dir", NULL,
+	    "Directory of further certificates: NAME.crt (chain) and NAME.key for the server name NAME."),
+	ENUM("tls", "min_version", "1.2", "1.2 1.3",
+	    "Oldest TLS version that is spoken."),
+	DURATION("tls", "handshake_timeout", "10s", 1, 2 * MIN,
+	    "Time for a client's TLS handshake."),
+
+	TEXT("auth", "default_domain", NULL, 1, 255,
+	    "Domain of login names without one. Not set: they are unknown."),
+	DURATION("auth", "cache_ttl", "5m", 0, HOUR,
+	    "How long a verified password is remembered (as a keyed digest, until the account changes)."),
+	DURATION("auth", "login_timeout", "60s", 5, 10 * MIN,
+	    "Time from connection to successful login."),
+	NUMBER("auth", "fail_limit", "logins", "10", 1, 1000,
+	    "Failed logins of one address before its further tries are delayed, longer each time."),
+	DURATION("auth", "fail_delay_max", "30s", 1, 10 * MIN,
+	    "The longest such delay."),
+	NUMBER("auth", "connections_per_address", "connections", "20", 1, 10000,
+	    "Connections of one address that have not logged in yet."),
+
+	PATH("store", "mail_root", "/var/lib/sanger/mail",
+	    "The mail tree: DOMAIN/LOCALPART/ is an account's Maildir++."),
+	PATH("store", "index_root", NULL,
+	    "Where the index files (a cache) lie, as DOMAIN/LOCALPART/. Not set: in the account's Maildir++."),
+	PATH("store", "account_db", "/var/lib/sanger/user.db",
+	    "The account database (SQLite)."),
+	PATH("store", "spool", "/var/lib/sanger/spool",
+	    "Outgoing messages on their way to the relay."),
+	SIZE("store", "message_size_max", "50M", 64 * KIB, 2 * GIB - 1,
+	    "Largest message that is taken, by delivery, APPEND and submission."),
+	SIZE("store", "free_space_floor", "50M", 1 * MIB, 1 * TIB,
+	    "With less free space on the disk, deliveries and submissions are put off."),
+	LIST("store", "quota_exempt", SETTING_STRING, "Trash", 240,
+	    "Mailboxes that do not count towards quota, with all below them."),
+	ENUM("store", "localpart_case", "fold", "fold exact",
+	    "Whether upper and lower case letters before the @ are the same (fold) when mail is delivered."),
+	NUMBER("store", "index_connections", "connections", "256", 8, 10000,
+	    "Open index databases per process."),
+
+	LIST("imapd", "listen_tls", SETTING_LISTEN, "*:993", 0,
+	    "Addresses for IMAP over TLS."),
+	LIST("imapd", "listen_starttls", SETTING_LISTEN, "*:143", 0,
+	    "Addresses for IMAP where nothing but STARTTLS works before TLS."),
+	NUMBER("imapd", "workers", "processes", "0", 0, 256,
+	    "Worker processes; 0: one per processor."),
+	NUMBER("imapd", "threads", "threads", "16", 2, 1024,
+	    "Threads per worker for disks and password hashes."),
+	NUMBER("imapd", "max_connections", "connections", "20000", 1, 1000000,
+	    "Connections in all workers together."),
+	NUMBER("imapd", "connections_per_account", "connections", "100", 1, 10000,
+	    "Sessions of one account in one worker."),
+	DURATION("imapd", "autologout", "30m", 10, DAY,
+	    "Silence before a client is logged out. RFC 9051 asks for at least 30 minutes."),
+
+	LIST("submitd", "listen_tls", SETTING_LISTEN, "*:465", 0,
+	    "Addresses for submission over TLS."),
+	LIST("submitd", "listen_starttls", SETTING_LISTEN, "*:587", 0,
+	    "Addresses for submission where STARTTLS comes before AUTH."),
+	NUMBER("submitd", "workers", "processes", "0", 0, 256,
+	    "Worker processes; 0: one per processor."),
+	NUMBER("submitd", "threads", "threads", "16", 2, 1024,
+	    "Threads per worker for disks and password hashes."),
+	NUMBER("submitd", "max_connections", "connections", "2000", 1, 1000000,
+	    "Connections in all workers together."),
+	DURATION("submitd", "timeout", "5m", 10, HOUR,
+	    "Silence before a client is disconnected."),
+	ENUM("submitd", "sender_policy", "account", "account any",
+	    "Sender addresses an account may use: its own, or any."),
+	NUMBER("submitd", "recipients_max", "recipients", "1000", 1, 10000,
+	    "Recipients of one message. RFC 5321 asks for at least 100."),
+	NUMBER("submitd", "recipients_per_hour", "recipients", "2000", 1, 1000000,
+	    "Recipients one account may write to in an hour."),
+	NUMBER("submitd", "queue_max", "messages", "100000", 1, 100000000,
+	    "Messages in the spool; beyond that submissions are put off."),
+	LIST("submitd", "relay", SETTING_HOST, NULL, 0,
+	    "The relay that takes outgoing mail, HOST:PORT. Several are tried in order."),
+	ENUM("submitd", "relay_tls", "required", "none opportunistic required verify",
+	    "TLS towards the relay: never, if offered, always, or always with its certificate and name checked."),
+	PATH("submitd", "relay_ca_file", NULL,
+	    "Certificates (PEM) that may vouch for the relay's. Not set: the system's."),
+	NUMBER("submitd", "relay_connections", "connections", "4", 1, 100,
+	    "Connections per worker to the relay."),
+	DURATION("submitd", "relay_timeout", "5m", 1, HOUR,
+	    "Time for each answer of the relay; ten minutes for the one after the message, RFC 5321 4.5.3.2."),
+	DURATION("submitd", "retry_first", "1m", 1, DAY,
+	    "Pause after the first temporary failure; it doubles with each further one."),
+	DURATION("submitd", "retry_max", "1h", 1, 7 * DAY,
+	    "The longest such pause."),
+	DURATION("submitd", "delay_warning", "4h", MIN, 30 * DAY,
+	    "When the sender is told that a message is still waiting."),
+	DURATION("submitd", "message_lifetime", "5d", MIN, 30 * DAY,
+	    "When a message that still waits is returned to its sender."),
+
+	LIST("lda", "listen_lmtp", SETTING_LISTEN, "127.0.0.1:24", 0,
+	    "Addresses for LMTP."),
+	PATH("lda", "listen_lmtp_unix", "/run/sanger/lmtp.sock",
+	    "UNIX socket for LMTP. Empty: none."),
+	LIST("lda", "listen_smtp", SETTING_LISTEN, NULL, 0,
+	    "Addresses for SMTP from the relay."),
+	LIST("lda", "relay_networks", SETTING_NETWORK, "127.0.0.0/8 ::1", 0,
+	    "Who may speak SMTP and LMTP over TCP."),
+	NUMBER("lda", "workers", "processes", "0", 0, 256,
+	    "Worker processes; 0: one per processor."),
+	NUMBER("lda", "threads", "threads", "64", 2, 1024,
+	    "Threads per worker: as many deliveries wait for the disk at the same time."),
+	NUMBER("lda", "max_connections", "connections", "1000", 1, 1000000,
+	    "Connections in all workers together."),
+	DURATION("lda", "timeout", "5m", 10, HOUR,
+	    "Silence before a peer is disconnected."),
+	NUMBER("lda", "recipients_max", "recipients", "1000", 100, 10000,
+	    "Recipients of one message. RFC 5321 asks for at least 100."),
+	TEXT("lda", "detail_delimiter", "+", 0, 1,
+	    "What divides a local part from its detail (ann+lists). Empty: nothing does."),
+	BOOL("lda", "quota_at_rcpt", "no",
+	    "Refuse recipients over quota at RCPT already, so that a relay's callout sees it."),
+	ENUM("lda", "quota_reject", "temporary", "temporary permanent",
+	    "Whether mail to an account over quota is put off (452) or refused (552)."),
+	NUMBER("lda", "quota_warning", "percent", "90", 0, 100,
+	    "Usage at which the user gets a warning message, once; 0: never."),
+	PATH("lda", "quota_warning_template", NULL,
+	    "Text of that message. Not set: a built-in one."),
+
+	PATH("filter", "default", NULL,
+	    "Filter script of accounts that have none of their own. Not set: everything goes to INBOX."),
+	DURATION("filter", "vacation_min_period", "1d", 0, 30 * DAY,
+	    "Shortest time between two automatic replies to one sender."),
+	NUMBER("filter", "steps_max", "steps", "100000", 100, 100000000,
+	    "Steps a filter may take for one message."),
+	DURATION("filter", "time_max", "10s", 1, 5 * MIN,
+	    "Time a filter may take for one message."),
+	NUMBER("filter", "redirects_max", "redirects", "10", 0, 1000,
+	    "Addresses to which a filter may forward one message."),
+	NUMBER("filter", "actions_max", "actions", "32", 1, 1000,
+	    "Actions a filter may ask for with one message."),
+};
+/* clang-format on */
+const size_t SETTINGS_COUNT = ARRAY_LEN(SETTINGS);
+
+static const char *const TYPE_NAMES[SETTING_TYPE_COUNT] = {
+	[SETTING_STRING] = "string",
+	[SETTING_PATH] = "path",
+	[SETTING_INTEGER] = "integer",
+	[SETTING_SIZE] = "size",
+	[SETTING_DURATION] = "duration",
+	[SETTING_BOOL] = "bool",
+	[SETTING_ENUM] = "enum",
+	[SETTING_LISTEN] = "listen",
+	[SETTING_HOST] = "host",
+	[SETTING_NETWORK] = "network",
+};
+
+const char *
+setting_type_name(enum setting_type type)
+{
+	return TYPE_NAMES[type];
+}
+
+const struct setting *
+setting_find(const char *name)
+{
+	const char *dot = strchr(name, '.');
+	size_t section_len;
+
+	if (dot == NULL)
+		return NULL;
+	section_len = (size_t)(dot - name);
+	for (size_t i = 0; i < SETTINGS_COUNT; i++) {
+		const struct setting *s = &SETTINGS[i];
+
+		if (strlen(s->section) == section_len &&
+		    memcmp(s->section, name, section_len) == 0 && strcmp(s->key, dot + 1) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+struct unit {
+	uint64_t factor;
+	char letter;
+};
+static const struct unit SIZE_UNITS[] = { { TIB, 'T' }, { GIB, 'G' }, { MIB, 'M' }, { KIB, 'K' } };
+static const struct unit TIME_UNITS[] = { { DAY, 'd' }, { HOUR, 'h' }, { MIN, 'm' } };
+
+static void
+number_with_unit(const struct unit *units, size_t count, uint64_t value, struct buf *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (value >= units[i].factor && value % units[i].factor == 0) {
+			buf_printf(out, "%" PRIu64 "%c", value / units[i].factor, units[i].letter);
+			return;
+		}
+	}
+	buf_printf(out, "%" PRIu64, value);
+}
+
+void
+setting_number(enum setting_type type, uint64_t value, struct buf *out)
+{
+	if (type == SETTING_SIZE)
+		number_with_unit(SIZE_UNITS, ARRAY_LEN(SIZE_UNITS), value, out);
+	else if (type == SETTING_DURATION && value != 0 && value % MIN != 0)
+		buf_printf(out, "%" PRIu64 "s", value);
+	else if (type == SETTING_DURATION)
+		number_with_unit(TIME_UNITS, ARRAY_LEN(TIME_UNITS), value, out);
+	else
+		buf_printf(out, "%" PRIu64, value);
+}
+
+static const char *const TYPE_ALLOWED[SETTING_TYPE_COUNT] = {
+	[SETTING_STRING] = "text",
+	[SETTING_PATH] = "an absolute path",
+	[SETTING_INTEGER] = "a number",
+	[SETTING_SIZE] = "a size (bytes, or with K, M, G, T)",
+	[SETTING_DURATION] = "a duration (seconds, or with s, m, h, d, w)",
+	[SETTING_BOOL] = "yes or no",
+	[SETTING_ENUM] = "one of",
+	[SETTING_LISTEN] = "HOST:PORT, *:PORT, [IPV6]:PORT or an absolute path",
+	[SETTING_HOST] = "HOST, HOST:PORT or [IPV6]:PORT",
+	[SETTING_NETWORK] = "ADDRESS or ADDRESS/BITS",
+};
+
+void
+setting_allowed(const struct setting *s, struct buf *out)
+{
+	buf_adds(out, TYPE_ALLOWED[s->type]);
+	switch (s->type) {
+	case SETTING_INTEGER:
+	case SETTING_SIZE:
+	case SETTING_DURATION:
+		buf_adds(out, " from ");
+		setting_number(s->type, s->least, out);
+		buf_adds(out, " to ");
+		setting_number(s->type, s->most, out);
+		break;
+	case SETTING_STRING:
+		buf_printf(out, " of %" PRIu64 " to %" PRIu64 " bytes", s->least, s->most);
+		break;
+	case SETTING_ENUM: buf_printf(out, ": %s", s->choices); break;
+	default: break;
+	}
+}
