@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/settings.h"
 #include "net/loop.h"
 #include "net/sandbox.h"
 #include "net/tls.h"
@@ -359,13 +360,32 @@ reload(void *arg, unsigned *workers)
 	return true;
 }
 
+/* A door's setting is a list of addresses, or one path that may be unset. */
+static size_t
+door_count(const struct service *sv, const struct service_door *door)
+{
+	const char *path;
+
+	if (setting_find(door->setting)->list)
+		return config_count(sv->config, door->setting);
+	path = config_string(sv->config, door->setting);
+	return path != NULL && *path != '\0' ? 1 : 0;
+}
+
+static const char *
+door_address(const struct service *sv, const struct service_door *door, size_t i)
+{
+	return setting_find(door->setting)->list ? config_string_at(sv->config, door->setting, i)
+						 : config_string(sv->config, door->setting);
+}
+
 static size_t
 count_listeners(const struct service *sv)
 {
 	size_t count = 0;
 
 	for (size_t d = 0; d < sv->spec->door_count; d++)
-		count += config_count(sv->config, sv->spec->doors[d].setting);
+		count += door_count(sv, &sv->spec->doors[d]);
 	return count;
 }
 
@@ -378,10 +398,10 @@ make_listeners(struct service *sv, size_t count)
 	for (size_t d = 0; d < sv->spec->door_count; d++) {
 		const struct service_door *door = &sv->spec->doors[d];
 
-		for (size_t i = 0; i < config_count(sv->config, door->setting); i++)
+		for (size_t i = 0; i < door_count(sv, door); i++)
 			listeners[n++] = (struct net_listener_spec){
 				.name = door->name,
-				.address = config_string_at(sv->config, door->setting, i),
+				.address = door_address(sv, door, i),
 				.default_port = door->default_port,
 				.unix_mode = 0660,
 				.refusal = door->refusal,

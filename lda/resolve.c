@@ -1,0 +1,135 @@
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "filter/filter.h"
+#include "lda/lda.h"
+#include "service/service.h"
+#include "store/account.h"
+
+/* filter.default, compiled once; a bad one is the operator's to mend and costs no mail. */
+static void
+read_default_filter(struct lda *l)
+{
+	const char *path = config_string(l->sv->config, "filter.default");
+	struct filter_error error = { .text = "cannot be read" };
+	struct buf text = { 0 };
+	enum filter_status status = FILTER_COMPILE_ERROR;
+	ssize_t got = -1;
+	int fd;
+
+	if (path == NULL)
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		buf_reserve(&text, FILTER_TEXT_MAX_BYTES + 1);
+		got = read(fd, text.data, FILTER_TEXT_MAX_BYTES + 1);
+		close(fd);
+	}
+	if (got >= 0)
+		status = filter_compile(
+		    (struct str){ text.data, (size_t)got }, &l->default_filter, &error);
+	if (status != FILTER_OK)
+		log_error(l->sv->log, "filter-default", "file=%s line=%u error=%s", path,
+		    error.line, error.text);
+	buf_free(&text);
+}
+
+bool
+lda_open(struct lda *l, struct service *sv)
+{
+	const struct config *c = sv->config;
+	size_t count = config_count(c, "store.quota_exempt");
+	const char *hostname = config_string(c, "server.hostname");
+	const char *delimiter = config_string(c, "lda.detail_delimiter");
+	char name[256] = "localhost";
+
+	*l = (struct lda){ .sv = sv };
+	if (store_root_open(config_string(c, "store.mail_root"), sv->log, &l->root) != STORE_OK)
+		return false;
+	if (hostname == NULL)
+		gethostname(name, sizeof(name) - 1);
+	l->hostname = mem_strdup(hostname != NULL ? hostname : name);
+	l->detail_delimiter = delimiter != NULL ? *delimiter : '\0';
+	l->exact_case = strcmp(config_string(c, "store.localpart_case"), "exact") == 0;
+	l->warning_percent = (unsigned)config_integer(c, "lda.quota_warning");
+	l->quota_exempt = mem_zalloc((count + 1) * sizeof(*l->quota_exempt));
+	for (size_t i = 0; i < count; i++)
+		l->quota_exempt[i] = config_string_at(c, "store.quota_exempt", i);
+	read_default_filter(l);
+	return true;
+}
+
+void
+lda_close(struct lda *l)
+{
+	filter_free(l->default_filter);
+	store_root_close(l->root);
+	free(l->quota_exempt);
+	free(l->hostname);
+	*l = (struct lda){ 0 };
+}
+
+static enum lda_verdict
+find(struct lda *l, struct str local, struct str domain, struct account_row *row)
+{
+	enum store_err err = account_db_find(l->sv->accounts, local, domain, row);
+
+	if (err == STORE_NOT_FOUND || err == STORE_INVALID)
+		return LDA_NO_USER;
+	if (err != STORE_OK)
+		return LDA_TEMPORARY;
+	if (l->exact_case && !str_eq(local, str_from(row->localpart)))
+		return LDA_NO_USER;
+	return row->active ? LDA_OK : LDA_INACTIVE;
+}
+
+/* The address itself first, so that an account named "a+b" is found; then without its detail. */
+static enum lda_verdict
+find_with_detail(struct lda *l, struct str local, struct str domain, struct account_row *row,
+    struct str *detail_out)
+{
+	enum lda_verdict v = find(l, local, domain, row);
+	const char *at;
+
+	if (v != LDA_NO_USER || l->detail_delimiter == '\0')
+		return v;
+	at = memchr(local.p, l->detail_delimiter, local.len);
+	if (at == NULL || at == local.p)
+		return v;
+	*detail_out = (struct str){ at + 1, local.len - (size_t)(at - local.p) - 1 };
+	account_row_free(row);
+	return find(l, (struct str){ local.p, (size_t)(at - local.p) }, domain, row);
+}
+
+enum lda_verdict
+lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *domain,
+    const char *address, struct lda_rcpt *rcpt_out)
+{
+	const char *default_domain = config_string(l->sv->config, "auth.default_domain");
+	struct account_row row = { 0 };
+	struct str detail = { NULL, 0 };
+	enum lda_verdict v;
+
+	if (*domain == '\0' && default_domain != NULL)
+		domain = default_domain;
+	v = find_with_detail(l, str_from(local), str_from(domain), &row, &detail);
+	if (v == LDA_OK) {
+		*rcpt_out = (struct lda_rcpt){
+			.localpart = arena_strdup(arena, row.localpart),
+			.domain = arena_strdup(arena, row.domain),
+			.address = arena_strdup(arena, address),
+			.detail = detail.p != NULL ? arena_strndup(arena, detail.p, detail.len) : NULL,
+			.filter = row.filter != NULL
+			    ? arena_strndup(arena, row.filter, row.filter_len) : NULL,
+			.filter_len = row.filter_len,
+			.quota = {
+				.limit_bytes = row.quota_kb * QUOTA_KILOBYTE_BYTES,
+				.excluded = l->quota_exempt,
+			},
+		};
+	}
+	account_row_free(&row);
+	return v;
+}

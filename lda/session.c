@@ -1,0 +1,300 @@
+#include "lda/session.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lda/content.h"
+#include "lda/lda.h"
+#include "lda/reply.h"
+#include "net/cidr.h"
+#include "net/stream.h"
+#include "service/service.h"
+
+#define ID_BYTES 48
+
+/* One connection.  The list it hangs in is the loop's; all else belongs to the handler that runs. */
+struct lda_session {
+	struct lda_door *door;
+	struct smtp_session *smtp;
+	struct lda_session *next, **link;
+	bool refused; /* not one of our relays */
+
+	/* the transaction */
+	struct arena arena;
+	char *sender;
+	struct lda_rcpt *rcpts;
+	size_t rcpt_count;
+	struct content content;
+	char id[ID_BYTES];
+};
+
+static struct lda_session *
+session_of(const struct smtp_session *s)
+{
+	return smtp_session_data(s);
+}
+
+static bool
+permanent_quota(const struct lda_session *ls)
+{
+	return strcmp(config_string(ls->door->lda->sv->config, "lda.quota_reject"), "permanent") ==
+	       0;
+}
+
+static bool
+is_lmtp(const struct lda_session *ls)
+{
+	return ls->door->service.protocol == SMTP_PROTOCOL_LMTP;
+}
+
+/* SMTP has one answer for all recipients of a message, so quota is always a matter of RCPT there. */
+static bool
+quota_at_rcpt(const struct lda_session *ls)
+{
+	return !is_lmtp(ls) || config_bool(ls->door->lda->sv->config, "lda.quota_at_rcpt");
+}
+
+static void
+forget_transaction(struct lda_session *ls)
+{
+	content_reset(&ls->content);
+	free(ls->rcpts);
+	ls->rcpts = NULL;
+	ls->rcpt_count = 0;
+	ls->sender = NULL;
+	arena_reset(&ls->arena);
+}
+
+static void
+make_id(char id[ID_BYTES])
+{
+	static atomic_uint counter;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(id, ID_BYTES, "%llx.%lx.%x.%x", (unsigned long long)now.tv_sec, now.tv_nsec / 1000,
+	    (unsigned)getpid(), atomic_fetch_add(&counter, 1));
+}
+
+/* --- handlers, in the order of a dialogue ------------------------------------------------------- */
+
+static void
+on_connect(struct smtp_session *s, struct smtp_reply *r)
+{
+	struct lda_session *ls = session_of(s);
+
+	if (ls->refused)
+		smtp_reply_set(r, 554, "5.7.1", "Only our relays may deliver here");
+}
+
+static void
+on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply *r)
+{
+	struct lda_session *ls = session_of(s);
+	enum lda_verdict v = lda_check_resources(ls->door->lda);
+
+	if (v != LDA_OK) {
+		reply_set(r, v, false, mail->from.address);
+		return;
+	}
+	forget_transaction(ls);
+	ls->sender = arena_strdup(&ls->arena, mail->from.address);
+	make_id(ls->id);
+}
+
+static void
+on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply *r)
+{
+	struct lda_session *ls = session_of(s);
+	struct lda *l = ls->door->lda;
+	struct lda_rcpt found;
+	enum lda_verdict v =
+	    lda_resolve(l, &ls->arena, rcpt->to.local, rcpt->to.domain, rcpt->to.address, &found);
+
+	if (v == LDA_OK && quota_at_rcpt(ls))
+		v = lda_check_quota(l, &found);
+	reply_set(r, v, permanent_quota(ls), rcpt->to.address);
+	if (v != LDA_OK) {
+		log_info(smtp_session_log(s), "rcpt-refused", "rcpt=%s from=%s code=%d reason=%s",
+		    rcpt->to.address, ls->sender, r->code, reply_text(v));
+		return;
+	}
+	ls->rcpts = mem_realloc_array(ls->rcpts, ls->rcpt_count + 1, sizeof(*ls->rcpts));
+	ls->rcpts[ls->rcpt_count++] = found;
+}
+
+static bool
+on_data_write(struct smtp_session *s, const char *bytes, size_t len)
+{
+	struct lda_session *ls = session_of(s);
+
+	return content_write(&ls->content, store_root_fd(ls->door->lda->root), bytes, len) ==
+	       STORE_OK;
+}
+
+static struct lda_envelope
+envelope_of(struct smtp_session *s)
+{
+	const struct lda_session *ls = session_of(s);
+	const struct smtp_facts *facts = smtp_session_facts(s);
+
+	return (struct lda_envelope){
+		.sender = ls->sender,
+		.helo = facts->helo,
+		.peer = facts->peer,
+		.with = facts->with,
+		.tls = facts->tls,
+		.id = ls->id,
+		.quota_checked = quota_at_rcpt(ls),
+	};
+}
+
+/* LMTP: each recipient has its own answer, so each is delivered on its own. */
+static void
+deliver_each(struct smtp_session *s, struct smtp_reply *replies)
+{
+	struct lda_session *ls = session_of(s);
+	struct lda_envelope envelope = envelope_of(s);
+
+	for (size_t i = 0; i < ls->rcpt_count; i++) {
+		struct lda_delivery *d;
+		enum lda_verdict v =
+		    lda_prepare(ls->door->lda, &ls->rcpts[i], &envelope, &ls->content, &d);
+
+		if (v == LDA_OK)
+			v = lda_finish(d);
+		if (v == LDA_OK)
+			smtp_reply_set(&replies[i], 250, "2.0.0", "<%s> delivered, id=%s",
+			    ls->rcpts[i].address, ls->id);
+		else
+			reply_set(&replies[i], v, permanent_quota(ls), ls->rcpts[i].address);
+	}
+}
+
+/* SMTP: one answer for all.  Everything that can go wrong is tried before the first copy is
+ * published, so that a temporary failure leaves nothing behind that the retry would double. */
+static void
+deliver_all(struct smtp_session *s, struct smtp_reply *reply)
+{
+	struct lda_session *ls = session_of(s);
+	struct lda_envelope envelope = envelope_of(s);
+	struct lda_delivery **ready = mem_zalloc(ls->rcpt_count * sizeof(struct lda_delivery *));
+	enum lda_verdict v = LDA_OK;
+	size_t i;
+
+	for (i = 0; v == LDA_OK && i < ls->rcpt_count; i++)
+		v = lda_prepare(ls->door->lda, &ls->rcpts[i], &envelope, &ls->content, &ready[i]);
+	if (v == LDA_OK) {
+		for (i = 0; i < ls->rcpt_count; i++) {
+			enum lda_verdict one = lda_finish(ready[i]);
+
+			v = one != LDA_OK ? one : v;
+		}
+	} else {
+		for (i = 0; i < ls->rcpt_count; i++)
+			lda_abort(ready[i]);
+	}
+	free(ready);
+	if (v == LDA_OK)
+		smtp_reply_set(reply, 250, "2.0.0", "delivered, id=%s", ls->id);
+	else
+		reply_set(reply, v, permanent_quota(ls), ls->rcpts[0].address);
+}
+
+static void
+on_data_end(struct smtp_session *s, struct smtp_reply *replies, size_t count)
+{
+	struct lda_session *ls = session_of(s);
+
+	(void)count;
+	if (is_lmtp(ls))
+		deliver_each(s, replies);
+	else
+		deliver_all(s, &replies[0]);
+	forget_transaction(ls);
+}
+
+static void
+on_reset(struct smtp_session *s, enum smtp_reset why)
+{
+	(void)why;
+	forget_transaction(session_of(s));
+}
+
+static const struct smtp_handlers HANDLERS = {
+	.connect = on_connect,
+	.mail = on_mail,
+	.rcpt = on_rcpt,
+	.data_write = on_data_write,
+	.data_end = on_data_end,
+	.reset = on_reset,
+	.fast = SMTP_FAST_CONNECT | SMTP_FAST_MAIL | SMTP_FAST_DATA_BEGIN,
+};
+
+/* --- doors -------------------------------------------------------------------------------------- */
+
+void
+lda_door_open(struct lda_door *door, struct lda *lda, enum smtp_protocol protocol)
+{
+	struct service *sv = lda->sv;
+
+	*door = (struct lda_door){ .lda = lda };
+	door->service = (struct smtp_service){
+		.protocol = protocol,
+		.hostname = lda->hostname,
+		.software = "Sanger",
+		.handlers = &HANDLERS,
+		.arg = door,
+		.tls = sv->tls,
+		.log = sv->log,
+		.size_max_bytes = config_size(sv->config, "store.message_size_max"),
+		.rcpt_max = (unsigned)config_integer(sv->config, "lda.recipients_max"),
+		.command_timeout_s = (unsigned)config_duration_s(sv->config, "lda.timeout"),
+	};
+}
+
+static void
+on_end(void *arg)
+{
+	struct lda_session *ls = arg;
+
+	*ls->link = ls->next;
+	if (ls->next != NULL)
+		ls->next->link = ls->link;
+	ls->door->sessions--;
+	forget_transaction(ls);
+	arena_free(&ls->arena);
+	free(ls);
+}
+
+void
+lda_door_accept(struct lda_door *door, struct net_stream *st)
+{
+	struct lda_session *ls = mem_zalloc(sizeof(*ls));
+	const struct net_ip *ip = net_stream_peer_ip(st);
+
+	ls->door = door;
+	content_init(&ls->content);
+	ls->refused = ip != NULL && !net_cidr_list_match(&door->lda->sv->relays, ip);
+	ls->next = door->first;
+	ls->link = &door->first;
+	if (door->first != NULL)
+		door->first->link = &ls->next;
+	door->first = ls;
+	door->sessions++;
+	ls->smtp = smtp_server_start(st, &door->service, on_end, ls);
+	smtp_session_set_data(ls->smtp, ls);
+}
+
+void
+lda_door_drain(struct lda_door *door)
+{
+	for (struct lda_session *ls = door->first, *next; ls != NULL; ls = next) {
+		next = ls->next;
+		smtp_server_drain(ls->smtp);
+	}
+}

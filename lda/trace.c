@@ -1,0 +1,69 @@
+#include "lda/trace.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/compose.h"
+
+void
+trace_headers(struct buf *out, const struct trace *t)
+{
+	struct buf date = { 0 };
+
+	compose_date(&date, t->now);
+	buf_printf(out, "Return-Path: <%s>\nEnvelope-to: %s\nDelivery-date: %s\n", t->sender,
+	    t->rcpt, buf_cstr(&date));
+	if (t->helo != NULL) {
+		buf_printf(out, "Received: from %s", *t->helo != '\0' ? t->helo : "unknown");
+		if (*t->peer != '\0')
+			buf_printf(
+			    out, " ([%s%s])", strchr(t->peer, ':') != NULL ? "IPv6:" : "", t->peer);
+		buf_printf(out, "\n\tby %s with %s", t->hostname, t->with);
+		if (t->tls != NULL)
+			buf_printf(out, "\n\t(%s)", t->tls);
+		buf_printf(out, "\n\tid %s for <%s>;\n\t%s\n", t->id, t->rcpt, buf_cstr(&date));
+	}
+	buf_free(&date);
+}
+
+static bool
+is_dropped(struct str line)
+{
+	static const struct str NAMES[] = { { "return-path", 11 }, { "envelope-to", 11 },
+		{ "delivery-date", 13 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+		struct str rest = { line.p + NAMES[i].len, line.len - NAMES[i].len };
+
+		if (!str_has_prefix_nocase(line, NAMES[i]))
+			continue;
+		while (rest.len > 0 && (*rest.p == ' ' || *rest.p == '\t')) {
+			rest.p++;
+			rest.len--;
+		}
+		return rest.len > 0 && *rest.p == ':';
+	}
+	return false;
+}
+
+size_t
+trace_copy_header(struct buf *out, struct str start)
+{
+	bool dropping = false;
+	size_t at = 0;
+
+	while (at < start.len) {
+		const char *line = start.p + at;
+		const char *lf = memchr(line, '\n', start.len - at);
+		size_t len = lf != NULL ? (size_t)(lf - line) + 1 : start.len - at;
+
+		if (*line == '\n' || (*line == '\r' && len == 2)) /* the blank line */
+			return at;
+		if (*line != ' ' && *line != '\t')
+			dropping = is_dropped((struct str){ line, len });
+		if (!dropping)
+			buf_add(out, line, len);
+		at += len;
+	}
+	return at;
+}
