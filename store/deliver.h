@@ -9,8 +9,9 @@
  * 2. After STORE_OK from finish or confirm the message is durable, at the mailbox's name.
  * 3. After any error, or abort, the message is not there and the tmp file is removed.
  * 4. A failed fsync is not tried again: the delivery is over.
- * 5. Lines end in LF on disk: CRLF becomes LF, wherever the pieces are cut; a lone CR or LF stays.
- *    S= counts bytes on disk, W= what IMAP shows (every LF as CRLF).
+ * 5. Lines end in LF on disk: CRLF becomes LF, wherever the pieces are cut; a lone CR or LF stays,
+ *    and so does a CRLF behind another CR.  S= counts bytes on disk, W= what IMAP shows: each LF
+ *    that follows no CR as CRLF.  So what came in with CRLF comes out the same, byte for byte.
  *
  * One delivery is used by one thread at a time; several at once are independent.  Directories of
  * folders in use stay open in the root (MAILDIR_CACHE_MAX) and are checked before each use, so

@@ -56,4 +56,8 @@ bool maildir_name_change(struct buf *out, const struct maildir_name *old, uint32
 void maildir_name_new(struct buf *out, uint64_t size, uint64_t crlf_size, uint32_t uid,
     bool with_info, uint32_t flags, uint32_t keywords);
 
+/* The same with a unique part that is already in use (a tmp file's name). */
+void maildir_name_build(struct buf *out, struct str unique, uint64_t size, uint64_t crlf_size,
+    uint32_t uid, bool with_info, uint32_t flags, uint32_t keywords);
+
 #endif

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/text.h"
 #include "store/err.h"
 #include "store/root.h"
 
