@@ -23,15 +23,14 @@
 #include "net/smtp_parse.h"
 
 struct net_loop;
-struct net_tls_client; /* trust anchors and settings, net/tls.h */
+struct net_tls; /* net_tls_client_new() of net/tls.h: it says whether certificates are verified */
 struct smtp_client;
 
 enum smtp_client_tls {
 	SMTP_TLS_NONE,          /* in the clear; loopback and UNIX sockets */
-	SMTP_TLS_OPPORTUNISTIC, /* STARTTLS when offered, any certificate; else in the clear */
-	SMTP_TLS_REQUIRED,      /* STARTTLS or failure, any certificate */
-	SMTP_TLS_VERIFIED,      /* STARTTLS and a certificate that names `host`, or failure */
-	SMTP_TLS_IMPLICIT,      /* TLS from the first byte (RFC 8314), verified */
+	SMTP_TLS_OPPORTUNISTIC, /* STARTTLS when offered, else in the clear */
+	SMTP_TLS_REQUIRED,      /* STARTTLS or failure */
+	SMTP_TLS_IMPLICIT,      /* TLS from the first byte, RFC 8314 */
 };
 
 struct smtp_client_config {
@@ -41,7 +40,7 @@ struct smtp_client_config {
 	bool lmtp;
 	const char *helo; /* our name */
 	enum smtp_client_tls tls;
-	struct net_tls_client *tls_client; /* needed unless SMTP_TLS_NONE */
+	struct net_tls *tls_client;  /* needed unless SMTP_TLS_NONE */
 	const char *user, *password; /* AUTH PLAIN if user is not NULL; a failure if impossible */
 	struct log *log;
 

@@ -31,6 +31,7 @@
 #include "net/sasl.h"
 #include "net/smtp_parse.h"
 
+struct net_ip;
 struct net_stream;
 struct net_tls; /* server side certificates and settings, net/tls.h */
 struct smtp_session;
@@ -68,8 +69,9 @@ smtp_reply_is_ok(const struct smtp_reply *r)
 
 /* Facts about the session, for Received: and for decisions.  Strings are valid until the next handler. */
 struct smtp_facts {
-	const char *helo;  /* as said in EHLO, HELO or LHLO; "" before */
-	const char *peer;  /* the peer's address as text; "" for a UNIX socket */
+	const char *helo; /* as said in EHLO, HELO or LHLO; "" before */
+	const char
+	    *peer; /* the peer's address as net_stream_peer() says it; "local" for a UNIX socket */
 	const char *tls;   /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; NULL in the clear */
 	const char *login; /* canonical login after AUTH; NULL before */
 	const char *mechanism;
@@ -89,7 +91,7 @@ enum smtp_reset { SMTP_RESET_COMMAND, SMTP_RESET_TOO_BIG, SMTP_RESET_BAD_DATA, S
  *
  * Order: connect (helo (auth)? (mail rcpt* (data_begin data_write* data_end | reset))*)* closed.
  * Whenever mail() said yes, exactly one of data_end and reset follows.  closed() is the last call, always
- * made if connect() was, and always as a job. */
+ * made if connect() was. */
 struct smtp_handlers {
 	/* Before the greeting; 421 or 554 refuses the connection. */
 	void (*connect)(struct smtp_session *s, struct smtp_reply *r);
@@ -98,6 +100,9 @@ struct smtp_handlers {
 	 * replaced, for example by 421).  `user` is the name as claimed. */
 	void (*auth)(struct smtp_session *s, const char *login, const char *user,
 	    const char *mechanism, struct smtp_reply *r);
+	/* On the loop, before an exchange starts: how long it shall wait, for example
+	 * net_limits_login_delay_ms(). */
+	uint64_t (*auth_delay_ms)(struct smtp_session *s);
 	void (*mail)(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply *r);
 	/* Needed. */
 	void (*rcpt)(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply *r);
@@ -117,7 +122,7 @@ struct smtp_handlers {
 enum smtp_handler_fast {
 	SMTP_FAST_CONNECT = 1,
 	SMTP_FAST_HELO = 2,
-	SMTP_FAST_AUTH = 4, /* the handler; the SASL exchange itself is always a job */
+	/* auth follows the SASL exchange in the same job */
 	SMTP_FAST_MAIL = 8,
 	SMTP_FAST_RCPT = 16,
 	SMTP_FAST_DATA_BEGIN = 32,
@@ -133,7 +138,8 @@ struct smtp_service {
 	const struct smtp_handlers *handlers;
 	void *arg;                       /* smtp_session_service_arg() */
 	const struct sasl_service *sasl; /* NULL: no AUTH */
-	struct net_tls *tls;             /* NULL: no STARTTLS */
+	struct net_tls *tls;             /* NULL: no TLS */
+	bool implicit_tls;               /* TLS from the first byte; else STARTTLS is offered */
 	struct log *log;
 
 	bool tls_required;  /* nothing but EHLO, NOOP, STARTTLS, QUIT without TLS: 530 5.7.0 */
@@ -148,8 +154,9 @@ struct smtp_service {
 	unsigned command_timeout_s, data_timeout_s, session_timeout_s;
 };
 
-/* Takes the stream over: TLS, if implicit, is up already or coming up under it.  The session ends itself and closes the
- * stream; `on_end` (may be NULL) is called then, on the loop, after closed(), the session's last sign. */
+/* Takes a new stream over (net_stream_begin() is called here, and TLS started if implicit).  The session
+ * ends itself and closes the stream; `on_end` (may be NULL) is called then, on the loop, after closed(), the
+ * session's last sign. */
 struct smtp_session *smtp_server_start(struct net_stream *stream,
     const struct smtp_service *service, void (*on_end)(void *arg), void *on_end_arg);
 /* Ends with 421 at the next command, or at once when idle; a message being received is finished first. */
@@ -160,6 +167,8 @@ void *smtp_session_data(const struct smtp_session *s); /* what was set; NULL at 
 void smtp_session_set_data(struct smtp_session *s, void *data);
 void *smtp_session_service_arg(const struct smtp_session *s);
 const struct smtp_facts *smtp_session_facts(struct smtp_session *s);
+const struct net_ip *smtp_session_peer_ip(
+    const struct smtp_session *s);                          /* NULL for a UNIX socket */
 struct log *smtp_session_log(const struct smtp_session *s); /* carries s=… */
 
 #endif
