@@ -147,6 +147,10 @@ expunges_allowed(const struct imap_run *run)
 enum imap_result
 imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result result)
 {
+	if (s->broken) {
+		imap_run_abort(run);
+		return result;
+	}
 	run->result = result;
 	run->settling = true;
 	if (wants_updates(run) && !imap_send_updates(s, expunges_allowed(run)))

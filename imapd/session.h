@@ -57,6 +57,8 @@ struct imap_session {
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */
 
 	bool start_tls; /* STARTTLS is granted: the loop begins when the reply is sent */
+	/* FETCH cannot complete a literal it announced: nothing more is written and the connection ends. */
+	bool broken;
 	bool watch;     /* IDLE: call again (IMAP_WAIT) when the selected mailbox moves */
 	unsigned bad_commands; /* in a row */
 };

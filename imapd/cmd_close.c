@@ -1,0 +1,57 @@
+/* CLOSE, UNSELECT and CHECK: the short commands on the selected mailbox. */
+#include "imapd/response.h"
+#include "imapd/session.h"
+
+/* CLOSE expunges silently, unless the mailbox is read-only, and leaves it.  RFC 9051 §6.4.1. */
+static enum imap_result
+close_command(struct imap_session *s, struct imap_request *req)
+{
+	enum store_err err = STORE_OK;
+
+	if (!imap_arg_end(req))
+		return IMAP_BAD;
+	if (!s->read_only)
+		err = mailbox_expunge(s->box, NULL, NULL);
+	imap_deselect(s);
+	return imap_finish(req, err);
+}
+
+/* UNSELECT leaves the mailbox and expunges nothing.  RFC 9051 §6.4.2. */
+static enum imap_result
+unselect_command(struct imap_session *s, struct imap_request *req)
+{
+	if (!imap_arg_end(req))
+		return IMAP_BAD;
+	imap_deselect(s);
+	return IMAP_OK;
+}
+
+/* CHECK: there is nothing that is not on disk already; what is new is reported as with NOOP.
+ * RFC 3501 §6.4.1. */
+static enum imap_result
+check_command(struct imap_session *s, struct imap_request *req)
+{
+	(void)s;
+	return imap_arg_end(req) ? IMAP_OK : IMAP_BAD;
+}
+
+const struct imap_command imap_cmd_close = {
+	.name = "CLOSE",
+	.rfc = "RFC 9051 6.4.1",
+	.states = IMAP_SELECTED,
+	.run = close_command,
+};
+
+const struct imap_command imap_cmd_unselect = {
+	.name = "UNSELECT",
+	.rfc = "RFC 9051 6.4.2",
+	.states = IMAP_SELECTED,
+	.run = unselect_command,
+};
+
+const struct imap_command imap_cmd_check = {
+	.name = "CHECK",
+	.rfc = "RFC 3501 6.4.1",
+	.states = IMAP_SELECTED,
+	.run = check_command,
+};

@@ -1,0 +1,112 @@
+/* COPY and MOVE, alike but for what becomes of the source. */
+#include <inttypes.h>
+
+#include "imapd/messages.h"
+#include "imapd/response.h"
+
+/* resp-code-copy = "COPYUID" SP nz-number SP uid-set SP uid-set, RFC 9051 §9 */
+static const char *
+copyuid_code(struct imap_request *req, const struct copy_result *copied)
+{
+	struct buf code = { 0 };
+	const char *text;
+
+	buf_printf(&code, "COPYUID %" PRIu32 " ", copied->uidvalidity);
+	uidset_format(&copied->from, &code);
+	buf_addc(&code, ' ');
+	uidset_format(&copied->to, &code);
+	text = arena_strdup(req->arena, buf_cstr(&code));
+	buf_free(&code);
+	return text;
+}
+
+/* A mailbox that is not there but could be made is TRYCREATE, RFC 9051 §6.4.7. */
+static enum imap_result
+copy_error(struct imap_request *req, const char *to, enum store_err err)
+{
+	if (err == STORE_NOT_FOUND && mailbox_name_is_valid(to))
+		return imap_no(req, "TRYCREATE", "No such mailbox");
+	return imap_finish(req, err);
+}
+
+static enum imap_result
+copy_reply(struct imap_request *req, const struct copy_result *copied)
+{
+	if (uidset_is_empty(&copied->from))
+		return imap_ok(req, NULL, "No messages found");
+	return imap_ok(req, copyuid_code(req, copied), "Copied");
+}
+
+/* The untagged OK stands before the EXPUNGEs, which the session sends next, RFC 6851 §3.3. */
+static enum imap_result
+move_reply(struct imap_session *s, struct imap_request *req, const struct copy_result *copied)
+{
+	if (uidset_is_empty(&copied->from))
+		return imap_ok(req, NULL, "No messages found");
+	imap_untagged(s, "OK [%s] Moved", copyuid_code(req, copied));
+	return IMAP_OK;
+}
+
+static enum imap_result
+copy_set(struct imap_session *s, struct imap_request *req, const struct uidset *uids, bool move)
+{
+	struct copy_result copied = { 0 };
+	enum imap_result result;
+	enum store_err err;
+	char *to;
+
+	if (!imap_arg_mailbox(s, req, &to) || !imap_arg_end(req))
+		return IMAP_BAD;
+	if (move && s->read_only)
+		return imap_no(req, NULL, "The mailbox is selected read-only");
+	err = move ? mailbox_move(s->box, uids, to, &copied)
+		   : mailbox_copy(s->box, uids, to, &copied);
+	if (err != STORE_OK)
+		result = copy_error(req, to, err);
+	else
+		result = move ? move_reply(s, req, &copied) : copy_reply(req, &copied);
+	uidset_free(&copied.from);
+	uidset_free(&copied.to);
+	return result;
+}
+
+static enum imap_result
+run(struct imap_session *s, struct imap_request *req, bool move)
+{
+	struct uidset uids = { 0 };
+	enum imap_result result;
+
+	result = messages_arg_set(s, req, &uids) ? copy_set(s, req, &uids, move) : IMAP_BAD;
+	uidset_free(&uids);
+	return result;
+}
+
+/* COPY puts copies into another mailbox, all or none.  RFC 9051 §6.4.7, RFC 4315 §3. */
+static enum imap_result
+copy_command(struct imap_session *s, struct imap_request *req)
+{
+	return run(s, req, false);
+}
+
+/* MOVE takes them out of this one too.  RFC 9051 §6.4.8, RFC 6851. */
+static enum imap_result
+move_command(struct imap_session *s, struct imap_request *req)
+{
+	return run(s, req, true);
+}
+
+const struct imap_command imap_cmd_copy = {
+	.name = "COPY",
+	.rfc = "RFC 9051 6.4.7",
+	.states = IMAP_SELECTED,
+	.flags = IMAP_CMD_UID,
+	.run = copy_command,
+};
+
+const struct imap_command imap_cmd_move = {
+	.name = "MOVE",
+	.rfc = "RFC 9051 6.4.8",
+	.states = IMAP_SELECTED,
+	.flags = IMAP_CMD_UID,
+	.run = move_command,
+};

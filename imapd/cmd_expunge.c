@@ -1,0 +1,36 @@
+#include "imapd/messages.h"
+#include "imapd/response.h"
+
+static enum imap_result
+expunge(struct imap_session *s, struct imap_request *req, const struct uidset *uids)
+{
+	if (!imap_arg_end(req))
+		return IMAP_BAD;
+	if (s->read_only)
+		return imap_no(req, NULL, "The mailbox is selected read-only");
+	return imap_finish(req, mailbox_expunge(s->box, uids, NULL));
+}
+
+/* EXPUNGE removes what is marked \Deleted, UID EXPUNGE only of the UIDs named.  The EXPUNGE
+ * responses are the session's next update.  RFC 9051 §6.4.3, §6.4.9. */
+static enum imap_result
+expunge_command(struct imap_session *s, struct imap_request *req)
+{
+	struct uidset uids = { 0 };
+	enum imap_result result = IMAP_BAD;
+
+	if (!req->uid)
+		return expunge(s, req, NULL);
+	if (messages_arg_set(s, req, &uids))
+		result = expunge(s, req, &uids);
+	uidset_free(&uids);
+	return result;
+}
+
+const struct imap_command imap_cmd_expunge = {
+	.name = "EXPUNGE",
+	.rfc = "RFC 9051 6.4.3",
+	.states = IMAP_SELECTED,
+	.flags = IMAP_CMD_UID,
+	.run = expunge_command,
+};

@@ -1,0 +1,158 @@
+#include "imapd/messages.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "imapd/response.h"
+
+/* --- sets -------------------------------------------------------------------------------------- */
+
+static int
+range_order(const void *a, const void *b)
+{
+	const struct imap_range *x = a, *y = b;
+
+	return x->low < y->low ? -1 : x->low > y->low;
+}
+
+/* The ranges may come in any order; sorted first, so that each is added at the end. */
+static void
+add_ranges(struct uidset *to, const struct imap_sequence_set *set, uint32_t largest)
+{
+	struct imap_range *r;
+
+	r = mem_realloc_array(NULL, set->count, sizeof(*r));
+	for (size_t i = 0; i < set->count; i++)
+		r[i] = imap_range_resolve(set->ranges[i], largest);
+	qsort(r, set->count, sizeof(*r), range_order);
+	for (size_t i = 0; i < set->count; i++)
+		uidset_add_range(to, r[i].low, r[i].high);
+	free(r);
+}
+
+/* "1:*" said of an empty mailbox: by the letter of RFC 9051 §9 an error, but so many clients open a
+ * mailbox with it that it means no message here. */
+static bool
+is_one_to_star(const struct imap_sequence_set *set)
+{
+	return set->count == 1 && set->ranges[0].low == 1 && set->ranges[0].high == IMAP_SEQ_STAR;
+}
+
+static bool
+resolve_seqs(
+    const struct mailbox *box, const struct imap_sequence_set *set, struct uidset *uids_out)
+{
+	uint32_t messages = uidset_count(mailbox_view(box));
+	struct uidset seqs = { 0 };
+	bool ok;
+
+	if (messages == 0)
+		return is_one_to_star(set);
+	for (size_t i = 0; i < set->count; i++) {
+		const struct imap_range *r = &set->ranges[i];
+
+		if ((r->low != IMAP_SEQ_STAR && r->low > messages) ||
+		    (r->high != IMAP_SEQ_STAR && r->high > messages))
+			return false;
+	}
+	add_ranges(&seqs, set, messages);
+	ok = mailbox_seqs_to_uids(box, &seqs, uids_out);
+	uidset_free(&seqs);
+	return ok;
+}
+
+bool
+messages_resolve(const struct imap_session *s, const struct imap_sequence_set *set, bool uid,
+    struct uidset *uids_out)
+{
+	const struct uidset *view = mailbox_view(s->box);
+
+	if (set->saved) {
+		if (s->search_saved != NULL)
+			uidset_copy(uids_out, s->search_saved);
+	} else if (!uid) {
+		return resolve_seqs(s->box, set, uids_out);
+	} else if (!uidset_is_empty(view)) {
+		add_ranges(uids_out, set, uidset_last(view));
+	}
+	uidset_intersect(uids_out, view);
+	return true;
+}
+
+bool
+messages_arg_set(struct imap_session *s, struct imap_request *req, struct uidset *uids_out)
+{
+	struct imap_sequence_set set;
+
+	if (!imap_arg_sp(req) || !imap_parse_sequence_set(&req->args, req->arena, &set)) {
+		imap_bad(req, "Expected a message set");
+		return false;
+	}
+	if (messages_resolve(s, &set, req->uid, uids_out))
+		return true;
+	imap_bad(req, "Message number beyond the mailbox");
+	return false;
+}
+
+void
+messages_to_seqs(const struct mailbox *box, const struct uidset *uids, struct uidset *seqs_out)
+{
+	struct uidset in_view = { 0 };
+
+	uidset_copy(&in_view, uids);
+	uidset_intersect(&in_view, mailbox_view(box));
+	for (size_t i = 0; i < in_view.run_count; i++) {
+		const struct uid_run *r = &in_view.runs[i];
+		uint32_t seq = mailbox_uid_to_seq(box, r->first);
+
+		uidset_add_range(seqs_out, seq, seq + (r->last - r->first));
+	}
+	uidset_free(&in_view);
+}
+
+/* The first run that has a member above `after`. */
+static size_t
+run_above(const struct uidset *set, uint32_t after)
+{
+	size_t low = 0, high = set->run_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (set->runs[mid].last > after)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+void
+messages_slice(const struct uidset *set, uint32_t after, uint32_t max, struct uidset *slice_out)
+{
+	uidset_clear(slice_out);
+	for (size_t i = run_above(set, after); i < set->run_count && max > 0; i++) {
+		const struct uid_run *r = &set->runs[i];
+		uint32_t first = r->first > after ? r->first : after + 1;
+		uint32_t last = r->last - first < max ? r->last : first + (max - 1);
+
+		uidset_add_range(slice_out, first, last);
+		max -= last - first + 1;
+	}
+}
+
+/* --- CONDSTORE --------------------------------------------------------------------------------- */
+
+void
+messages_enable_condstore(struct imap_session *s)
+{
+	struct mailbox_facts facts;
+
+	if ((s->enabled & IMAP_ENABLED_CONDSTORE) != 0)
+		return;
+	s->enabled |= IMAP_ENABLED_CONDSTORE;
+	if (s->box == NULL)
+		return;
+	mailbox_facts(s->box, &facts);
+	imap_untagged(s, "OK [HIGHESTMODSEQ %" PRIu64 "] Highest", facts.highestmodseq);
+}

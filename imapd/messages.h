@@ -1,0 +1,36 @@
+/* What the commands on messages share: message sets and the switch to CONDSTORE.
+ *
+ * Whatever a command names its messages by (sequence numbers, UIDs or "$"), they are turned into
+ * UIDs of the session's view at once; sequence numbers appear again only in what is sent. */
+#ifndef IMAPD_MESSAGES_H
+#define IMAPD_MESSAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "imapd/commands.h"
+#include "imapd/parse.h"
+#include "imapd/session.h"
+#include "store/mailbox.h"
+
+/* SP sequence-set, as sequence numbers or (req->uid) UIDs, added to the empty *uids_out, which the
+ * caller frees.  A sequence number above the number of messages is an error, RFC 9051 §9; a
+ * UID may be any.  False: return IMAP_BAD. */
+bool messages_arg_set(struct imap_session *s, struct imap_request *req, struct uidset *uids_out);
+/* The same for a set that has been parsed.  False: a sequence number beyond the mailbox. */
+bool messages_resolve(const struct imap_session *s, const struct imap_sequence_set *set, bool uid,
+    struct uidset *uids_out);
+
+/* The sequence numbers of those of `uids` that are in the view, added to the empty *seqs_out. */
+void messages_to_seqs(
+    const struct mailbox *box, const struct uidset *uids, struct uidset *seqs_out);
+
+/* Up to `max` members of `set` above `after`, replacing *slice_out. */
+void messages_slice(
+    const struct uidset *set, uint32_t after, uint32_t max, struct uidset *slice_out);
+
+/* A command has asked for mod-sequences: from now on FETCH responses carry them; the client is told
+ * the present HIGHESTMODSEQ when that starts in the middle of a mailbox.  RFC 7162 §3.1. */
+void messages_enable_condstore(struct imap_session *s);
+
+#endif

@@ -1,0 +1,110 @@
+/* A SEARCH command, parsed and evaluated: RFC 9051 §6.4.4, RFC 3501 §6.4.4, RFC 5032 (OLDER, YOUNGER),
+ * RFC 7162 §3.1.5 (MODSEQ), RFC 4731 and RFC 5182 (result options).
+ *
+ * The search program is a tree of nodes.  Evaluated on a message whose text has not been looked at,
+ * a node may be "unknown"; only messages whose answer is unknown after all that the index row knows
+ * are opened, and each of them once, for all texts of the program together. */
+#ifndef IMAPD_SEARCH_PLAN_H
+#define IMAPD_SEARCH_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "imapd/parse.h"
+#include "store/mailbox.h"
+#include "store/search_text.h"
+
+#define SEARCH_DEPTH_MAX 100  /* parentheses, NOT and OR within each other */
+#define SEARCH_KEYS_MAX  5000 /* keys of one command */
+
+enum search_return { /* search-return-opt; bits */
+	SEARCH_RETURN_MIN = 1,
+	SEARCH_RETURN_MAX = 2,
+	SEARCH_RETURN_ALL = 4,
+	SEARCH_RETURN_COUNT = 8,
+	SEARCH_RETURN_SAVE = 16,
+};
+
+enum search_op {
+	SEARCH_AND, /* of all children; without children: true */
+	SEARCH_OR,  /* of two children */
+	SEARCH_NOT, /* of one child */
+	SEARCH_FLAGS_SET,
+	SEARCH_FLAGS_CLEAR,
+	SEARCH_KEYWORD,
+	SEARCH_SET,      /* sequence-set, UID set or "$" */
+	SEARCH_INTERNAL, /* INTERNALDATE: low <= t < high, seconds */
+	SEARCH_SENT,     /* Date: low <= d < high, days */
+	SEARCH_LARGER,
+	SEARCH_SMALLER,
+	SEARCH_MODSEQ,
+	SEARCH_STRING,
+};
+
+struct search_node {
+	enum search_op op;
+	struct search_node *children, *next;
+	union {
+		unsigned flags;
+		struct {
+			const char *name;
+			int index; /* in the mailbox, -1: no message has it; search_bind() */
+		} keyword;
+		struct {
+			struct imap_sequence_set wire;
+			bool uid;
+			struct uidset uids; /* search_bind() */
+		} set;
+		struct {
+			int64_t low, high;
+		} range;
+		uint64_t number;
+		size_t key; /* index into search_plan.keys */
+	};
+};
+
+struct search_plan {
+	unsigned returns; /* enum search_return; 0: no RETURN */
+	bool has_return;
+	bool uses_modseq;
+	bool uses_sent;
+	struct search_node root; /* SEARCH_AND */
+	struct search_key *keys; /* the texts, in UTF-8 */
+	size_t key_count, key_cap;
+};
+
+enum search_parsed { SEARCH_PARSED, SEARCH_SYNTAX, SEARCH_CHARSET };
+
+/* All behind the command's name.  `now_s` is what OLDER and YOUNGER count from.  SEARCH_CHARSET: the
+ * charset is not known and nothing else is wrong so far.  Either way plan_out->returns is what
+ * could be parsed. */
+enum search_parsed search_plan_parse(
+    struct cursor *c, struct arena *a, int64_t now_s, struct search_plan *plan_out);
+
+/* --- evaluation (search_eval.c) --- */
+
+struct imap_session;
+/* Resolves sets and keywords against the selected mailbox.  False: a sequence number beyond it.
+ * search_unbind() gives back what binding took, whether or not it succeeded. */
+bool search_bind(struct search_plan *plan, const struct imap_session *s);
+void search_unbind(struct search_plan *plan);
+
+enum search_truth { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
+
+/* What is known about a message. */
+struct search_facts {
+	const struct message *row;
+	bool parsed; /* the next two are known */
+	bool has_sent_date;
+	int64_t sent_day;
+	const bool *matched; /* for each key of the plan; NULL: not looked at */
+};
+enum search_truth search_eval(const struct search_node *node, const struct search_facts *facts);
+
+/* Moves what one query on the index can answer out of the root into `query`, so that only the
+ * rest is left to evaluate message by message.  `within` starts with the view; query->within is it. */
+void search_push_down(struct search_plan *plan, struct mailbox_query *query, struct uidset *within);
+
+#endif

@@ -1,0 +1,272 @@
+#include "imapd/search_run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "imapd/messages.h"
+
+struct search_run {
+	struct mailbox *box;
+	struct search_plan *plan;
+	const struct search_candidates *source;
+
+	bool started;
+	struct uidset candidates, found;
+	uint32_t done_uid; /* all candidates up to it are decided or in the slice */
+
+	/* one slice of rows */
+	struct message rows[SEARCH_SLICE_ROWS];
+	enum search_truth truths[SEARCH_SLICE_ROWS];
+	size_t row_count, row_at; /* rows before row_at are decided and counted */
+
+	struct search_text *text; /* NULL: no texts */
+	bool *matched;
+	enum store_err text_err;
+	int64_t until_ms; /* the end of this slice of time */
+};
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static bool
+time_is_up(const struct search_run *run)
+{
+	return now_ms() >= run->until_ms;
+}
+
+struct search_run *
+search_run_new(
+    struct mailbox *box, struct search_plan *plan, const struct search_candidates *source)
+{
+	struct search_run *run = mem_zalloc(sizeof(*run));
+
+	run->box = box;
+	run->plan = plan;
+	run->source = source;
+	if (plan->key_count > 0) {
+		run->text = search_text_new(plan->keys, plan->key_count);
+		run->matched = mem_zalloc(plan->key_count * sizeof(*run->matched));
+	}
+	return run;
+}
+
+void
+search_run_free(struct search_run *run)
+{
+	if (run == NULL)
+		return;
+	search_text_free(run->text);
+	free(run->matched);
+	uidset_free(&run->candidates);
+	uidset_free(&run->found);
+	free(run);
+}
+
+const struct uidset *
+search_run_found(const struct search_run *run)
+{
+	return &run->found;
+}
+
+/* --- the index --------------------------------------------------------------------------------- */
+
+/* Texts that every message found must hold: an index of texts may rule messages out. */
+static void
+narrow(struct search_run *run)
+{
+	uint32_t *uids;
+	size_t count = 0;
+
+	if (run->source == NULL || uidset_is_empty(&run->candidates))
+		return;
+	uids = mem_realloc_array(NULL, uidset_count(&run->candidates), sizeof(*uids));
+	for (size_t i = 0; i < run->candidates.run_count; i++)
+		for (uint32_t u = run->candidates.runs[i].first;; u++) {
+			uids[count++] = u;
+			if (u == run->candidates.runs[i].last)
+				break;
+		}
+	for (struct search_node *n = run->plan->root.children; n != NULL; n = n->next)
+		if (n->op == SEARCH_STRING)
+			search_narrow(run->source, &run->plan->keys[n->key], uids, &count);
+	uidset_clear(&run->candidates);
+	for (size_t i = 0; i < count; i++)
+		uidset_add(&run->candidates, uids[i]);
+	free(uids);
+}
+
+static enum store_err
+start(struct search_run *run)
+{
+	struct mailbox_query query = { 0 };
+	struct uidset within = { 0 };
+	enum store_err err;
+
+	uidset_copy(&within, mailbox_view(run->box));
+	search_push_down(run->plan, &query, &within);
+	err = mailbox_find(run->box, &query, &run->candidates, NULL);
+	uidset_free(&within);
+	if (err != STORE_OK)
+		return err;
+	if (run->plan->root.children == NULL)
+		uidset_swap(&run->found, &run->candidates);
+	else
+		narrow(run);
+	run->started = true;
+	return STORE_OK;
+}
+
+/* --- rows -------------------------------------------------------------------------------------- */
+
+static bool
+on_row(void *arg, const struct message *row)
+{
+	struct search_run *run = arg;
+	struct search_facts facts = { .row = row };
+
+	run->rows[run->row_count] = *row;
+	run->truths[run->row_count++] = search_eval(&run->plan->root, &facts);
+	return true;
+}
+
+/* False: there are no more. */
+static bool
+next_slice(struct search_run *run, enum store_err *err_out)
+{
+	struct uidset slice = { 0 };
+
+	run->row_count = run->row_at = 0;
+	messages_slice(&run->candidates, run->done_uid, SEARCH_SLICE_ROWS, &slice);
+	if (uidset_is_empty(&slice))
+		return false;
+	run->done_uid = uidset_last(&slice);
+	*err_out = mailbox_messages(run->box, &slice, on_row, run);
+	uidset_free(&slice);
+	return *err_out == STORE_OK;
+}
+
+/* --- texts ------------------------------------------------------------------------------------- */
+
+/* Looks for all texts in the message; false: it is gone, or cannot be read.  One damaged file must not
+ * make every search of the mailbox fail, so that is for the log. */
+static bool
+match_text(struct search_run *run, const struct message_parsed *p)
+{
+	struct mime_message *mime;
+	enum store_err err;
+	bool ok;
+	int fd;
+
+	err = mailbox_message_open(run->box, p->uid, &fd);
+	if (err != STORE_OK) {
+		if (err != STORE_NOT_FOUND)
+			run->text_err = err;
+		return false;
+	}
+	mime = mime_unpack(p->parts);
+	if (mime == NULL)
+		mime = mime_parse_fd(fd);
+	for (size_t i = 0; i < run->plan->key_count; i++)
+		run->matched[i] = false;
+	ok = mime != NULL && search_text_run(run->text, fd, mime, run->matched);
+	if (!ok)
+		log_error(account_log(mailbox_account(run->box)), "search",
+		    "uid=%u errno=%d mailbox=%s", p->uid, errno, mailbox_name(run->box));
+	mime_message_free(mime);
+	close(fd);
+	return ok;
+}
+
+static enum search_truth
+decide(struct search_run *run, const struct message *row, const struct message_parsed *p)
+{
+	struct search_facts facts = { .row = row,
+		.parsed = true,
+		.has_sent_date = p->has_sent_date,
+		.sent_day = p->sent_date_days };
+	enum search_truth t = search_eval(&run->plan->root, &facts);
+
+	if (t != SEARCH_UNKNOWN)
+		return t;
+	if (!match_text(run, p))
+		return SEARCH_NO;
+	facts.matched = run->matched;
+	return search_eval(&run->plan->root, &facts);
+}
+
+/* Takes over what is decided before row `end`; a message that is still unknown there is gone. */
+static void
+settle_rows(struct search_run *run, size_t end)
+{
+	for (; run->row_at < end; run->row_at++)
+		if (run->truths[run->row_at] == SEARCH_YES)
+			uidset_add(&run->found, run->rows[run->row_at].uid);
+}
+
+static bool
+on_parsed(void *arg, const struct message_parsed *p)
+{
+	struct search_run *run = arg;
+	size_t i = run->row_at;
+
+	while (i < run->row_count && run->rows[i].uid < p->uid)
+		i++;
+	if (i == run->row_count || run->rows[i].uid != p->uid)
+		return true;
+	run->truths[i] = decide(run, &run->rows[i], p);
+	settle_rows(run, i + 1);
+	return run->text_err == STORE_OK && !time_is_up(run);
+}
+
+/* Decides the unknown rows from row_at on, until the time is up. */
+static enum store_err
+decide_unknown(struct search_run *run)
+{
+	struct uidset unknown = { 0 };
+	enum store_err err = STORE_OK;
+
+	for (size_t i = run->row_at; i < run->row_count; i++)
+		if (run->truths[i] == SEARCH_UNKNOWN)
+			uidset_add(&unknown, run->rows[i].uid);
+	if (uidset_is_empty(&unknown))
+		settle_rows(run, run->row_count);
+	else
+		err = mailbox_parsed(run->box, &unknown, on_parsed, run);
+	uidset_free(&unknown);
+	if (err == STORE_OK)
+		err = run->text_err;
+	if (err == STORE_OK && !time_is_up(run))
+		settle_rows(run, run->row_count);
+	return err;
+}
+
+enum store_err
+search_run_step(struct search_run *run, bool *done_out)
+{
+	enum store_err err = STORE_OK;
+
+	*done_out = false;
+	run->until_ms = now_ms() + SEARCH_SLICE_MS;
+	if (!run->started && (err = start(run)) != STORE_OK)
+		return err;
+	while (err == STORE_OK) {
+		if (run->row_at < run->row_count)
+			err = decide_unknown(run);
+		else if (!next_slice(run, &err)) {
+			*done_out = err == STORE_OK;
+			return err;
+		}
+		if (time_is_up(run))
+			break;
+	}
+	return err;
+}
