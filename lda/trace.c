@@ -15,7 +15,7 @@ trace_headers(struct buf *out, const struct trace *t)
 	    t->rcpt, buf_cstr(&date));
 	if (t->helo != NULL) {
 		buf_printf(out, "Received: from %s", *t->helo != '\0' ? t->helo : "unknown");
-		if (*t->peer != '\0')
+		if (strcmp(t->peer, "local") != 0)
 			buf_printf(
 			    out, " ([%s%s])", strchr(t->peer, ':') != NULL ? "IPv6:" : "", t->peer);
 		buf_printf(out, "\n\tby %s with %s", t->hostname, t->with);

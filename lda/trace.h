@@ -13,7 +13,7 @@ struct trace {
 	const char *sender;   /* envelope; "" for the null reverse-path */
 	const char *rcpt;     /* envelope recipient */
 	const char *helo;     /* NULL: no Received (lda -d: the caller's own stands there) */
-	const char *peer;     /* address as text; "" for a UNIX socket */
+	const char *peer;     /* address as text; "local" for a UNIX socket */
 	const char *hostname; /* ours */
 	const char *with;     /* protocol keyword, RFC 3848 */
 	const char *tls;      /* NULL in the clear */

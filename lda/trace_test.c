@@ -44,9 +44,15 @@ test_copy_header(void **state)
 static void
 test_headers(void **state)
 {
-	struct trace t = { .sender = "", .rcpt = "ann@example.org", .helo = "relay.example.net",
-		.peer = "2001:db8::1", .hostname = "store.example.org", .with = "LMTPS",
-		.tls = "TLSv1.3 X", .id = "1.2", .now = 1700000000 };
+	struct trace t = { .sender = "",
+		.rcpt = "ann@example.org",
+		.helo = "relay.example.net",
+		.peer = "2001:db8::1",
+		.hostname = "store.example.org",
+		.with = "LMTPS",
+		.tls = "TLSv1.3 X",
+		.id = "1.2",
+		.now = 1700000000 };
 	struct buf out = { 0 };
 
 	(void)state;

@@ -2,8 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/mem.h"
+#include "net/addr.h"
+#include "net/limits.h"
 #include "service/service.h"
 #include "store/auth.h"
 
@@ -21,6 +24,27 @@ add_address(struct buf *login_out, const struct account_row *row)
 	buf_printf(login_out, "%s@%s", row->localpart, row->domain);
 }
 
+static struct net_limits *
+limits_of(const struct service *sv)
+{
+	return sv->worker != NULL ? net_worker_limits(sv->worker) : NULL;
+}
+
+static void
+count_password(const struct service *sv, const char *peer, const char *user, struct str password,
+    enum store_err err)
+{
+	struct net_limits *limits = limits_of(sv);
+	struct net_ip ip;
+
+	if (limits == NULL || !net_ip_parse(str_from(peer), &ip))
+		return;
+	if (err == STORE_OK)
+		net_limits_login_ok(limits, &ip);
+	else if (err == STORE_DENIED)
+		net_limits_login_failed(limits, &ip, str_from(user), password);
+}
+
 static enum sasl_verdict
 verify_password(
     void *arg, const char *user, struct str password, const char *peer, struct buf *login_out)
@@ -29,9 +53,9 @@ verify_password(
 	struct account_row row = { 0 };
 	enum store_err err = auth_password(sv->auth, str_from(user), password, &row, NULL);
 
-	(void)peer;
 	if (err == STORE_OK)
 		add_address(login_out, &row);
+	count_password(sv, peer, user, password, err);
 	account_row_free(&row);
 	return verdict(err);
 }
@@ -64,3 +88,43 @@ const struct sasl_backend LOGIN_BACKEND = {
 	.verify_password = verify_password,
 	.scram_keys = find_scram_keys,
 };
+
+uint64_t
+login_delay_ms(const struct service *sv, const struct net_ip *ip)
+{
+	struct net_limits *limits = limits_of(sv);
+
+	return limits != NULL ? net_limits_login_delay_ms(limits, ip) : 0;
+}
+
+/* A SCRAM exchange shows no password to tell a repeated mistake by: each failure counts. */
+static void
+count_scram(const struct service *sv, const struct net_ip *ip, const char *login, const char *user)
+{
+	struct net_limits *limits = limits_of(sv);
+	unsigned char nonce[16];
+
+	if (limits == NULL || ip == NULL)
+		return;
+	if (login != NULL)
+		net_limits_login_ok(limits, ip);
+	else if (getrandom(nonce, sizeof(nonce), 0) == (ssize_t)sizeof(nonce))
+		net_limits_login_failed(
+		    limits, ip, str_from(user), (struct str){ (const char *)nonce, sizeof(nonce) });
+}
+
+void
+login_ended(const struct service *sv, const struct log *log, const struct net_ip *ip,
+    const char *login, const char *user, const char *mechanism)
+{
+	char peer[NET_IP_TEXT_BYTES] = "local";
+
+	if (ip != NULL)
+		net_ip_text(ip, peer);
+	if (str_has_prefix_nocase(str_from(mechanism), STR("SCRAM")))
+		count_scram(sv, ip, login, user);
+	if (login != NULL)
+		log_info(log, "login", "user=%s mech=%s peer=%s", login, mechanism, peer);
+	else
+		log_info(log, "login-failed", "user=%s mech=%s peer=%s", user, mechanism, peer);
+}

@@ -1,0 +1,38 @@
+/* The header of a submitted message as it goes by: what a submission server must mend, RFC 6409 §8.
+ * Date and Message-ID are added where they are missing, From too; Bcc goes (RFC 5322 §3.6.3); one
+ * Received line comes in front.  The body passes untouched.  Line ends are CRLF. */
+#ifndef SUBMITD_HEADER_H
+#define SUBMITD_HEADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+
+#define HEADER_MAX_BYTES (1024 * 1024)
+
+struct header_facts {
+	const char *hostname; /* ours */
+	const char *helo, *peer, *tls, *with;
+	const char *account; /* the address of who submits: for From */
+	const char *id;
+	int64_t now;
+};
+
+struct header_mender {
+	struct header_facts facts;
+	struct buf held; /* the header as far as it has come */
+	bool done;       /* it has been given out */
+};
+
+/* Strings of the facts are borrowed until the message ends. */
+void header_begin(struct header_mender *m, const struct header_facts *facts);
+/* Takes the next bytes of the message and appends what may go out now.  False: the header is larger
+ * than HEADER_MAX_BYTES. */
+bool header_feed(struct header_mender *m, struct str bytes, struct buf *out);
+/* The message is complete: what is still held goes out. */
+void header_finish(struct header_mender *m, struct buf *out);
+void header_end(struct header_mender *m); /* frees; a zeroed one is fine */
+
+#endif
