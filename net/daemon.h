@@ -17,6 +17,7 @@
 struct log;
 struct net_loop;
 struct net_stream;
+struct net_tls_keys;
 struct net_worker;
 
 #define NET_DRAIN_S        20  /* default: sessions to end after SIGTERM */
@@ -52,6 +53,7 @@ struct net_daemon_spec {
 	const char *pid_file; /* NULL: none.  Written when all listeners are bound and all workers
 	                       * run, removed at the end: scripts wait for it */
 	unsigned drain_s, reload_drain_s; /* 0: the defaults above */
+	struct net_tls_keys *tls_keys;    /* NULL, or the daemon's: stepped in the parent too */
 
 	/* In the worker, before the loop runs; the place for databases, then net_sandbox_enter().
 	 * False (with the reason logged) at the first start ends the daemon. */

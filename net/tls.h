@@ -24,6 +24,9 @@ struct net_tls_keys;
  * processes step to the next keys by themselves (a one-way ratchet, old ones are wiped). */
 struct net_tls_keys *net_tls_keys_new(void);
 void net_tls_keys_free(struct net_tls_keys *keys);
+/* Takes the steps that are due.  Streams see to it; net_daemon does it in the parent, so that it
+ * forgets old keys as its workers do. */
+void net_tls_keys_step(struct net_tls_keys *keys);
 
 struct net_tls_server_spec {
 	const char *certificate; /* PEM: the certificate, then its chain */
