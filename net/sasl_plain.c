@@ -20,7 +20,7 @@ typedef int sasl_proc(void); /* libsasl2's "any callback" */
 
 struct plain {
 	sasl_conn_t *conn;
-	sasl_callback_t callbacks[3];
+	sasl_callback_t callbacks[2];
 	struct buf authzid;
 	bool started, asked; /* asked: the backend has given its verdict */
 	enum sasl_verdict verdict;
@@ -187,22 +187,6 @@ on_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pas
 	return CODES[p->verdict];
 }
 
-static int
-on_proxy_policy(sasl_conn_t *conn, void *context, const char *requested, unsigned requested_len,
-    const char *auth, unsigned auth_len, const char *realm, unsigned realm_len,
-    struct propctx *props)
-{
-	(void)conn;
-	(void)auth;
-	(void)auth_len;
-	(void)realm;
-	(void)realm_len;
-	(void)props;
-	return sasl_session_may_act_as(context, (struct str){ requested, requested_len })
-		   ? SASL_OK
-		   : SASL_NOAUTHZ;
-}
-
 static bool
 plain_offered(const struct sasl_service *service, const struct sasl_channel *channel)
 {
@@ -219,9 +203,7 @@ plain_begin(struct sasl_session *s)
 
 	p->callbacks[0] = (sasl_callback_t){ SASL_CB_SERVER_USERDB_CHECKPASS,
 		(sasl_proc *)(void *)on_checkpass, s };
-	p->callbacks[1] =
-	    (sasl_callback_t){ SASL_CB_PROXY_POLICY, (sasl_proc *)(void *)on_proxy_policy, s };
-	p->callbacks[2] = (sasl_callback_t){ SASL_CB_LIST_END, NULL, NULL };
+	p->callbacks[1] = (sasl_callback_t){ SASL_CB_LIST_END, NULL, NULL };
 	s->state = p;
 	/* A server name is given, so that it does not look its own up. */
 	if (sasl_server_new(s->service->name, "localhost", NULL, NULL, NULL, p->callbacks, 0,
@@ -305,10 +287,18 @@ plain_is_well_formed(struct sasl_session *s, struct str in)
 	return sasl_session_claim(s, (struct str){ first + 1, (size_t)(second - first) - 1 });
 }
 
+/* libsasl2 gets the message without the authorization identity: it would look that up as a user of
+ * its own.  result_of() compares it with who has logged in. */
 static enum sasl_status
 plain_step(struct sasl_session *s, struct str in, struct buf *out)
 {
-	return plain_is_well_formed(s, in) ? pass_on(s, in, out) : SASL_STATUS_MALFORMED;
+	const struct plain *p = s->state;
+
+	if (!plain_is_well_formed(s, in))
+		return SASL_STATUS_MALFORMED;
+	in.p += p->authzid.len;
+	in.len -= p->authzid.len;
+	return pass_on(s, in, out);
 }
 
 /* LOGIN, draft-murchison-sasl-login-00: the name, then the password, each a message of its own. */
