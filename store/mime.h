@@ -58,7 +58,9 @@ struct mime_info {
 	size_t language_count;
 };
 
-/* The fields of ENVELOPE, unfolded and undecoded; p NULL: the field is not there. */
+/* The fields of ENVELOPE, unfolded and undecoded; p NULL: the field is not there.  NULs in them are
+ * U+FFFD.  Of several DATE, SUBJECT… the last one counts; several FROM, TO… are all kept, with a NUL
+ * between their values. */
 enum mime_envelope_field {
 	MIME_DATE,
 	MIME_SUBJECT,

@@ -1,0 +1,242 @@
+/* Each field and each text part is one text: decoded, normalised and appended to a window in
+ * which the needles are looked for; of the window only as much is kept as a needle could have begun in. */
+#include "store/search_text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "store/casefold.h"
+#include "store/header.h"
+#include "store/mime_read.h"
+
+struct needle {
+	enum search_where where;
+	struct str header;
+	struct buf text; /* normalised */
+	bool impossible; /* longer than we look for */
+	bool found;      /* in this message */
+};
+
+struct search_text {
+	struct arena arena;
+	struct needle *needles;
+	size_t count;
+	size_t open;            /* needles not yet found in this message */
+	size_t longest;         /* needle of BODY and TEXT */
+	size_t body_open;       /* of these, not yet found */
+	bool headers;           /* any SEARCH_HEADER */
+	struct buf raw, window; /* reused */
+	char *chunk;
+};
+
+struct search_text *
+search_text_new(const struct search_key *keys, size_t count)
+{
+	struct search_text *st = mem_zalloc(sizeof(*st));
+
+	st->needles = mem_zalloc(count * sizeof(*st->needles));
+	st->count = count;
+	st->chunk = mem_alloc(MIME_READ_BUFFER_BYTES);
+	for (size_t i = 0; i < count; i++) {
+		struct needle *n = &st->needles[i];
+
+		n->where = keys[i].where;
+		n->header =
+		    (struct str){ arena_strndup(&st->arena, keys[i].header.p, keys[i].header.len),
+			    keys[i].header.len };
+		casefold_all(&n->text, keys[i].text);
+		n->impossible = n->text.len > SEARCH_NEEDLE_MAX_BYTES;
+		if (n->where != SEARCH_HEADER && n->text.len > st->longest && !n->impossible)
+			st->longest = n->text.len;
+		st->headers = st->headers || n->where == SEARCH_HEADER;
+	}
+	return st;
+}
+
+void
+search_text_free(struct search_text *st)
+{
+	if (st == NULL)
+		return;
+	for (size_t i = 0; i < st->count; i++)
+		buf_free(&st->needles[i].text);
+	free(st->needles);
+	free(st->chunk);
+	buf_free(&st->raw);
+	buf_free(&st->window);
+	arena_free(&st->arena);
+	free(st);
+}
+
+static void
+found(struct search_text *st, struct needle *n)
+{
+	n->found = true;
+	st->open--;
+	if (n->where != SEARCH_HEADER)
+		st->body_open--;
+}
+
+static bool
+holds(const struct buf *text, const struct needle *n)
+{
+	if (n->text.len == 0)
+		return true;
+	return text->len >= n->text.len &&
+	       memmem(text->data, text->len, n->text.data, n->text.len) != NULL;
+}
+
+/* Looks for the needles of BODY and TEXT in the window; `top`: this is the message's own header. */
+static void
+look(struct search_text *st, bool top)
+{
+	for (size_t i = 0; i < st->count && st->body_open > 0; i++) {
+		struct needle *n = &st->needles[i];
+
+		if (n->found || n->impossible || n->where == SEARCH_HEADER ||
+		    (top && n->where == SEARCH_BODY))
+			continue;
+		if (holds(&st->window, n))
+			found(st, n);
+	}
+}
+
+/* One field for the needles that name it. */
+static void
+look_in_field(struct search_text *st, const struct header_field *h)
+{
+	struct buf value = { 0 }, text = { 0 };
+	bool decoded = false;
+
+	for (size_t i = 0; i < st->count; i++) {
+		struct needle *n = &st->needles[i];
+
+		if (n->found || n->impossible || n->where != SEARCH_HEADER ||
+		    !str_eq_nocase(n->header, h->name))
+			continue;
+		if (!decoded) {
+			header_decode(&value, h->value);
+			casefold_all(&text, (struct str){ value.data, value.len });
+			decoded = true;
+		}
+		if (holds(&text, n))
+			found(st, n);
+	}
+	buf_free(&value);
+	buf_free(&text);
+}
+
+/* A header as text: `Name: decoded value`, field by field. */
+static bool
+search_header(struct search_text *st, int fd, const struct mime_part *part, bool top)
+{
+	struct buf value = { 0 };
+	struct header_field h;
+	struct cursor c;
+	bool text = st->body_open > 0;
+
+	buf_reset(&st->raw);
+	if (!mime_header_read(&st->raw, fd, part))
+		return false;
+	if (st->raw.len == 0)
+		return true;
+	c = cursor_from((struct str){ st->raw.data, st->raw.len });
+	while (st->open > 0 && header_next(&c, &h)) {
+		if (top && st->headers)
+			look_in_field(st, &h);
+		if (!text)
+			continue;
+		buf_reset(&value);
+		buf_add(&value, h.name.p, h.name.len);
+		buf_adds(&value, ": ");
+		header_decode(&value, h.value);
+		buf_reset(&st->window);
+		casefold_all(&st->window, (struct str){ value.data, value.len });
+		look(st, top);
+	}
+	buf_free(&value);
+	return true;
+}
+
+/* Text parts, and what is text within message/… (delivery reports, external bodies). */
+static bool
+is_text(const struct mime_part *part)
+{
+	return (part->flags & MIME_PART_TEXT) != 0 ||
+	       ((part->flags & (MIME_PART_MESSAGE | MIME_PART_MULTIPART)) == 0 &&
+		   str_eq_nocase(part->type, STR("message")));
+}
+
+static bool
+search_body(struct search_text *st, int fd, const struct mime_part *part)
+{
+	struct mime_decoder *d;
+	struct mime_part plain = *part;
+	struct casefold cf = { 0 };
+	ssize_t n;
+
+	if (plain.cte == MIME_CTE_UNKNOWN)
+		plain.cte = MIME_CTE_IDENTITY;
+	if ((plain.flags & MIME_PART_TEXT) == 0)
+		plain.charset = STR("");
+	plain.flags |= MIME_PART_TEXT;
+	d = mime_decoder_open(fd, &plain, MIME_DECODE_UTF8);
+	buf_reset(&st->window);
+	do {
+		n = mime_decoder_read(d, st->chunk, MIME_READ_BUFFER_BYTES);
+		if (n > 0)
+			casefold_feed(&cf, &st->window, st->chunk, (size_t)n);
+		else if (n == 0)
+			casefold_finish(&cf, &st->window);
+		look(st, false);
+		if (st->window.len >= st->longest && st->longest > 0)
+			buf_consume(&st->window, st->window.len - (st->longest - 1));
+	} while (n > 0 && st->body_open > 0);
+	mime_decoder_close(d);
+	return n >= 0;
+}
+
+static bool
+search_parts(struct search_text *st, int fd, const struct mime_part *part, bool top)
+{
+	if (st->open == 0)
+		return true;
+	if ((!top || st->headers || st->body_open > 0) && !search_header(st, fd, part, top))
+		return false;
+	if (st->body_open == 0)
+		return true;
+	if (is_text(part) && !search_body(st, fd, part))
+		return false;
+	for (part = part->first_child; part != NULL; part = part->next)
+		if (!search_parts(st, fd, part, false))
+			return false;
+	return true;
+}
+
+bool
+search_text_run(struct search_text *st, int fd, const struct mime_message *m, bool *matched_out)
+{
+	bool good;
+
+	st->open = st->body_open = 0;
+	for (size_t i = 0; i < st->count; i++) {
+		struct needle *n = &st->needles[i];
+
+		n->found = n->where != SEARCH_HEADER && n->text.len == 0;
+		if (n->found || n->impossible)
+			continue;
+		st->open++;
+		st->body_open += n->where != SEARCH_HEADER;
+	}
+	good = search_parts(st, fd, m->root, true);
+	for (size_t i = 0; i < st->count; i++)
+		matched_out[i] = st->needles[i].found;
+	return good;
+}
+
+bool
+search_narrow(const struct search_candidates *source, const struct search_key *key, uint32_t *uids,
+    size_t *count)
+{
+	return source != NULL && source->narrow(source->arg, key, uids, count);
+}
