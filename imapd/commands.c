@@ -104,14 +104,14 @@ bool
 imap_arg_atom(struct imap_request *req, struct str *atom_out)
 {
 	return imap_arg_sp(req) &&
-	    (imap_parse_atom(&req->args, atom_out) || wrong(req, "Atom expected"));
+	       (imap_parse_atom(&req->args, atom_out) || wrong(req, "Atom expected"));
 }
 
 bool
 imap_arg_astring(struct imap_request *req, struct str *text_out)
 {
-	return imap_arg_sp(req) &&
-	    (imap_parse_astring(&req->args, req->arena, text_out) || wrong(req, "String expected"));
+	return imap_arg_sp(req) && (imap_parse_astring(&req->args, req->arena, text_out) ||
+				       wrong(req, "String expected"));
 }
 
 bool

@@ -61,6 +61,7 @@ enum imap_command_flag {
 	/* No EXPUNGE may be sent while it runs without UID: FETCH, STORE, SEARCH; RFC 9051 §7.5.1 */
 	IMAP_CMD_KEEPS_NUMBERS = 4,
 	IMAP_CMD_NO_UPDATES = 8, /* nothing of the selected mailbox is reported at its end */
+	IMAP_CMD_LOGIN = 16,     /* tries a password: waits after failed ones of its address */
 };
 
 struct imap_command {

@@ -11,7 +11,8 @@ imap_frame_tag(struct str text)
 	struct cursor c = cursor_from(text);
 	struct str tag;
 
-	return imap_parse_tag(&c, &tag) && cursor_peek(&c) == ' ' && tag.len <= 256 ? tag : STR("*");
+	return imap_parse_tag(&c, &tag) && cursor_peek(&c) == ' ' && tag.len <= 256 ? tag
+										    : STR("*");
 }
 
 void
@@ -200,7 +201,9 @@ imap_frame_feed(struct imap_frame *f, const struct imap_frame_limits *limits, co
 			event = feed_line(f, limits, bytes + at, len - at, &taken);
 			break;
 		case FRAME_IN_LITERAL: event = feed_literal(f, bytes + at, len - at, &taken); break;
-		case FRAME_SKIP_LINE: event = feed_skip_line(f, bytes + at, len - at, &taken); break;
+		case FRAME_SKIP_LINE:
+			event = feed_skip_line(f, bytes + at, len - at, &taken);
+			break;
 		case FRAME_SKIP_LITERAL: event = feed_skip_literal(f, len - at, &taken); break;
 		}
 		at += taken;

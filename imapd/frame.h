@@ -23,19 +23,19 @@
 #define IMAP_FRAME_TAIL      48                  /* enough for the longest announcement */
 
 struct imap_frame_limits {
-	size_t line_bytes;     /* all lines of one command */
-	size_t literal_bytes;  /* all its literals */
-	size_t nonsync_bytes;  /* each literal with "+" */
-	bool append;           /* announce APPEND's data instead of keeping it */
+	size_t line_bytes;    /* all lines of one command */
+	size_t literal_bytes; /* all its literals */
+	size_t nonsync_bytes; /* each literal with "+" */
+	bool append;          /* announce APPEND's data instead of keeping it */
 };
 
 enum imap_frame_event {
 	FRAME_NEED_INPUT, /* everything is consumed */
-	FRAME_COMMAND,    /* a whole command (or the rest of one after APPEND's data) is in `text` */
-	FRAME_CONTINUE,   /* send "+ …": the client waits before its literal */
-	FRAME_APPEND,     /* `text` ends before the announcement `literal` of APPEND's data */
-	FRAME_REFUSED,    /* too large; `text` begins with the tag.  `why` says it */
-	FRAME_HOPELESS,   /* close the connection */
+	FRAME_COMMAND,  /* a whole command (or the rest of one after APPEND's data) is in `text` */
+	FRAME_CONTINUE, /* send "+ …": the client waits before its literal */
+	FRAME_APPEND,   /* `text` ends before the announcement `literal` of APPEND's data */
+	FRAME_REFUSED,  /* too large; `text` begins with the tag.  `why` says it */
+	FRAME_HOPELESS, /* close the connection */
 };
 
 enum imap_frame_state { FRAME_IN_LINE, FRAME_IN_LITERAL, FRAME_SKIP_LINE, FRAME_SKIP_LITERAL };
@@ -47,10 +47,10 @@ struct imap_frame {
 	const char *why; /* FRAME_REFUSED: text for the reply */
 
 	enum imap_frame_state state;
-	bool in_append;        /* data has been announced in this command */
-	uint64_t literal_left; /* bytes still to come */
-	size_t literal_bytes;  /* of literals, in `text` */
-	size_t line_start;     /* of the line being read, in `text` */
+	bool in_append;             /* data has been announced in this command */
+	uint64_t literal_left;      /* bytes still to come */
+	size_t literal_bytes;       /* of literals, in `text` */
+	size_t line_start;          /* of the line being read, in `text` */
 	char tail[IMAP_FRAME_TAIL]; /* of the line being skipped */
 	size_t tail_len;
 };

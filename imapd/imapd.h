@@ -9,12 +9,10 @@
 #include "base/log.h"
 #include "net/sasl.h"
 
-struct account_db;
 struct auth;
 struct imap_connection;
 struct net_limits;
 struct net_loop;
-struct net_stream;
 struct net_tls;
 struct net_worker;
 struct store;
@@ -23,16 +21,14 @@ struct imapd {
 	const struct config *config;
 	struct log *log;
 	struct net_tls *tls;
-
-	/* from here on the worker's own */
 	struct net_worker *worker;
 	struct net_loop *loop;
 	struct net_limits *limits;
 	struct store *store;
-	struct account_db *db;
 	struct auth *auth;
-	struct sasl_service sasl;
-	uint64_t message_max_bytes; /* APPENDLIMIT */
+	struct sasl_service service_sasl; /* as the service opened it */
+	struct sasl_service sasl;         /* the same, with failed logins counted */
+	uint64_t message_max_bytes;       /* APPENDLIMIT */
 	unsigned autologout_s;
 
 	bool ending;                         /* sessions say BYE when their command is done */

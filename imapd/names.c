@@ -80,21 +80,16 @@ imap_mailbox_nfc(struct arena *a, const char *name)
 	return copy;
 }
 
-/* INBOX is the same in any letter case, alone or as the first level. */
-static size_t
-inbox_prefix(const char *s)
-{
-	return strncasecmp(s, "INBOX", 5) == 0 && (s[5] == '\0' || s[5] == IMAP_DELIMITER) ? 5 : 0;
-}
-
 /* The matcher walks the pattern once and keeps, for each place in the name, whether the pattern so
  * far can end there: `here` is a row of strlen(name) + 1 flags.  "*" lets a true run to the end,
- * "%" to the next delimiter; any other byte moves each true one place on if the name has it. */
+ * "%" to the next delimiter; any other byte moves each true one place on if the name has it.
+ * `nocase` places at the name's start are INBOX, the same in any letter case. */
 static void
-match_byte(bool *here, const char *name, size_t len, char byte)
+match_byte(bool *here, const char *name, size_t len, size_t nocase, char byte)
 {
 	for (size_t i = len; i > 0; i--)
-		here[i] = here[i - 1] && name[i - 1] == byte;
+		here[i] = here[i - 1] && (name[i - 1] == byte ||
+					     (i <= nocase && name[i - 1] == ascii_upper(byte)));
 	here[0] = false;
 }
 
@@ -102,22 +97,24 @@ static void
 match_wildcard(bool *here, const char *name, size_t len, char wildcard)
 {
 	for (size_t i = 1; i <= len; i++)
-		here[i] = here[i] ||
-		    (here[i - 1] && (wildcard == '*' || name[i - 1] != IMAP_DELIMITER));
+		here[i] =
+		    here[i] || (here[i - 1] && (wildcard == '*' || name[i - 1] != IMAP_DELIMITER));
 }
 
 static bool *
 match_row(const char *pattern, const char *name, size_t len)
 {
 	bool *here = mem_zalloc(len + 1);
-	size_t skip = inbox_prefix(pattern) != 0 && inbox_prefix(name) != 0 ? 5 : 0;
+	size_t nocase = 0;
 
-	here[skip] = true;
-	for (const char *p = pattern + skip; *p != '\0'; p++) {
+	if (strncmp(name, "INBOX", 5) == 0 && (name[5] == '\0' || name[5] == IMAP_DELIMITER))
+		nocase = 5;
+	here[0] = true;
+	for (const char *p = pattern; *p != '\0'; p++) {
 		if (*p == '*' || *p == '%')
 			match_wildcard(here, name, len, *p);
 		else
-			match_byte(here, name, len, *p);
+			match_byte(here, name, len, nocase, *p);
 	}
 	return here;
 }

@@ -190,6 +190,6 @@ imap_out_date_time(struct buf *out, int64_t unix_s)
 
 	if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1899 || tm.tm_year > 9999 - 1900)
 		gmtime_r(&(time_t){ 0 }, &tm);
-	buf_printf(out, "\"%02d-%.3s-%04d %02d:%02d:%02d +0000\"", tm.tm_mday, MONTHS + tm.tm_mon * 3,
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	buf_printf(out, "\"%02d-%.3s-%04d %02d:%02d:%02d +0000\"", tm.tm_mday,
+	    MONTHS + tm.tm_mon * 3, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }

@@ -53,8 +53,7 @@ imap_session_clear(struct imap_session *s)
 }
 
 const struct imap_command *
-imap_command_of(
-    struct str text, struct str *tag_out, bool *uid_out, struct cursor *args_out)
+imap_command_of(struct str text, struct str *tag_out, bool *uid_out, struct cursor *args_out)
 {
 	struct cursor c = cursor_from(text);
 	struct str name;
@@ -91,8 +90,8 @@ state_problem(const struct imap_session *s, const struct imap_request *req)
 	if (s->state == IMAP_UNAUTHENTICATED)
 		return "Log in first";
 	return s->state == IMAP_AUTHENTICATED && (cmd->states & IMAP_SELECTED) != 0
-	    ? "Select a mailbox first"
-	    : "Not now";
+		   ? "Select a mailbox first"
+		   : "Not now";
 }
 
 static const char *

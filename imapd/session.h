@@ -24,9 +24,9 @@ struct sasl_channel;
 #define IMAP_LINE_LOGIN_MAX_BYTES (8 * 1024)  /* the same before login */
 #define IMAP_LITERAL_MAX_BYTES    (64 * 1024) /* all literals of one command, APPEND's data aside */
 #define IMAP_LITERAL_MINUS_BYTES  4096        /* non-synchronising before login, RFC 7888 §5 */
-#define IMAP_AUTOLOGOUT_S         (30 * 60)   /* silence before logout; RFC 9051 §5.4: at least 30 */
-#define IMAP_LOGIN_S              60          /* from the connection to a successful login */
-#define IMAP_BAD_COMMANDS_MAX     20          /* in a row, before BYE */
+#define IMAP_AUTOLOGOUT_S         (30 * 60) /* silence before logout; RFC 9051 §5.4: at least 30 */
+#define IMAP_LOGIN_S              60        /* from the connection to a successful login */
+#define IMAP_BAD_COMMANDS_MAX     20        /* in a row, before BYE */
 
 /* What ENABLE or a CONDSTORE-enabling command has switched on; bits. */
 enum imap_enabled {
@@ -59,7 +59,7 @@ struct imap_session {
 	bool start_tls; /* STARTTLS is granted: the loop begins when the reply is sent */
 	/* FETCH cannot complete a literal it announced: nothing more is written and the connection ends. */
 	bool broken;
-	bool watch;     /* IDLE: call again (IMAP_WAIT) when the selected mailbox moves */
+	bool watch;            /* IDLE: call again (IMAP_WAIT) when the selected mailbox moves */
 	unsigned bad_commands; /* in a row */
 };
 
@@ -88,8 +88,8 @@ struct imap_run {
 };
 /* The row a framed command asks for, NULL if none; *uid_out: with the prefix UID.  Takes the cursor
  * behind the name.  Any thread. */
-const struct imap_command *imap_command_of(struct str text, struct str *tag_out, bool *uid_out,
-    struct cursor *args_out);
+const struct imap_command *imap_command_of(
+    struct str text, struct str *tag_out, bool *uid_out, struct cursor *args_out);
 enum imap_result imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text);
 enum imap_result imap_run_step(struct imap_session *s, struct imap_run *run);
 /* The handler's result came another way (APPEND's data): updates and the tagged reply. */

@@ -1,0 +1,77 @@
+#include "imapd/capability.h"
+#include "imapd/commands.h"
+#include "imapd/imapd.h"
+#include "imapd/response.h"
+#include "imapd/session.h"
+#include "net/sasl.h"
+
+#define LOGGED_IN (IMAP_AUTHENTICATED | IMAP_SELECTED)
+#define NO_LOGIN  (IMAP_CLEAR | IMAP_UNAUTHENTICATED)
+
+/* In the order in which they are said; where each RFC is named, what it says is implemented. */
+static const struct {
+	const char *name;
+	unsigned states;
+} CAPABILITIES[] = {
+	{ "IMAP4rev1", IMAP_ANY_STATE },     /* RFC 3501 */
+	{ "IMAP4rev2", IMAP_ANY_STATE },     /* RFC 9051 */
+	{ "LITERAL-", NO_LOGIN },            /* RFC 7888 */
+	{ "LITERAL+", LOGGED_IN },           /* RFC 7888 */
+	{ "SASL-IR", NO_LOGIN },             /* RFC 4959 */
+	{ "ID", IMAP_ANY_STATE },            /* RFC 2971 */
+	{ "STARTTLS", IMAP_CLEAR },          /* RFC 9051 §6.2.1 */
+	{ "LOGINDISABLED", IMAP_CLEAR },     /* RFC 9051 §6.2.3 */
+	{ "ENABLE", IMAP_ANY_STATE },        /* RFC 5161 */
+	{ "IDLE", LOGGED_IN },               /* RFC 2177 */
+	{ "NAMESPACE", LOGGED_IN },          /* RFC 2342 */
+	{ "UIDPLUS", LOGGED_IN },            /* RFC 4315 */
+	{ "UNSELECT", LOGGED_IN },           /* RFC 3691 */
+	{ "CHILDREN", LOGGED_IN },           /* RFC 3348 */
+	{ "SPECIAL-USE", LOGGED_IN },        /* RFC 6154 */
+	{ "CREATE-SPECIAL-USE", LOGGED_IN }, /* RFC 6154 */
+	{ "LIST-EXTENDED", LOGGED_IN },      /* RFC 5258 */
+	{ "LIST-STATUS", LOGGED_IN },        /* RFC 5819 */
+	{ "MOVE", LOGGED_IN },               /* RFC 6851 */
+	{ "ESEARCH", LOGGED_IN },            /* RFC 4731 */
+	{ "SEARCHRES", LOGGED_IN },          /* RFC 5182 */
+	{ "WITHIN", LOGGED_IN },             /* RFC 5032 */
+	{ "BINARY", LOGGED_IN },             /* RFC 3516 */
+	{ "MULTIAPPEND", LOGGED_IN },        /* RFC 3502 */
+	{ "CONDSTORE", LOGGED_IN },          /* RFC 7162 */
+	{ "STATUS=SIZE", LOGGED_IN },        /* RFC 8438 */
+	{ "QUOTA", LOGGED_IN },              /* RFC 9208 */
+	{ "QUOTA=RES-STORAGE", LOGGED_IN },  /* RFC 9208 §5.1 */
+};
+
+void
+imap_out_capabilities(struct imap_session *s, struct buf *out)
+{
+	buf_adds(out, "CAPABILITY");
+	for (size_t i = 0; i < ARRAY_LEN(CAPABILITIES); i++)
+		if ((CAPABILITIES[i].states & s->state) != 0)
+			buf_printf(out, " %s", CAPABILITIES[i].name);
+	if (s->state == IMAP_UNAUTHENTICATED && s->channel != NULL)
+		sasl_mechanisms(&s->imapd->sasl, s->channel, " AUTH=", out);
+	if ((s->state & LOGGED_IN) != 0) /* RFC 7889 */
+		buf_printf(
+		    out, " APPENDLIMIT=%llu", (unsigned long long)s->imapd->message_max_bytes);
+}
+
+/* CAPABILITY.  RFC 9051 §6.1.1. */
+static enum imap_result
+capability_run(struct imap_session *s, struct imap_request *req)
+{
+	if (!imap_arg_end(req))
+		return IMAP_BAD;
+	buf_adds(&s->out, "* ");
+	imap_out_capabilities(s, &s->out);
+	buf_adds(&s->out, "\r\n");
+	return IMAP_OK;
+}
+
+const struct imap_command imap_cmd_capability = {
+	.name = "CAPABILITY",
+	.rfc = "RFC 9051 6.1.1",
+	.states = IMAP_ANY_STATE,
+	.run = capability_run,
+};

@@ -1,0 +1,38 @@
+#include "imapd/commands.h"
+#include "imapd/response.h"
+#include "imapd/session.h"
+
+/* What has changed goes out at once; EXPUNGE too, since no command by sequence numbers can be
+ * under way, RFC 2177 §3. */
+static enum imap_result
+wait_for_more(struct imap_session *s)
+{
+	return imap_send_updates(s, true) ? IMAP_WAIT : IMAP_MORE;
+}
+
+/* IDLE.  RFC 9051 §6.3.13, RFC 2177.  The connection calls again when the watched mailbox moves or
+ * the client has said something; until then nothing runs. */
+static enum imap_result
+idle_run(struct imap_session *s, struct imap_request *req)
+{
+	if (req->state != NULL) {
+		if (req->line.p == NULL)
+			return wait_for_more(s);
+		if (str_eq_nocase(req->line, STR("DONE")))
+			return IMAP_OK;
+		return imap_bad(req, "DONE expected");
+	}
+	if (!imap_arg_end(req))
+		return IMAP_BAD;
+	req->state = arena_zalloc(req->arena, 1); /* from now on it is idle */
+	buf_adds(&s->out, "+ idling\r\n");
+	s->watch = s->box != NULL;
+	return wait_for_more(s);
+}
+
+const struct imap_command imap_cmd_idle = {
+	.name = "IDLE",
+	.rfc = "RFC 9051 6.3.13",
+	.states = IMAP_AUTHENTICATED | IMAP_SELECTED,
+	.run = idle_run,
+};

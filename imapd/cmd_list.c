@@ -1,0 +1,288 @@
+#include <string.h>
+
+#include "imapd/list.h"
+#include "imapd/messages.h"
+#include "imapd/names.h"
+#include "imapd/parse.h"
+#include "imapd/response.h"
+#include "imapd/session.h"
+#include "imapd/status.h"
+
+/* One LIST: what was asked, and how far the answer has come. */
+struct list_state {
+	struct list_query query;
+	const char *patterns[IMAP_LIST_PATTERNS_MAX];
+	unsigned returns;      /* enum list_return */
+	unsigned status_items; /* of RETURN (STATUS …) */
+	bool extended;         /* said in the syntax of RFC 5258 */
+	bool delimiter_only;   /* the question with the empty name */
+
+	struct mailbox_list list;
+	struct list_item *items;
+	size_t count, at;
+};
+
+static void
+state_free(void *state)
+{
+	struct list_state *st = state;
+
+	mailbox_list_free(&st->list);
+}
+
+/* --- arguments --------------------------------------------------------------------------------- */
+
+struct option {
+	struct str name;
+	unsigned bit;
+};
+static const struct option SELECT_OPTIONS[] = {
+	{ STR("SUBSCRIBED"), LIST_SUBSCRIBED },
+	{ STR("REMOTE"), LIST_REMOTE },
+	{ STR("RECURSIVEMATCH"), LIST_RECURSIVEMATCH },
+	{ STR("SPECIAL-USE"), LIST_SPECIAL_USE },
+};
+static const struct option RETURN_OPTIONS[] = {
+	{ STR("SUBSCRIBED"), LIST_RETURN_SUBSCRIBED },
+	{ STR("CHILDREN"), LIST_RETURN_CHILDREN },
+	{ STR("SPECIAL-USE"), LIST_RETURN_SPECIAL_USE },
+	{ STR("STATUS"), LIST_RETURN_STATUS },
+};
+
+static bool
+parse_option(struct cursor *c, const struct option *options, size_t count, unsigned *bit_out)
+{
+	struct str name;
+
+	if (!imap_parse_atom(c, &name))
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (str_eq_nocase(name, options[i].name)) {
+			*bit_out = options[i].bit;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* list-select-opts = "(" [list-select-opt *(SP list-select-opt)] ")"; RECURSIVEMATCH needs another one
+ * to match by, RFC 9051 §6.3.9.1 */
+static bool
+parse_select_options(struct cursor *c, struct list_state *st)
+{
+	unsigned bit, base = LIST_SUBSCRIBED | LIST_SPECIAL_USE;
+
+	if (!cursor_take(c, '('))
+		return false;
+	if (cursor_take(c, ')'))
+		return true;
+	do {
+		if (!parse_option(c, SELECT_OPTIONS, ARRAY_LEN(SELECT_OPTIONS), &bit))
+			return false;
+		st->query.select |= bit;
+	} while (imap_parse_sp(c));
+	if ((st->query.select & LIST_RECURSIVEMATCH) != 0 && (st->query.select & base) == 0)
+		return false;
+	return cursor_take(c, ')');
+}
+
+/* list-return-opts = "RETURN" SP "(" [return-option *(SP return-option)] ")" */
+static bool
+parse_return_options(struct cursor *c, struct list_state *st)
+{
+	unsigned bit;
+
+	if (!cursor_take_nocase(c, STR("RETURN (")))
+		return false;
+	if (cursor_take(c, ')'))
+		return true;
+	do {
+		if (!parse_option(c, RETURN_OPTIONS, ARRAY_LEN(RETURN_OPTIONS), &bit))
+			return false;
+		st->returns |= bit;
+		if (bit == LIST_RETURN_STATUS &&
+		    (!imap_parse_sp(c) || !imap_parse_status_items(c, &st->status_items)))
+			return false;
+	} while (imap_parse_sp(c));
+	return cursor_take(c, ')');
+}
+
+/* The reference goes in front of each pattern as it is. */
+static bool
+add_pattern(
+    struct imap_session *s, struct imap_request *req, struct list_state *st, struct str reference)
+{
+	struct buf wire = { 0 };
+	struct str pattern;
+	char *name;
+	bool ok;
+
+	if (st->query.pattern_count == IMAP_LIST_PATTERNS_MAX ||
+	    !imap_parse_list_mailbox(&req->args, req->arena, &pattern))
+		return false;
+	buf_add(&wire, reference.p, reference.len);
+	buf_add(&wire, pattern.p, pattern.len);
+	ok = imap_mailbox_from_wire(
+	    req->arena, !imap_rev2(s), (struct str){ buf_cstr(&wire), wire.len }, &name);
+	buf_free(&wire);
+	if (!ok)
+		return false;
+	st->delimiter_only = pattern.len == 0;
+	st->patterns[st->query.pattern_count++] = name;
+	return true;
+}
+
+/* mbox-or-pat = list-mailbox / "(" list-mailbox *(SP list-mailbox) ")" */
+static bool
+parse_patterns(
+    struct imap_session *s, struct imap_request *req, struct list_state *st, struct str reference)
+{
+	st->query.patterns = st->patterns;
+	if (!cursor_take(&req->args, '('))
+		return add_pattern(s, req, st, reference);
+	st->extended = true;
+	do {
+		if (!add_pattern(s, req, st, reference))
+			return false;
+	} while (imap_parse_sp(&req->args));
+	return cursor_take(&req->args, ')');
+}
+
+/* list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts] */
+static bool
+parse(struct imap_session *s, struct imap_request *req, struct list_state *st)
+{
+	struct cursor *c = &req->args;
+	struct str reference;
+
+	if (!imap_parse_sp(c))
+		return false;
+	if (cursor_peek(c) == '(') {
+		st->extended = true;
+		if (!parse_select_options(c, st) || !imap_parse_sp(c))
+			return false;
+	}
+	if (!imap_parse_astring(c, req->arena, &reference) || !imap_parse_sp(c) ||
+	    !parse_patterns(s, req, st, reference))
+		return false;
+	if (cursor_peek(c) == ' ' && cursor_left(c) > 1) {
+		st->extended = true;
+		imap_parse_sp(c);
+		if (!parse_return_options(c, st))
+			return false;
+	}
+	return imap_arg_end(req);
+}
+
+/* --- answer ------------------------------------------------------------------------------------ */
+
+static void
+add_attribute(struct buf *out, bool *first, const char *name)
+{
+	if (!*first)
+		buf_addc(out, ' ');
+	*first = false;
+	buf_adds(out, name);
+}
+
+/* mbx-list-flags.  A rev1 client that asked in the old syntax knows only \Noselect; \NonExistent
+ * implies it, RFC 9051 §7.3.1.  Children are told to everybody (RFC 3348 wants them in plain LIST). */
+static void
+out_attributes(struct imap_session *s, const struct list_state *st, const struct list_item *item)
+{
+	bool first = true;
+	unsigned select = st->query.select;
+
+	buf_addc(&s->out, '(');
+	if ((item->attributes & MAILBOX_NONEXISTENT) != 0)
+		add_attribute(
+		    &s->out, &first, st->extended || imap_rev2(s) ? "\\NonExistent" : "\\Noselect");
+	if ((item->attributes & MAILBOX_HAS_CHILDREN) != 0)
+		add_attribute(&s->out, &first, "\\HasChildren");
+	else if ((item->attributes & MAILBOX_NONEXISTENT) == 0)
+		add_attribute(&s->out, &first, "\\HasNoChildren");
+	if ((item->attributes & MAILBOX_SUBSCRIBED) != 0 &&
+	    ((select & LIST_SUBSCRIBED) != 0 || (st->returns & LIST_RETURN_SUBSCRIBED) != 0))
+		add_attribute(&s->out, &first, "\\Subscribed");
+	if (item->use != SPECIAL_NONE)
+		add_attribute(&s->out, &first, special_use_name(item->use));
+	buf_addc(&s->out, ')');
+}
+
+/* mbox-list-extended: ("CHILDINFO" ("SUBSCRIBED")), RFC 9051 §7.3.1 */
+static void
+out_childinfo(struct imap_session *s, unsigned select)
+{
+	const char *blank = "";
+
+	buf_adds(&s->out, " (\"CHILDINFO\" (");
+	if ((select & LIST_SUBSCRIBED) != 0) {
+		buf_adds(&s->out, "\"SUBSCRIBED\"");
+		blank = " ";
+	}
+	if ((select & LIST_SPECIAL_USE) != 0)
+		buf_printf(&s->out, "%s\"SPECIAL-USE\"", blank);
+	buf_adds(&s->out, "))");
+}
+
+/* A mailbox that vanishes while we speak has no STATUS, and that is all, RFC 5819 §2. */
+static void
+out_item(struct imap_session *s, const struct list_state *st, const struct list_item *item)
+{
+	buf_adds(&s->out, "* LIST ");
+	out_attributes(s, st, item);
+	buf_printf(&s->out, " \"%c\" ", IMAP_DELIMITER);
+	imap_out_mailbox(s, item->name);
+	if (item->childinfo)
+		out_childinfo(s, st->query.select);
+	buf_adds(&s->out, "\r\n");
+	if (st->status_items != 0 && item->selected &&
+	    (item->attributes & MAILBOX_NONEXISTENT) == 0)
+		imap_send_status(s, item->name, st->status_items);
+}
+
+static enum imap_result
+answer(struct imap_session *s, struct list_state *st)
+{
+	while (st->at < st->count) {
+		out_item(s, st, &st->items[st->at++]);
+		if (imap_out_full(s))
+			return IMAP_MORE;
+	}
+	return IMAP_OK;
+}
+
+/* LIST.  RFC 9051 §6.3.9, with LIST-EXTENDED (RFC 5258), SPECIAL-USE (RFC 6154) and LIST-STATUS
+ * (RFC 5819). */
+static enum imap_result
+list_run(struct imap_session *s, struct imap_request *req)
+{
+	struct list_state *st = req->state;
+	enum store_err err;
+
+	if (st != NULL)
+		return answer(s, st);
+	st = arena_zalloc(req->arena, sizeof(*st));
+	if (!parse(s, req, st))
+		return imap_bad(req, "Not a LIST this server understands");
+	if (st->delimiter_only && !st->extended) {
+		imap_untagged(s, "LIST (\\Noselect) \"%c\" \"\"", IMAP_DELIMITER);
+		return IMAP_OK;
+	}
+	if (imap_status_wants_modseq(st->status_items))
+		messages_enable_condstore(s);
+	req->state = st;
+	req->state_free = state_free;
+	err = account_list(s->acct, &st->list);
+	if (err != STORE_OK)
+		return imap_finish(req, err);
+	imap_list_select(&st->list, &st->query, req->arena, &st->items, &st->count);
+	return answer(s, st);
+}
+
+const struct imap_command imap_cmd_list = {
+	.name = "LIST",
+	.rfc = "RFC 9051 6.3.9",
+	.states = IMAP_AUTHENTICATED | IMAP_SELECTED,
+	.run = list_run,
+};

@@ -1,0 +1,51 @@
+#include "imapd/commands.h"
+#include "imapd/names.h"
+#include "imapd/response.h"
+#include "imapd/session.h"
+#include "store/account.h"
+#include "store/mailbox.h"
+#include "store/mailbox_name.h"
+
+/* Is the selected mailbox one of those that go along?  INBOX itself stays where it is. */
+static bool
+selected_moves(const struct imap_session *s, const char *from)
+{
+	struct str selected;
+
+	if (s->box == NULL || mailbox_name_is_inbox(from))
+		return false;
+	selected = str_from(mailbox_name(s->box));
+	return str_eq(selected, str_from(from)) || mailbox_name_is_below(selected, str_from(from));
+}
+
+/* RENAME.  RFC 9051 §6.3.6.  A session that renames what it has selected has nothing selected
+ * afterwards: it must select by the new name. */
+static enum imap_result
+rename_run(struct imap_session *s, struct imap_request *req)
+{
+	const char *problem;
+	enum store_err err;
+	char *from, *to, *nfc;
+
+	if (!imap_arg_mailbox(s, req, &from) || !imap_arg_mailbox(s, req, &to) ||
+	    !imap_arg_end(req))
+		return IMAP_BAD;
+	nfc = imap_mailbox_nfc(req->arena, to);
+	to = nfc != NULL ? nfc : to;
+	problem = mailbox_name_problem(str_from(to));
+	if (problem != NULL)
+		return imap_no(req, "CANNOT", problem);
+	err = account_rename_mailbox(s->acct, from, to);
+	if (err == STORE_OK && selected_moves(s, from)) {
+		imap_deselect(s);
+		imap_untagged(s, "OK [CLOSED] The selected mailbox has a new name");
+	}
+	return imap_finish(req, err);
+}
+
+const struct imap_command imap_cmd_rename = {
+	.name = "RENAME",
+	.rfc = "RFC 9051 6.3.6",
+	.states = IMAP_AUTHENTICATED | IMAP_SELECTED,
+	.run = rename_run,
+};

@@ -1,0 +1,22 @@
+#include "imapd/commands.h"
+#include "imapd/response.h"
+#include "imapd/session.h"
+#include "store/account.h"
+
+/* SUBSCRIBE.  RFC 9051 §6.3.7: the mailbox need not exist. */
+static enum imap_result
+subscribe_run(struct imap_session *s, struct imap_request *req)
+{
+	char *name;
+
+	if (!imap_arg_mailbox(s, req, &name) || !imap_arg_end(req))
+		return IMAP_BAD;
+	return imap_finish(req, account_subscribe(s->acct, name));
+}
+
+const struct imap_command imap_cmd_subscribe = {
+	.name = "SUBSCRIBE",
+	.rfc = "RFC 9051 6.3.7",
+	.states = IMAP_AUTHENTICATED | IMAP_SELECTED,
+	.run = subscribe_run,
+};

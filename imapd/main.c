@@ -1,0 +1,86 @@
+/* imapd: serves the mail store to mail clients by IMAP. */
+#include <stdlib.h>
+
+#include "imapd/connection.h"
+#include "imapd/imapd.h"
+#include "imapd/login.h"
+#include "service/service.h"
+
+static void
+on_imaps(struct net_worker *w, struct net_stream *st, void *arg)
+{
+	struct service *sv = arg;
+
+	(void)w;
+	imap_connection_start(sv->data, st, true);
+}
+
+static void
+on_imap(struct net_worker *w, struct net_stream *st, void *arg)
+{
+	struct service *sv = arg;
+
+	(void)w;
+	imap_connection_start(sv->data, st, false);
+}
+
+static bool
+start(struct service *sv, struct net_worker *w)
+{
+	struct imapd *imapd = mem_zalloc(sizeof(*imapd));
+
+	(void)w;
+	imapd->config = sv->config;
+	imapd->log = sv->log;
+	imapd->tls = sv->tls;
+	imapd->worker = sv->worker;
+	imapd->loop = sv->loop;
+	imapd->limits = net_worker_limits(sv->worker);
+	imapd->store = sv->store;
+	imapd->auth = sv->auth;
+	imapd->service_sasl = imapd->sasl = sv->sasl;
+	imapd->sasl.backend = &IMAP_SASL_BACKEND;
+	imapd->sasl.arg = imapd;
+	imapd->message_max_bytes = config_size(sv->config, "store.message_size_max");
+	imapd->autologout_s = (unsigned)config_duration_s(sv->config, "imapd.autologout");
+	sv->data = imapd;
+	return true;
+}
+
+/* After a reload the sessions go on; at the end they say BYE when their command is done. */
+static void
+drain(struct service *sv, enum net_drain how)
+{
+	if (how == NET_DRAIN_END)
+		imap_connections_end(sv->data);
+}
+
+static void
+stop(struct service *sv)
+{
+	free(sv->data);
+	sv->data = NULL;
+}
+
+static const struct service_door DOORS[] = {
+	{ "imaps", "imapd.listen_tls", 993, NULL, on_imaps },
+	{ "imap", "imapd.listen_starttls", 143, "* BYE [UNAVAILABLE] Too many connections\r\n",
+	    on_imap },
+};
+
+static const struct service_spec SPEC = {
+	.name = "imapd",
+	.sasl_name = "imap",
+	.needs = SERVICE_TLS | SERVICE_STORE | SERVICE_AUTH,
+	.doors = DOORS,
+	.door_count = ARRAY_LEN(DOORS),
+	.start = start,
+	.drain = drain,
+	.stop = stop,
+};
+
+int
+main(int argc, char **argv)
+{
+	return service_main(argc, argv, &SPEC);
+}
