@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/err.h"
+#include "store/mailbox_name.h"
 
 #define STORE_LOCK_WAIT_S       20    /* for another writer; then STORE_BUSY */
 #define STORE_INDEX_IDLE_S      60    /* an index connection nobody used is closed */
@@ -113,9 +114,8 @@ struct mailbox_list {
 enum store_err account_list(struct account *acct, struct mailbox_list *list_out);
 void mailbox_list_free(struct mailbox_list *list);
 
-bool mailbox_name_is_inbox(const char *name); /* any letter case, RFC 9051 §5.1 */
-/* Can be created: UTF-8 without controls, no empty level, no level "." or "..", within the limits
- * of length and depth.  (Unicode is compared as it comes; imapd normalises first.) */
+/* Can be created: shorthand for mailbox_name_problem() == NULL (store/mailbox_name.h, where
+ * mailbox_name_is_inbox() is too). */
 bool mailbox_name_is_valid(const char *name);
 /* The mailbox with that special use, "" if there is none; e.g. for "save to \\Sent". */
 enum store_err account_find_special(

@@ -1,0 +1,269 @@
+/* APPEND: bytes go to tmp/ without a lock; then lock, UIDs, renames, one fsync, index.  See mailbox.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/deliver.h"
+#include "store/folder.h"
+#include "store/mailbox_internal.h"
+
+struct append_item {
+	struct maildir_delivery *delivery;
+	unsigned flags;
+	char **keywords;
+	size_t keyword_count;
+	time_t internaldate_s;
+	bool sealed;
+	struct index_message m; /* as it is published */
+};
+
+struct append {
+	struct account *acct;
+	char *name;
+	struct append_item *items;
+	size_t count;
+	enum store_err err; /* the first; everything after it says the same */
+};
+
+enum store_err
+append_begin(struct account *acct, const char *mailbox, struct append **ap_out)
+{
+	char *name = mailbox_canonical(mailbox);
+	struct append *ap;
+
+	if (!folder_exists(acct->home, name)) {
+		free(name);
+		return STORE_NOT_FOUND;
+	}
+	ap = mem_zalloc(sizeof(*ap));
+	ap->acct = account_ref(acct);
+	ap->name = name;
+	*ap_out = ap;
+	return STORE_OK;
+}
+
+static enum store_err
+seal_last(struct append *ap)
+{
+	struct append_item *item = ap->count > 0 ? &ap->items[ap->count - 1] : NULL;
+	enum store_err err;
+
+	if (item == NULL || item->sealed)
+		return STORE_OK;
+	err = maildir_delivery_seal(item->delivery, item->internaldate_s);
+	item->sealed = true;
+	item->m.disk_size = maildir_delivery_size(item->delivery);
+	item->m.size = maildir_delivery_crlf_size(item->delivery);
+	return err;
+}
+
+static enum store_err
+check_room(struct append *ap, uint64_t announced_bytes)
+{
+	struct quota_rules rules = account_quota_rules(ap->acct);
+	struct quota_usage usage;
+	struct statvfs vfs;
+
+	if (rules.limit_bytes > 0 && !quota_excludes(&rules, ap->name) &&
+	    quota_usage(ap->acct->home, &rules, &usage) == STORE_OK &&
+	    !quota_allows(&rules, &usage))
+		return STORE_OVER_QUOTA;
+	if (ap->acct->st->free_floor_bytes > 0 && fstatvfs(ap->acct->home->fd, &vfs) == 0 &&
+	    (uint64_t)vfs.f_bavail * vfs.f_frsize <
+		ap->acct->st->free_floor_bytes + announced_bytes)
+		return STORE_FULL;
+	return STORE_OK;
+}
+
+enum store_err
+append_message(struct append *ap, const struct append_message_info *info)
+{
+	struct append_item *item;
+	struct maildir_delivery *delivery;
+
+	if (ap->err == STORE_OK)
+		ap->err = seal_last(ap);
+	if (ap->err == STORE_OK)
+		ap->err = check_room(ap, info->announced_bytes);
+	if (ap->err == STORE_OK)
+		ap->err = maildir_delivery_begin(ap->acct->st->root, ap->acct->localpart,
+		    ap->acct->domain, ap->name, false, &delivery);
+	if (ap->err != STORE_OK)
+		return ap->err;
+	ap->items = mem_realloc_array(ap->items, ap->count + 1, sizeof(*ap->items));
+	item = &ap->items[ap->count++];
+	*item = (struct append_item){ .delivery = delivery,
+		.flags = info->flags & MESSAGE_FLAGS_ALL,
+		.internaldate_s = info->internaldate_s < 0 ? time(NULL) : info->internaldate_s };
+	item->keywords = mem_alloc((info->keyword_count + 1) * sizeof(char *));
+	for (size_t i = 0; i < info->keyword_count; i++)
+		item->keywords[item->keyword_count++] = mem_strdup(info->keywords[i]);
+	return STORE_OK;
+}
+
+enum store_err
+append_write(struct append *ap, const void *bytes, size_t len)
+{
+	if (ap->err == STORE_OK && ap->count == 0)
+		ap->err = STORE_INVALID;
+	if (ap->err == STORE_OK)
+		ap->err = maildir_delivery_write(ap->items[ap->count - 1].delivery, bytes, len);
+	return ap->err;
+}
+
+/* Renames one message into cur/ under its UID. */
+static enum store_err
+place(struct append *ap, struct append_item *item, struct sync_box *sb)
+{
+	static const struct keyword_set NONE = { { 0 } };
+	const char *name;
+	enum store_err err = STORE_OK;
+
+	item->m.keywords = NONE;
+	for (size_t i = 0; i < item->keyword_count && err == STORE_OK; i++) {
+		unsigned number = 0;
+
+		err = sync_keyword(sb, str_from(item->keywords[i]), true, &number);
+		if (err == STORE_OK)
+			keyword_set_add(&item->m.keywords, number);
+	}
+	if (err != STORE_OK)
+		return err;
+	(void)ap;
+	item->m.uid = sync_take_uid(sb);
+	item->m.modseq = sb->modseq;
+	item->m.flags = item->flags;
+	item->m.internaldate_s = item->internaldate_s;
+	sb->touched_cur = true;
+	err = maildir_delivery_place(item->delivery, item->m.uid, sync_letters_of(item->flags),
+	    (uint32_t)(item->m.keywords.bits[0] & 0x3ffffff), &name);
+	if (err != STORE_OK)
+		return err;
+	snprintf(item->m.name, sizeof(item->m.name), "%s", name);
+	return sync_extra_keywords(sb, item->m.name, &NONE, &item->m.keywords);
+}
+
+/* One fsync for all.  The deliveries are gone afterwards, whatever happened. */
+static enum store_err
+confirm(struct append *ap)
+{
+	struct maildir_delivery **all =
+	    mem_alloc((ap->count + 1) * sizeof(struct maildir_delivery *));
+	enum store_err err;
+
+	for (size_t i = 0; i < ap->count; i++) {
+		all[i] = ap->items[i].delivery;
+		ap->items[i].delivery = NULL;
+	}
+	err = maildir_delivery_confirm(all, ap->count);
+	free(all);
+	return err;
+}
+
+static enum store_err
+publish(struct append *ap, struct sync_box *sb)
+{
+	enum store_err err = sync_reserve_uids(sb, (uint32_t)ap->count);
+
+	if (err == STORE_OK)
+		err = sync_modseq(sb);
+	for (size_t i = 0; i < ap->count && err == STORE_OK; i++)
+		err = place(ap, &ap->items[i], sb);
+	if (err == STORE_OK)
+		err = confirm(ap);
+	for (size_t i = 0; i < ap->count && err == STORE_OK; i++) {
+		err = index_message_add(ap->acct->ix, &sb->row, &ap->items[i].m);
+		sync_handed_out(sb, ap->items[i].m.uid, ap->items[i].m.name);
+	}
+	return err;
+}
+
+static void
+note_quota(struct append *ap)
+{
+	struct quota_rules rules = account_quota_rules(ap->acct);
+	int64_t bytes = 0, count = 0;
+
+	for (size_t i = 0; i < ap->count; i++) {
+		if ((ap->items[i].flags & MESSAGE_DELETED) == 0) {
+			bytes += (int64_t)ap->items[i].m.disk_size;
+			count++;
+		}
+	}
+	quota_add(ap->acct->home, &rules, ap->name, bytes, count);
+}
+
+/* A commit that failed after the files were in place: all or none. */
+static void
+unpublish(struct append *ap)
+{
+	struct buf path = { 0 };
+
+	for (size_t i = 0; i < ap->count; i++) {
+		if (ap->items[i].delivery != NULL || ap->items[i].m.name[0] == '\0')
+			continue; /* append_end() takes it back */
+		buf_reset(&path);
+		if (account_folder_prefix(ap->name, &path) == STORE_OK) {
+			buf_printf(&path, "cur/%s", ap->items[i].m.name);
+			unlinkat(ap->acct->home->fd, buf_cstr(&path), 0);
+		}
+	}
+	buf_free(&path);
+}
+
+enum store_err
+append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_out)
+{
+	struct sync_box sb;
+	int tries = 0;
+
+	if (ap->err == STORE_OK)
+		ap->err = seal_last(ap);
+	if (ap->err != STORE_OK)
+		return ap->err;
+	do {
+		ap->err = account_write_begin(ap->acct);
+		if (ap->err == STORE_OK) {
+			ap->err = sync_begin(ap->acct, ap->name, 0, &sb);
+			if (ap->err != STORE_OK)
+				account_write_end(ap->acct, ap->err);
+		}
+		/* Before anything is in place a damaged index can be made anew. */
+	} while (account_should_retry(ap->acct, ap->err, &tries));
+	if (ap->err != STORE_OK)
+		return ap->err;
+	*uidvalidity_out = sb.row.uidvalidity;
+	ap->err = publish(ap, &sb);
+	ap->err = account_write_end(ap->acct, sync_end(&sb, ap->err));
+	if (ap->err != STORE_OK) {
+		unpublish(ap);
+		return ap->err;
+	}
+	if (uids_out != NULL)
+		uidset_clear(uids_out);
+	for (size_t i = 0; i < ap->count && uids_out != NULL; i++)
+		uidset_add(uids_out, ap->items[i].m.uid);
+	note_quota(ap);
+	return STORE_OK;
+}
+
+void
+append_end(struct append *ap)
+{
+	if (ap == NULL)
+		return;
+	for (size_t i = 0; i < ap->count; i++) {
+		maildir_delivery_abort(ap->items[i].delivery);
+		for (size_t k = 0; k < ap->items[i].keyword_count; k++)
+			free(ap->items[i].keywords[k]);
+		free(ap->items[i].keywords);
+	}
+	free(ap->items);
+	free(ap->name);
+	account_close(ap->acct);
+	free(ap);
+}

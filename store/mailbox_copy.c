@@ -1,0 +1,297 @@
+/* COPY and MOVE: hard links under new UIDs.  Order: all links in the destination → one fsync of its cur/ →
+ * (move: unlink the sources) → one index commit for both mailboxes.  A crash after the fsync leaves a copy that the
+ * next opener finds; one before it leaves links that carry UIDs nobody was told of.  See mailbox.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store/dir.h"
+#include "store/mailbox_internal.h"
+
+struct pair {
+	uint32_t from_uid, to_uid;
+	char *to_name;
+};
+
+struct copy_op {
+	struct mailbox *box;
+	const char *to;
+	bool move, same; /* same: into the mailbox itself */
+	struct sync_box from_sb, to_sb;
+	struct sync_box *from, *dest; /* the same one if `same` */
+	struct pair *pairs;
+	size_t count;
+	int keyword_map[MAILBOX_KEYWORDS_MAX]; /* -1: not asked yet */
+	bool skip_missing, missed;
+	int64_t bytes, messages; /* that count at the destination (without \Deleted) */
+};
+
+static enum store_err
+map_keywords(struct copy_op *op, const struct keyword_set *in, struct keyword_set *out)
+{
+	*out = (struct keyword_set){ 0 };
+	for (unsigned i = 0; i < op->from->keyword_count; i++) {
+		if (!keyword_set_has(in, i) || op->from->keywords[i] == NULL)
+			continue;
+		if (op->keyword_map[i] < 0) {
+			unsigned number = 0;
+			enum store_err err =
+			    sync_keyword(op->dest, str_from(op->from->keywords[i]), true, &number);
+
+			if (err == STORE_LIMIT || err == STORE_INVALID)
+				continue; /* the message matters more than its label */
+			if (err != STORE_OK)
+				return err;
+			op->keyword_map[i] = (int)number;
+		}
+		keyword_set_add(out, (unsigned)op->keyword_map[i]);
+	}
+	return STORE_OK;
+}
+
+static void
+note_pair(struct copy_op *op, uint32_t from_uid, uint32_t to_uid, const char *to_name)
+{
+	if ((op->count & (op->count - 1)) == 0) {
+		op->pairs = mem_realloc_array(
+		    op->pairs, op->count == 0 ? 1 : 2 * op->count, sizeof(*op->pairs));
+	}
+	op->pairs[op->count++] = (struct pair){ from_uid, to_uid, mem_strdup(to_name) };
+}
+
+static enum store_err
+link_one(struct copy_op *op, const struct index_message *m)
+{
+	static const struct keyword_set NONE = { { 0 } };
+	struct index_message copy = *m;
+	struct buf name = { 0 };
+	enum store_err err = map_keywords(op, &m->keywords, &copy.keywords);
+
+	if (err != STORE_OK)
+		return err;
+	copy.uid = op->dest->row.uidnext;
+	copy.modseq = op->dest->modseq;
+	maildir_name_new(&name, m->disk_size,
+	    m->size == INDEX_SIZE_UNKNOWN ? MAILDIR_SIZE_UNKNOWN : m->size, copy.uid, true,
+	    sync_letters_of(m->flags), (uint32_t)(copy.keywords.bits[0] & 0x3ffffff));
+	snprintf(copy.name, sizeof(copy.name), "%s", buf_cstr(&name));
+	buf_free(&name);
+	if (linkat(op->from->dir.cur_fd, m->name, op->dest->dir.cur_fd, copy.name, 0) != 0) {
+		op->missed |= errno == ENOENT;
+		return errno == ENOENT ? STORE_OK : dir_err(errno);
+	}
+	op->dest->touched_cur = true;
+	sync_take_uid(op->dest);
+	note_pair(op, m->uid, copy.uid, copy.name);
+	err = sync_extra_keywords(op->dest, copy.name, &NONE, &copy.keywords);
+	if (err == STORE_OK)
+		err = index_message_add(op->box->acct->ix, &op->dest->row, &copy);
+	if (err == STORE_OK)
+		err = index_parsed_copy(
+		    op->box->acct->ix, op->from->row.id, m->uid, op->dest->row.id, copy.uid);
+	sync_handed_out(op->dest, copy.uid, copy.name);
+	if ((m->flags & MESSAGE_DELETED) == 0) {
+		op->bytes += (int64_t)m->disk_size;
+		op->messages++;
+	}
+	return err;
+}
+
+static enum store_err
+link_all(struct copy_op *op, const struct uidset *uids)
+{
+	struct index_message *rows = mem_alloc(MAILBOX_SLICE_ROWS * sizeof(*rows));
+	enum store_err err = sync_reserve_uids(op->dest, uidset_count(uids));
+	uint32_t after = 0;
+	size_t n = 1;
+
+	if (err == STORE_OK)
+		err = sync_modseq(op->dest);
+	while (err == STORE_OK && n > 0) {
+		err = index_messages(
+		    op->box->acct->ix, op->from->row.id, uids, after, rows, MAILBOX_SLICE_ROWS, &n);
+		for (size_t i = 0; i < n && err == STORE_OK; i++)
+			err = link_one(op, &rows[i]);
+		if (n > 0)
+			after = rows[n - 1].uid;
+	}
+	free(rows);
+	if (err == STORE_OK && op->missed && !op->skip_missing)
+		err = STORE_CHANGED;
+	if (err == STORE_OK && op->count > 0)
+		err = dir_sync(op->dest->dir.cur_fd);
+	return err;
+}
+
+static enum store_err
+unlink_sources(struct copy_op *op)
+{
+	static const struct keyword_set NONE = { { 0 } };
+	enum store_err err = op->count > 0 ? sync_modseq(op->from) : STORE_OK;
+
+	for (size_t i = 0; i < op->count && err == STORE_OK; i++) {
+		struct index_message m;
+
+		err = index_message_get(
+		    op->box->acct->ix, op->from->row.id, op->pairs[i].from_uid, &m);
+		if (err != STORE_OK)
+			break;
+		op->from->touched_cur = true;
+		if (unlinkat(op->from->dir.cur_fd, m.name, 0) != 0 && errno != ENOENT)
+			return dir_err(errno);
+		err = sync_extra_keywords(op->from, m.name, &m.keywords, &NONE);
+		if (err == STORE_OK)
+			err = index_message_remove(
+			    op->box->acct->ix, &op->from->row, &m, op->from->modseq);
+	}
+	return err;
+}
+
+/* Nothing of a failed copy stays.  A move that has begun to unlink keeps its links: they are the mail now. */
+static void
+undo_links(struct copy_op *op)
+{
+	for (size_t i = 0; i < op->count; i++)
+		unlinkat(op->dest->dir.cur_fd, op->pairs[i].to_name, 0);
+}
+
+static void
+forget_pairs(struct copy_op *op)
+{
+	for (size_t i = 0; i < op->count; i++)
+		free(op->pairs[i].to_name);
+	free(op->pairs);
+	op->pairs = NULL;
+	op->count = 0;
+}
+
+static enum store_err
+copy_locked(struct copy_op *op, const struct uidset *uids)
+{
+	enum store_err err;
+
+	if (!mailbox_is_same(op->box, op->from))
+		return STORE_NOT_FOUND;
+	err = link_all(op, uids);
+	if (err != STORE_OK) {
+		undo_links(op);
+		return err;
+	}
+	return op->move ? unlink_sources(op) : STORE_OK;
+}
+
+static enum store_err
+copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
+{
+	struct account *acct = op->box->acct;
+	enum store_err err;
+
+	forget_pairs(op);
+	op->bytes = op->messages = 0;
+	op->missed = false;
+	memset(op->keyword_map, 0xff, sizeof(op->keyword_map));
+	err = account_write_begin(acct);
+	if (err != STORE_OK)
+		return err;
+	err = sync_begin(acct, op->box->name, sync_flags, &op->from_sb);
+	if (err != STORE_OK)
+		return account_write_end(acct, err);
+	op->from = &op->from_sb;
+	op->dest = op->same ? &op->from_sb : &op->to_sb;
+	if (!op->same) {
+		err = sync_begin(acct, op->to, 0, &op->to_sb);
+		if (err != STORE_OK)
+			return account_write_end(acct, sync_end(op->from, err));
+	}
+	err = copy_locked(op, uids);
+	if (!op->same)
+		err = sync_end(op->dest, err);
+	return account_write_end(acct, sync_end(op->from, err));
+}
+
+/* A move between mailboxes that both count needs no room. */
+static enum store_err
+check_quota(const struct copy_op *op)
+{
+	struct quota_rules rules = account_quota_rules(op->box->acct);
+	struct quota_usage usage;
+	enum store_err err;
+
+	if (rules.limit_bytes == 0 || quota_excludes(&rules, op->to) ||
+	    (op->move && !quota_excludes(&rules, op->box->name)))
+		return STORE_OK;
+	err = quota_usage(op->box->acct->home, &rules, &usage);
+	return err == STORE_OK && !quota_allows(&rules, &usage) ? STORE_OVER_QUOTA : STORE_OK;
+}
+
+static void
+finish_copy(struct copy_op *op, struct copy_result *r)
+{
+	struct quota_rules rules = account_quota_rules(op->box->acct);
+
+	for (size_t i = 0; i < op->count; i++) {
+		uidset_add(&r->from, op->pairs[i].from_uid);
+		uidset_add(&r->to, op->pairs[i].to_uid);
+	}
+	if (op->messages > 0) {
+		quota_add(op->box->acct->home, &rules, op->to, op->bytes, op->messages);
+		if (op->move)
+			quota_add(
+			    op->box->acct->home, &rules, op->box->name, -op->bytes, -op->messages);
+	}
+}
+
+static enum store_err
+transfer(struct mailbox *box, const struct uidset *uids, const char *to, bool move,
+    struct copy_result *result_out)
+{
+	struct copy_op op = { .box = box, .to = NULL, .move = move };
+	char *name = mailbox_canonical(to);
+	struct mailbox_status status;
+	struct uidset wanted = { 0 };
+	enum store_err err;
+	int tries = 0;
+
+	op.to = name;
+	op.same = strcmp(name, box->name) == 0;
+	uidset_copy(&wanted, uids);
+	uidset_intersect(&wanted, &box->view);
+	uidset_clear(&result_out->from);
+	uidset_clear(&result_out->to);
+	err = account_status(box->acct, name, &status);
+	if (err == STORE_OK)
+		err = check_quota(&op);
+	if (err != STORE_OK)
+		goto out;
+	for (int i = 0; i < MAILBOX_TRIES; i++) {
+		op.skip_missing = i > 0;
+		err = copy_once(&op, &wanted, i == 0 ? 0 : SYNC_VERIFY);
+		if (err != STORE_CHANGED && !account_should_retry(box->acct, err, &tries))
+			break;
+	}
+	if (err == STORE_OK)
+		finish_copy(&op, result_out);
+	result_out->uidvalidity = status.uidvalidity;
+out:
+	forget_pairs(&op);
+	uidset_free(&wanted);
+	free(name);
+	return err;
+}
+
+enum store_err
+mailbox_copy(
+    struct mailbox *box, const struct uidset *uids, const char *to, struct copy_result *result_out)
+{
+	return transfer(box, uids, to, false, result_out);
+}
+
+enum store_err
+mailbox_move(
+    struct mailbox *box, const struct uidset *uids, const char *to, struct copy_result *result_out)
+{
+	if (box->read_only)
+		return STORE_DENIED;
+	return transfer(box, uids, to, true, result_out);
+}

@@ -1,0 +1,53 @@
+/* The inside of a session's view, shared by mailbox.c (view and reading), mailbox_parsed.c, mailbox_change.c (flags,
+ * expunge) and mailbox_copy.c. */
+#ifndef STORE_MAILBOX_INTERNAL_H
+#define STORE_MAILBOX_INTERNAL_H
+
+#include "store/account_internal.h"
+#include "store/mailbox.h"
+#include "store/sync.h"
+
+#define MAILBOX_TRIES 5 /* when the mailbox changes while we look */
+
+struct mailbox {
+	struct account *acct;
+	char *name, *prefix, *path;
+	bool read_only, own_change_pending;
+	struct mailbox_facts facts;
+	struct uidset view;
+	struct uidset claimed; /* \Recent of this session, and in read-only ones of nobody yet */
+	struct uidset recent;  /* claimed ∩ view */
+	/* Changes have been told up to here. */
+	uint64_t told_modseq;
+	uint32_t told_uid;
+	uint32_t uidnext_seen; /* what arrives is not below it */
+	bool has_hidden_expunges;
+	uint64_t *own_modseqs;
+	size_t own_count;
+	/* Numbers in the index → numbers of this view. */
+	char *keywords[MAILBOX_KEYWORDS_MAX];
+	unsigned keyword_count, keywords_told;
+	uint16_t keyword_map[MAILBOX_KEYWORDS_MAX];
+	bool keywords_moved; /* the map is not the identity */
+	uint64_t keywords_modseq;
+};
+
+char *mailbox_canonical(const char *name); /* the caller's to free */
+
+/* A read transaction and this mailbox's row as of it, the keyword map up to date.  Makes the index if there is none.
+ * STORE_NOT_FOUND: another mailbox lives under the name now.  Ends with mailbox_read_end(). */
+enum store_err mailbox_read_begin(struct mailbox *box, struct index_mailbox *row_out);
+void mailbox_read_end(struct mailbox *box, struct index_mailbox *row);
+
+/* Brings index and folder together under the writer lock, taking \Recent for the view. */
+enum store_err mailbox_refresh(struct mailbox *box, unsigned flags);
+
+struct message mailbox_present(const struct mailbox *box, const struct index_message *m);
+
+/* Under the writer lock: is the mailbox that sync_begin() found the one this view shows? */
+bool mailbox_is_same(const struct mailbox *box, const struct sync_box *sb);
+
+/* Finds the CRLF sizes that no file name tells, by reading the messages. */
+enum store_err mailbox_measure(struct account *acct, const char *name);
+
+#endif

@@ -1,0 +1,160 @@
+/* What parsing a message learnt: read from the index, or made now and kept.  See mailbox.h. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store/date.h"
+#include "store/mailbox_internal.h"
+#include "store/mime.h"
+
+#define PARSED_SLICE 32 /* messages whose structure is in memory at once */
+
+struct parsed_item {
+	uint32_t uid;
+	struct index_parsed p;
+	bool have, fresh; /* fresh: parsed just now, not in the index yet */
+};
+
+/* Fills in what the index has, for up to PARSED_SLICE messages above `after`. */
+static enum store_err
+read_slice(struct mailbox *box, const struct uidset *uids, uint32_t after,
+    struct parsed_item *items, size_t *n_out)
+{
+	struct index_message *rows = mem_alloc(PARSED_SLICE * sizeof(*rows));
+	struct index_mailbox row;
+	enum store_err err;
+	int tries = 0;
+
+	do {
+		*n_out = 0;
+		err = mailbox_read_begin(box, &row);
+		if (err != STORE_OK)
+			break;
+		err = index_messages(box->acct->ix, row.id, uids, after, rows, PARSED_SLICE, n_out);
+		for (size_t i = 0; i < *n_out && err == STORE_OK; i++) {
+			index_parsed_free(&items[i].p);
+			items[i] = (struct parsed_item){ .uid = rows[i].uid };
+			err = index_parsed_get(box->acct->ix, row.id, rows[i].uid, &items[i].p);
+			items[i].have = err == STORE_OK;
+			if (err == STORE_NOT_FOUND)
+				err = STORE_OK;
+		}
+		mailbox_read_end(box, &row);
+	} while (account_should_retry(box->acct, err, &tries));
+	free(rows);
+	return err;
+}
+
+/* A table packed by another version is made anew. */
+static bool
+is_usable(const struct index_parsed *p)
+{
+	return p->parts.len > 0 && (unsigned char)p->parts.data[0] == MIME_PACK_VERSION;
+}
+
+static enum store_err
+parse_item(struct mailbox *box, struct parsed_item *item)
+{
+	struct mime_message *m;
+	enum store_err err;
+	int fd, zone_min;
+	int64_t sent;
+
+	err = mailbox_message_open(box, item->uid, &fd);
+	if (err != STORE_OK)
+		return err;
+	m = mime_parse_fd(fd);
+	close(fd);
+	if (m == NULL)
+		return STORE_IO;
+	index_parsed_free(&item->p);
+	mime_envelope(&item->p.envelope, m->root);
+	mime_body(&item->p.body, m);
+	mime_bodystructure(&item->p.bodystructure, m);
+	mime_pack(&item->p.parts, m);
+	if (m->root->fields != NULL && m->root->fields->field[MIME_DATE].p != NULL &&
+	    date_parse_rfc5322(m->root->fields->field[MIME_DATE], &sent, &zone_min)) {
+		item->p.has_sent_date = true;
+		item->p.sent_date_days = date_day(sent, zone_min);
+	}
+	mime_message_free(m);
+	item->have = item->fresh = true;
+	return STORE_OK;
+}
+
+/* Only a cache: what cannot be kept is parsed again next time. */
+static void
+keep_slice(struct mailbox *box, const struct parsed_item *items, size_t n)
+{
+	struct index_mailbox row = { 0 };
+	struct index_message m;
+	enum store_err err;
+	size_t fresh = 0;
+
+	for (size_t i = 0; i < n; i++)
+		fresh += items[i].fresh;
+	if (fresh == 0 || account_write_begin(box->acct) != STORE_OK)
+		return;
+	err = index_mailbox_get(box->acct->ix, box->name, &row);
+	if (err == STORE_OK && row.uidvalidity != box->facts.uidvalidity)
+		err = STORE_NOT_FOUND;
+	for (size_t i = 0; i < n && err == STORE_OK; i++) {
+		if (items[i].fresh &&
+		    index_message_get(box->acct->ix, row.id, items[i].uid, &m) == STORE_OK)
+			err = index_parsed_put(box->acct->ix, row.id, items[i].uid, &items[i].p);
+	}
+	index_mailbox_clear(&row);
+	account_write_end(box->acct, err);
+}
+
+static bool
+give(const struct parsed_item *item, bool (*cb)(void *arg, const struct message_parsed *p),
+    void *arg)
+{
+	const struct index_parsed *p = &item->p;
+	struct message_parsed out = {
+		.uid = item->uid,
+		.envelope = { p->envelope.data, p->envelope.len },
+		.body = { p->body.data, p->body.len },
+		.bodystructure = { p->bodystructure.data, p->bodystructure.len },
+		.parts = { p->parts.data, p->parts.len },
+		.has_sent_date = p->has_sent_date,
+		.sent_date_days = p->sent_date_days,
+	};
+
+	return cb(arg, &out);
+}
+
+enum store_err
+mailbox_parsed(struct mailbox *box, const struct uidset *uids,
+    bool (*cb)(void *arg, const struct message_parsed *p), void *arg)
+{
+	struct parsed_item *items = mem_zalloc(PARSED_SLICE * sizeof(*items));
+	struct uidset wanted = { 0 };
+	enum store_err err = STORE_OK;
+	uint32_t after = 0;
+	bool go_on = true;
+	size_t n = 0;
+
+	uidset_copy(&wanted, uids);
+	uidset_intersect(&wanted, &box->view);
+	while (err == STORE_OK && go_on && uidset_next(&wanted, after) != 0) {
+		err = read_slice(box, &wanted, after, items, &n);
+		if (err != STORE_OK || n == 0)
+			break;
+		after = items[n - 1].uid;
+		for (size_t i = 0; i < n && err == STORE_OK && go_on; i++) {
+			if (!items[i].have || !is_usable(&items[i].p))
+				err = parse_item(box, &items[i]);
+			if (err == STORE_OK)
+				go_on = give(&items[i], cb, arg);
+			else if (err == STORE_NOT_FOUND)
+				err = STORE_OK; /* expunged meanwhile */
+		}
+		keep_slice(box, items, n);
+	}
+	for (size_t i = 0; i < PARSED_SLICE; i++)
+		index_parsed_free(&items[i].p);
+	free(items);
+	uidset_free(&wanted);
+	return err;
+}
