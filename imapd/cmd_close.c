@@ -2,7 +2,8 @@
 #include "imapd/response.h"
 #include "imapd/session.h"
 
-/* CLOSE expunges silently, unless the mailbox is read-only, and leaves it.  RFC 9051 §6.4.1. */
+/* CLOSE expunges silently, unless the mailbox is read-only, and leaves it; where that fails
+ * it stays selected.  RFC 9051 §6.4.1. */
 static enum imap_result
 close_command(struct imap_session *s, struct imap_request *req)
 {
@@ -12,8 +13,10 @@ close_command(struct imap_session *s, struct imap_request *req)
 		return IMAP_BAD;
 	if (!s->read_only)
 		err = mailbox_expunge(s->box, NULL, NULL);
+	if (err != STORE_OK)
+		return imap_finish(req, err);
 	imap_deselect(s);
-	return imap_finish(req, err);
+	return IMAP_OK;
 }
 
 /* UNSELECT leaves the mailbox and expunges nothing.  RFC 9051 §6.4.2. */

@@ -203,8 +203,7 @@ search_start(struct imap_session *s, struct imap_request *req, struct search_sta
 		    imap_no(req, "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-15 WINDOWS-1252)",
 			"Charset not known"));
 	}
-	if (!search_bind(&st->plan, s))
-		return imap_bad(req, "Message number beyond the mailbox");
+	search_bind(&st->plan, s);
 	if (st->plan.uses_modseq)
 		messages_enable_condstore(s);
 	st->run = search_run_new(s->box, &st->plan, NULL);

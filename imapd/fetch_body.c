@@ -106,6 +106,42 @@ stream_read(struct fetch_stream *st, char *to, size_t max)
 	return 0;
 }
 
+/* --- pieces of big messages ---------------------------------------------------------------------- */
+
+static bool
+same_range(const struct mime_extent *a, const struct mime_extent *b)
+{
+	return a->offset == b->offset && a->size == b->size && a->virtual_size == b->virtual_size;
+}
+
+static void
+remember(struct fetch_run *run)
+{
+	struct imap_fetch_resume *resume = &run->s->fetch_resume;
+
+	if (run->stream.source != FETCH_FROM_FILE)
+		return;
+	resume->uid = fetch_current(run)->row.uid;
+	resume->range = run->stream.range;
+	resume->reader = run->stream.reader;
+	resume->reader.fd = -1;
+}
+
+/* Goes to `offset` of the stream's range, from where the last FETCH of it stopped if that helps. */
+static bool
+seek(struct fetch_run *run, uint64_t offset)
+{
+	const struct imap_fetch_resume *resume = &run->s->fetch_resume;
+	struct mime_reader *reader = &run->stream.reader;
+
+	if (resume->uid == fetch_current(run)->row.uid && resume->reader.virtual_at <= offset &&
+	    same_range(&resume->range, &run->stream.range)) {
+		*reader = resume->reader;
+		reader->fd = run->fd;
+	}
+	return mime_reader_skip(reader, offset - reader->virtual_at);
+}
+
 /* A literal must not hold NULs (literal8 may): shown as 0x80, as RFC 3516 §4.3 leaves to us and
  * other servers do. */
 static void
@@ -135,8 +171,10 @@ fetch_body_pump(struct fetch_run *run)
 		out->len += (size_t)n;
 		st->left -= (uint64_t)n;
 	}
-	if (st->left == 0)
+	if (st->left == 0) {
+		remember(run);
 		stream_end(st);
+	}
 	return true;
 }
 
@@ -154,9 +192,10 @@ emit_extent(struct fetch_run *run, const struct fetch_section *sec, const struct
 	uint64_t size = range->virtual_size;
 
 	mime_reader_open(&run->stream.reader, run->fd, range);
+	run->stream.range = *range;
 	if (sec->has_partial) {
 		size = mime_partial_size(size, sec->offset, sec->count);
-		if (size > 0 && !mime_reader_skip(&run->stream.reader, sec->offset)) {
+		if (size > 0 && !seek(run, sec->offset)) {
 			note_failure(run, "read");
 			emit_nil(run);
 			return;
@@ -193,10 +232,17 @@ emit_fields(struct fetch_run *run, const struct fetch_section *sec, const struct
 static bool
 measure_whole(struct fetch_run *run, struct mime_extent *all)
 {
+	const struct imap_fetch_resume *resume = &run->s->fetch_resume;
+	const struct message *row = &fetch_current(run)->row;
 	struct mime_crlf_count count = { 0 };
 	char bytes[MIME_READ_BUFFER_BYTES];
 	ssize_t n;
 
+	if (resume->uid == row->uid && resume->range.offset == 0 &&
+	    resume->range.size == row->disk_bytes) {
+		*all = resume->range;
+		return true;
+	}
 	while ((n = pread(run->fd, bytes, sizeof(bytes), (off_t)count.size)) > 0)
 		mime_crlf_count(&count, bytes, (size_t)n);
 	*all = (struct mime_extent){ .size = count.size, .virtual_size = count.virtual_size };

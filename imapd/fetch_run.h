@@ -26,6 +26,7 @@ struct fetch_stream {
 	uint64_t left;
 	bool binary; /* NULs may be in it */
 	struct mime_reader reader;
+	struct mime_extent range; /* of the reader */
 	struct buf memory;
 	size_t memory_at;
 	struct mime_decoder *decoder;

@@ -30,14 +30,6 @@ add_ranges(struct uidset *to, const struct imap_sequence_set *set, uint32_t larg
 	free(r);
 }
 
-/* "1:*" said of an empty mailbox: by the letter of RFC 9051 §9 an error, but so many clients open a
- * mailbox with it that it means no message here. */
-static bool
-is_one_to_star(const struct imap_sequence_set *set)
-{
-	return set->count == 1 && set->ranges[0].low == 1 && set->ranges[0].high == IMAP_SEQ_STAR;
-}
-
 static bool
 resolve_seqs(
     const struct mailbox *box, const struct imap_sequence_set *set, struct uidset *uids_out)
@@ -47,14 +39,7 @@ resolve_seqs(
 	bool ok;
 
 	if (messages == 0)
-		return is_one_to_star(set);
-	for (size_t i = 0; i < set->count; i++) {
-		const struct imap_range *r = &set->ranges[i];
-
-		if ((r->low != IMAP_SEQ_STAR && r->low > messages) ||
-		    (r->high != IMAP_SEQ_STAR && r->high > messages))
-			return false;
-	}
+		return false;
 	add_ranges(&seqs, set, messages);
 	ok = mailbox_seqs_to_uids(box, &seqs, uids_out);
 	uidset_free(&seqs);

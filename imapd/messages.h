@@ -17,7 +17,8 @@
  * caller frees.  A sequence number above the number of messages is an error, RFC 9051 §9; a
  * UID may be any.  False: return IMAP_BAD. */
 bool messages_arg_set(struct imap_session *s, struct imap_request *req, struct uidset *uids_out);
-/* The same for a set that has been parsed.  False: a sequence number beyond the mailbox. */
+/* The same for a set that has been parsed.  False: there was a sequence number beyond the mailbox ("*"
+ * too in an empty one); uids_out has the rest. */
 bool messages_resolve(const struct imap_session *s, const struct imap_sequence_set *set, bool uid,
     struct uidset *uids_out);
 

@@ -3,24 +3,23 @@
 
 /* --- binding to a mailbox ---------------------------------------------------------------------- */
 
-static bool
+/* A sequence number beyond the mailbox is no error here: it finds nothing.  Clients search "1:*" in
+ * empty mailboxes, and other servers allow it. */
+static void
 bind_node(struct search_node *node, const struct imap_session *s)
 {
-	bool ok = true;
-
 	if (node->op == SEARCH_KEYWORD)
 		node->keyword.index = mailbox_keyword_find(s->box, node->keyword.name);
 	if (node->op == SEARCH_SET)
-		ok = messages_resolve(s, &node->set.wire, node->set.uid, &node->set.uids);
-	for (struct search_node *child = node->children; ok && child != NULL; child = child->next)
-		ok = bind_node(child, s);
-	return ok;
+		messages_resolve(s, &node->set.wire, node->set.uid, &node->set.uids);
+	for (struct search_node *child = node->children; child != NULL; child = child->next)
+		bind_node(child, s);
 }
 
-bool
+void
 search_bind(struct search_plan *plan, const struct imap_session *s)
 {
-	return bind_node(&plan->root, s);
+	bind_node(&plan->root, s);
 }
 
 static void

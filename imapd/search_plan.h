@@ -86,9 +86,8 @@ enum search_parsed search_plan_parse(
 /* --- evaluation (search_eval.c) --- */
 
 struct imap_session;
-/* Resolves sets and keywords against the selected mailbox.  False: a sequence number beyond it.
- * search_unbind() gives back what binding took, whether or not it succeeded. */
-bool search_bind(struct search_plan *plan, const struct imap_session *s);
+/* Resolves sets and keywords against the selected mailbox; search_unbind() gives back what that took. */
+void search_bind(struct search_plan *plan, const struct imap_session *s);
 void search_unbind(struct search_plan *plan);
 
 enum search_truth { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };

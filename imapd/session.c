@@ -19,6 +19,7 @@ imap_deselect(struct imap_session *s)
 	s->box = NULL;
 	s->read_only = false;
 	s->silent_store = false;
+	s->fetch_resume = (struct imap_fetch_resume){ 0 };
 	if (s->search_saved != NULL)
 		uidset_free(s->search_saved);
 	free(s->search_saved);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "imapd/commands.h"
+#include "store/mime_read.h"
 
 struct account;
 struct mailbox;
@@ -34,6 +35,14 @@ enum imap_enabled {
 	IMAP_ENABLED_CONDSTORE = 2, /* RFC 7162 §3.1: MODSEQ in every FETCH response */
 };
 
+/* Where the last FETCH of a part of a message stopped: a client that fetches a big one in pieces,
+ * BODY[]<0.65536>, BODY[]<65536.65536> …, then does not make us read it from the start each time. */
+struct imap_fetch_resume {
+	uint32_t uid; /* in the selected mailbox; 0: nothing */
+	struct mime_extent range;
+	struct mime_reader reader; /* its descriptor is closed */
+};
+
 struct imap_session {
 	struct imapd *imapd;
 	struct log *log; /* carries s=… */
@@ -53,6 +62,7 @@ struct imap_session {
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */
 	bool silent_store;
+	struct imap_fetch_resume fetch_resume;
 
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */
 
