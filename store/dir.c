@@ -248,7 +248,7 @@ entry_type(int dir_fd, const struct dirent *entry)
 		return entry->d_type;
 	if (fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return DT_UNKNOWN;
-	return IFTODT(st.st_mode);
+	return (unsigned char)IFTODT(st.st_mode);
 }
 
 enum store_err

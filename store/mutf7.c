@@ -1,6 +1,7 @@
 #include "store/mutf7.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* base64 of RFC 3501 §5.1.3: "," in place of "/", no padding. */
 static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
@@ -98,7 +99,7 @@ mutf7_encode(struct buf *out, struct str utf8)
 {
 	const unsigned char *p = (const unsigned char *)utf8.p, *end = p + utf8.len;
 
-	if (!text_is_utf8(utf8))
+	if (!text_is_utf8(utf8) || (utf8.len > 0 && memchr(utf8.p, '\0', utf8.len) != NULL))
 		return false;
 	while (p < end) {
 		if (!is_direct(*p)) {
@@ -125,8 +126,8 @@ take_unit(struct buf *out, uint32_t unit, uint32_t *high)
 		*high = 0;
 	} else if (unit >= 0xD800 && unit <= 0xDBFF) {
 		*high = unit;
-	} else if (is_direct(unit)) {
-		return false; /* has a shorter form */
+	} else if (is_direct(unit) || unit == 0) {
+		return false; /* has a shorter form, or is a NUL */
 	} else {
 		utf8_add(out, unit);
 	}

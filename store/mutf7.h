@@ -8,10 +8,11 @@
 #include "base/buf.h"
 #include "base/text.h"
 
-/* Appends the one canonical form of well-formed UTF-8; false (nothing appended) if it is not. */
+/* Appends the one canonical form of well-formed UTF-8 without NUL; false (nothing
+ * appended) if it is not. */
 bool mutf7_encode(struct buf *out, struct str utf8);
 /* Appends UTF-8.  Strict: printable US-ASCII, "&-", and base64 of UTF-16 that was needed, is not
- * split in two runs, and has no bits left over; else false and nothing appended. */
+ * split in two runs, is no NUL, and has no bits left over; else false and nothing appended. */
 bool mutf7_decode(struct buf *out, struct str mutf7);
 
 #endif

@@ -4,7 +4,12 @@
  * of what the folders hold.
  * It is counted anew when it is missing, damaged, for other limits, larger than 5120 bytes, or over
  * the limit and older than 15 minutes.
- * Mail in the excluded folders (Trash) and, by the rules, files with the flag T is not counted. */
+ * Mail in the excluded folders (Trash) is not counted.  Messages flagged T are: what a flag changes
+ * would have to be noted by every program that sets it.
+ * A count that runs while others deliver can be off by what they have under way; the next count
+ * mends it. Our own processes lose no change: they append under a shared lock and the count is put
+ * in place under an exclusive one.
+ */
 #ifndef STORE_QUOTA_H
 #define STORE_QUOTA_H
 

@@ -439,9 +439,12 @@ append_locked(int folder_fd, int fd, const struct uidlist_entry *entries, size_t
 	struct buf text = { 0 };
 	uint32_t last = 0;
 	bool version_3 = false;
+	struct stat before;
 	enum store_err err = last_uid(folder_fd, fd, &last, &version_3);
 	ssize_t done;
 
+	if (err == STORE_OK && fstat(fd, &before) < 0)
+		err = dir_err(errno);
 	if (err == STORE_OK && entries[0].uid <= last)
 		err = STORE_CHANGED;
 	if (err != STORE_OK)
@@ -456,6 +459,8 @@ append_locked(int folder_fd, int fd, const struct uidlist_entry *entries, size_t
 		err = dir_err(errno);
 	else if ((size_t)done != text.len)
 		err = STORE_FULL;
+	if (done > 0 && err != STORE_OK && ftruncate(fd, before.st_size) < 0)
+		err = STORE_IO; /* the torn line is skipped by every reader */
 	buf_free(&text);
 	return err;
 }

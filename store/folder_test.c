@@ -1,0 +1,187 @@
+#include "store/folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "store/maildir_testdir.h"
+
+/* "name[*][+] ": '*' if it is only a parent, '+' if it has children. */
+static void
+check_list(const struct home *home, const char *expected)
+{
+	struct folder_list list;
+	struct buf all = { 0 };
+
+	assert_int_equal(folder_list(home, &list), STORE_OK);
+	for (size_t i = 0; i < list.count; i++)
+		buf_printf(&all, "%s%s%s ", list.items[i].name, list.items[i].selectable ? "" : "*",
+		    list.items[i].has_children ? "+" : "");
+	assert_string_equal(buf_cstr(&all), expected);
+	folder_list_free(&list);
+	buf_free(&all);
+}
+
+static void
+create_list_delete(void **state)
+{
+	struct maildir dir;
+	struct testdir t;
+
+	(void)state;
+	testdir_open(&t);
+	assert_int_equal(folder_create(t.home, "b/c/d"), STORE_OK);
+	assert_int_equal(folder_create(t.home, "b c"), STORE_OK);
+	assert_int_equal(folder_create(t.home, "INBOX/kid"), STORE_OK);
+	assert_int_equal(folder_create(t.home, "A"), STORE_OK);
+	assert_int_equal(folder_create(t.home, "A"), STORE_EXISTS);
+	assert_int_equal(folder_create(t.home, "inbox"), STORE_EXISTS);
+	assert_int_equal(folder_create(t.home, "a//b"), STORE_INVALID);
+	assert_int_equal(folder_create(t.home, "&=x"), STORE_INVALID);
+	/* What is there and is no folder, or has another program's name. */
+	assert_int_equal(mkdirat(t.home->fd, ".ssh", 0700), 0);
+	assert_int_equal(mkdirat(t.home->fd, ".caf\xe9", 0700), 0);
+	assert_int_equal(mkdirat(t.home->fd, ".caf\xe9/cur", 0700), 0);
+	assert_int_equal(symlinkat(".A", t.home->fd, ".Link"), 0);
+	check_list(t.home, "INBOX+ INBOX/kid &=caf%E9 A b*+ b/c*+ b/c/d b c ");
+	assert_true(folder_exists(t.home, "&=caf%E9"));
+	assert_false(folder_exists(t.home, "b"));
+	assert_false(folder_exists(t.home, "Link"));
+	assert_int_equal(maildir_open(t.home, "&=caf%E9", &dir), STORE_OK); /* gets tmp and new */
+	assert_true(maildir_is_current(&dir, t.home, "&=caf%E9"));
+	assert_int_equal(folder_delete(t.home, "&=caf%E9"), STORE_OK);
+	assert_false(maildir_is_current(&dir, t.home, "&=caf%E9"));
+	maildir_close(&dir);
+	assert_int_equal(maildir_open(t.home, "Link", &dir), STORE_IO);
+	assert_int_equal(maildir_open(t.home, "nowhere", &dir), STORE_NOT_FOUND);
+	assert_int_equal(maildir_open(t.home, "../x", &dir), STORE_INVALID);
+	assert_int_equal(folder_delete(t.home, "nowhere"), STORE_NOT_FOUND);
+	assert_int_equal(folder_delete(t.home, "INBOX"), STORE_INVALID);
+	assert_int_equal(folder_delete(t.home, "b"), STORE_NOT_FOUND);
+	check_list(t.home, "INBOX+ INBOX/kid A b*+ b/c*+ b/c/d b c ");
+	testdir_close(&t);
+}
+
+static void
+rename_all(void **state)
+{
+	static const char *const NAMES[] = { "x", "x/y", "x/y/z", "xx", "p/q" };
+	struct testdir t;
+
+	(void)state;
+	testdir_open(&t);
+	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
+		assert_int_equal(folder_create(t.home, NAMES[i]), STORE_OK);
+	assert_int_equal(folder_rename(t.home, "x", "x/w"), STORE_INVALID);
+	assert_int_equal(folder_rename(t.home, "x", "xx"), STORE_EXISTS);
+	assert_int_equal(folder_rename(t.home, "x", "INBOX"), STORE_EXISTS);
+	assert_int_equal(folder_rename(t.home, "INBOX", "y"), STORE_INVALID);
+	assert_int_equal(folder_rename(t.home, "nowhere", "y"), STORE_NOT_FOUND);
+	assert_int_equal(folder_rename(t.home, "x", "a//b"), STORE_INVALID);
+	assert_int_equal(folder_rename(t.home, "x", "Käse"), STORE_OK);
+	check_list(t.home, "INBOX Käse+ Käse/y+ Käse/y/z p*+ p/q xx ");
+	assert_int_equal(folder_rename(t.home, "p", "r.s"), STORE_OK);
+	check_list(t.home, "INBOX Käse+ Käse/y+ Käse/y/z r.s*+ r.s/q xx ");
+	testdir_close(&t);
+}
+
+/* A plan that was written down and half done is finished; leftovers go. */
+static void
+after_a_crash(void **state)
+{
+	struct testdir t;
+
+	(void)state;
+	testdir_open(&t);
+	assert_int_equal(folder_create(t.home, "new"), STORE_OK);
+	assert_int_equal(folder_create(t.home, "old/kid"), STORE_OK);
+	testdir_write(t.home->fd, "sanger-rename", "1\n.old/.new/.old.kid/.new.kid/");
+	assert_int_equal(mkdirat(t.home->fd, "sanger-gone.1", 0700), 0);
+	testdir_write_at(t.home->fd, "sanger-gone.1", "mail", "x");
+	assert_int_equal(mkdirat(t.home->fd, "sanger-new.1", 0700), 0);
+	assert_int_equal(folder_clean(t.home), STORE_OK);
+	check_list(t.home, "INBOX new+ new/kid ");
+	assert_false(dir_exists(t.home->fd, "sanger-gone.1"));
+	assert_true(dir_exists(t.home->fd, "sanger-new.1")); /* perhaps still being made */
+	assert_null(testdir_read(t.home->fd, "sanger-rename"));
+	testdir_close(&t);
+}
+
+static void
+old_tmp_files(void **state)
+{
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct maildir dir;
+	struct testdir t;
+	size_t removed;
+
+	(void)state;
+	testdir_open(&t);
+	assert_int_equal(maildir_open(t.home, "INBOX", &dir), STORE_OK);
+	testdir_write(dir.tmp_fd, "dated", "x"); /* an old INTERNALDATE, written just now */
+	assert_int_equal(utimensat(dir.tmp_fd, "dated", old, 0), 0);
+	assert_int_equal(folder_clean_tmp(&dir, time(NULL), &removed), STORE_OK);
+	assert_int_equal(removed, 0);
+	assert_int_equal(
+	    folder_clean_tmp(&dir, time(NULL) + FOLDER_TMP_MAX_AGE_S + 9, &removed), STORE_OK);
+	assert_int_equal(removed, 1);
+	maildir_close(&dir);
+	testdir_close(&t);
+}
+
+static void
+homes(void **state)
+{
+	static const char *const BAD[] = { "", ".", "..", ".x", "a/b", "a\nb", "\xff" };
+	struct home_lock one, two;
+	struct home *home;
+	struct testdir t;
+
+	(void)state;
+	testdir_open(&t);
+	for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
+		assert_int_equal(home_open(t.root, BAD[i], "d", true, &home), STORE_INVALID);
+		assert_int_equal(home_open(t.root, "u", BAD[i], true, &home), STORE_INVALID);
+	}
+	assert_int_equal(home_open(t.root, "bob", "example.org", false, &home), STORE_NOT_FOUND);
+	assert_int_equal(home_open(t.root, "ANN", "Example.ORG", false, &home), STORE_OK);
+	assert_int_equal(home_lock(t.home, 100, &one), STORE_OK);
+	assert_int_equal(home_lock(home, 20, &two), STORE_BUSY);
+	assert_int_equal(two.fd, -1);
+	home_unlock(&one);
+	assert_int_equal(home_lock(home, 20, &two), STORE_OK);
+	home_unlock(&two);
+	home_close(home);
+	assert_int_equal(home_rename(t.root, "ann", "example.org", "bob", "b.example"), STORE_OK);
+	assert_int_equal(
+	    home_rename(t.root, "ann", "example.org", "bob", "b.example"), STORE_NOT_FOUND);
+	assert_int_equal(home_open(t.root, "bob", "b.example", false, &home), STORE_OK);
+	home_close(home);
+	assert_int_equal(home_remove(t.root, "bob", "b.example"), STORE_OK);
+	assert_int_equal(home_remove(t.root, "bob", "b.example"), STORE_NOT_FOUND);
+	assert_int_equal(symlinkat("/etc", store_root_fd(t.root), "evil"), 0);
+	assert_int_equal(home_open(t.root, "ssl", "evil", false, &home), STORE_IO);
+	testdir_close(&t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(create_list_delete),
+		cmocka_unit_test(rename_all),
+		cmocka_unit_test(after_a_crash),
+		cmocka_unit_test(old_tmp_files),
+		cmocka_unit_test(homes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

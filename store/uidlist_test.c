@@ -1,0 +1,134 @@
+#include "store/uidlist.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "store/maildir_name.h"
+#include "store/maildir_testdir.h"
+
+#define HEAD "3 V1275660208 N25022 G3085f01b7f11094c501100008c4a11c1\n"
+
+static const struct {
+	const char *text;
+	bool dovecot;
+	enum store_err err;
+	uint32_t validity, next;
+	size_t count, skipped;
+	const char *find;
+	uint32_t uid; /* of `find`; 0: not there */
+} LISTS[] = {
+	{ HEAD "25006 :1.a,S=13,W=14:2,\n25017 W2481 :2.b:2,F\n", true, STORE_OK, 1275660208, 25022,
+	    2, 0, "2.b", 25017 },
+	{ HEAD "25006 :1.a,S=13,W=14\n", true, STORE_OK, 1275660208, 25022, 1, 0,
+	    "1.a,S=13,W=14,U=25006", 25006 },
+	{ HEAD "1 :1.a\n1 :2.b\nrubbish\n3 x\n0 :z\n4294967295 :y\n30000 :3.c\n", true, STORE_OK,
+	    1275660208, 30001, 2, 5, "2.b", 0 },
+	{ HEAD "1 :1.a\n2 :2.b", true, STORE_OK, 1275660208, 25022, 1, 0, "2.b", 0 },
+	{ HEAD "1 :x,A\n2 :x,B\n", true, STORE_OK, 1275660208, 25022, 2, 0, "x,B,U=2", 2 },
+	{ HEAD "1 :x,A\n2 :x,B\n", true, STORE_OK, 1275660208, 25022, 2, 0, "x,C", 0 },
+	{ "1 77 4\n1 1.a\n3 2.b:2,S\n", true, STORE_OK, 77, 4, 2, 0, "1.a", 1 },
+	{ "1 77 4\n3 2.b\n1 1.a\n3 3.c\n", false, STORE_OK, 77, 4, 2, 1, "1.a,S=9", 1 },
+	{ "3 N3\n", true, STORE_CORRUPT, 0, 0, 0, 0, NULL, 0 },
+	{ "3 V1 N1\n", false, STORE_CORRUPT, 0, 0, 0, 0, NULL, 0 },
+	{ "4 V1\n", true, STORE_CORRUPT, 0, 0, 0, 0, NULL, 0 },
+	{ "3 V1", true, STORE_CORRUPT, 0, 0, 0, 0, NULL, 0 },
+	{ "", true, STORE_CORRUPT, 0, 0, 0, 0, NULL, 0 },
+};
+
+static void
+lists(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(LISTS); i++) {
+		struct buf text = { 0 };
+		struct uidlist list;
+		const struct uidlist_entry *entry;
+
+		buf_adds(&text, LISTS[i].text);
+		assert_int_equal((LISTS[i].dovecot ? uidlist_parse_dovecot : uidlist_parse_courier)(
+				     &text, &list),
+		    LISTS[i].err);
+		assert_int_equal(list.uid_validity, LISTS[i].validity);
+		assert_int_equal(list.next_uid, LISTS[i].next);
+		assert_int_equal(list.count, LISTS[i].count);
+		assert_int_equal(list.skipped_lines, LISTS[i].skipped);
+		if (LISTS[i].find != NULL) {
+			entry = uidlist_find(&list, str_from(LISTS[i].find));
+			assert_int_equal(entry != NULL ? entry->uid : 0, LISTS[i].uid);
+		}
+		uidlist_free(&list);
+	}
+}
+
+static void
+sizes(void **state)
+{
+	const struct uidlist_entry *entry;
+	struct buf text = { 0 };
+	struct uidlist list;
+
+	(void)state;
+	buf_adds(&text, HEAD "1 W20 S10 Pzz :1.a\n2 W3 :2.b,S=5,W=6\n3 :3.c\n");
+	assert_int_equal(uidlist_parse_dovecot(&text, &list), STORE_OK);
+	entry = uidlist_find(&list, STR("1.a"));
+	assert_true(entry->size == 10 && entry->crlf_size == 20);
+	entry = uidlist_find(&list, STR("2.b"));
+	assert_true(entry->size == 5 && entry->crlf_size == 6);
+	entry = uidlist_find(&list, STR("3.c"));
+	assert_true(entry->size == MAILDIR_SIZE_UNKNOWN);
+	assert_string_equal(list.guid, "3085f01b7f11094c501100008c4a11c1");
+	uidlist_free(&list);
+}
+
+static void
+append(void **state)
+{
+	struct uidlist_entry more[2] = { { .uid = 30, .base = STR("3.c,S=1,U=30") },
+		{ .uid = 31, .base = STR("4.d") } };
+	struct testdir t;
+	char *text;
+	int fd;
+
+	(void)state;
+	testdir_open(&t);
+	fd = t.home->fd;
+	assert_int_equal(uidlist_append(fd, more, 2, 100), STORE_NOT_FOUND);
+	testdir_write(fd, "dovecot-uidlist", HEAD "25 :1.a\n");
+	assert_int_equal(uidlist_append(fd, more, 2, 100), STORE_OK);
+	text = testdir_read(fd, "dovecot-uidlist");
+	assert_string_equal(text, HEAD "25 :1.a\n30 :3.c,S=1,U=30\n31 :4.d\n");
+	free(text);
+	assert_int_equal(uidlist_append(fd, more + 1, 1, 100), STORE_CHANGED);
+	testdir_write(fd, "dovecot-uidlist", HEAD "25 :1.a\n26 :torn");
+	assert_int_equal(uidlist_append(fd, more, 1, 100), STORE_OK);
+	text = testdir_read(fd, "dovecot-uidlist");
+	assert_string_equal(text, HEAD "25 :1.a\n26 :torn\n30 :3.c,S=1,U=30\n");
+	free(text);
+	testdir_write(fd, "dovecot-uidlist", "1 7 1\n");
+	assert_int_equal(uidlist_append(fd, more, 1, 100), STORE_OK);
+	text = testdir_read(fd, "dovecot-uidlist");
+	assert_string_equal(text, "1 7 1\n30 3.c,S=1,U=30\n");
+	free(text);
+	testdir_write(fd, "dovecot-uidlist.lock", "1:elsewhere");
+	assert_int_equal(uidlist_append(fd, more + 1, 1, 20), STORE_BUSY);
+	testdir_close(&t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(append),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
