@@ -673,7 +673,9 @@ static enum step
 bad_argument(struct smtp_session *s, enum smtp_parse why, const char *address_code)
 {
 	switch (why) {
-	case SMTP_PARSE_ADDRESS: return bad_command(s, 553, address_code, "Bad address syntax");
+	case SMTP_PARSE_ADDRESS: /* a relay's list may have several; no sign of a bad client */
+		reply_say(s, 553, address_code, "Bad address syntax");
+		return STEP_AGAIN;
 	case SMTP_PARSE_UNKNOWN_PARAM:
 		return bad_command(s, 555, "5.5.4", "Parameter not recognised or not implemented");
 	case SMTP_PARSE_BAD_PARAM: return bad_command(s, 501, "5.5.4", "Bad parameter value");
@@ -930,13 +932,6 @@ cmd_bdat(struct smtp_session *s, struct str args)
 }
 
 static void
-run_bdat_refused(struct smtp_session *s)
-{
-	s->why = SMTP_RESET_COMMAND;
-	run_reset(s);
-}
-
-static void
 after_bdat_refused(struct smtp_session *s)
 {
 	s->state = STATE_COMMAND;
@@ -952,10 +947,11 @@ end_chunk(struct smtp_session *s)
 	bool broken = s->too_big || s->write_failed;
 
 	if (s->chunk_ignored || (broken && !s->chunk_last)) {
+		s->why = SMTP_RESET_COMMAND;
 		if (!s->chunk_ignored)
 			data_is_refused(s, &s->reply);
 		/* Chunks that follow find no transaction, RFC 3030 §2. */
-		return run_handler(s, SMTP_FAST_RESET, run_bdat_refused, after_bdat_refused);
+		return run_handler(s, SMTP_FAST_RESET, run_reset, after_bdat_refused);
 	}
 	if (s->chunk_last) {
 		s->data_complete = true;
