@@ -1,4 +1,4 @@
-/* The account database: one SQLite file in WAL mode, DESIGN of its tables in doc/formats.md.
+/* The account database: one SQLite file in WAL mode, its tables are in doc/formats.md.
  *
  * Daemons open it ACCOUNT_DB_READ; only mailadmin and managesieved write.  Reading works while
  * somebody writes, without write permission on the file or its directory, and when the -wal and
@@ -50,12 +50,11 @@ char *account_row_address(const struct account_row *row); /* "localpart@domain",
  * The parts point into `address`. */
 bool account_address_parse(struct str address, struct str *localpart_out, struct str *domain_out);
 
-/* STORE_NOT_FOUND (READ only), STORE_VERSION, STORE_CORRUPT, STORE_DENIED, STORE_IO. */
+/* The log, which says what is wrong, is borrowed until the close.
+ * STORE_NOT_FOUND (READ only), STORE_VERSION, STORE_CORRUPT, STORE_DENIED, STORE_IO. */
 enum store_err account_db_open(
     const char *path, enum account_db_mode mode, const struct log *log, struct account_db **db_out);
 void account_db_close(struct account_db *db); /* NULL is fine */
-/* The last error of this thread's calls in words, for mailadmin; "" if none. */
-const char *account_db_error(void);
 
 /* Look-ups; letter case does not matter (ASCII by NOCASE; other letters are folded to lower case
  * and NFC when they are stored and when they are looked up).  An inactive account is found too.

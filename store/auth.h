@@ -18,6 +18,9 @@ struct auth;
 struct auth_options {
 	const char *default_domain; /* for names without '@'; NULL: they are unknown */
 	uint64_t cache_ttl_s;       /* 0: remember nothing */
+	/* SASLprep of a {PLAIN} password before SCRAM keys are made of it: net's sasl_prep().  NULL:
+	 * {PLAIN} accounts have no keys. */
+	bool (*prepare)(struct str in, struct buf *out);
 };
 
 struct auth *auth_new(
@@ -33,10 +36,12 @@ enum store_err auth_password(struct auth *auth, struct str user, struct str pass
 /* The account of a user who has proved himself otherwise (SCRAM): active or STORE_DENIED. */
 enum store_err auth_account(struct auth *auth, struct str user, struct account_row *row_out);
 
-/* Always gives keys when STORE_OK: those of an unknown, inactive or keyless user are invented,
- * the same for the same name each time, and no proof ever matches them.  Accounts have keys when
- * their password was set by mailadmin, is {SCRAM-SHA-256} or {PLAIN}. */
-enum store_err auth_scram_keys(struct auth *auth, struct str user, struct scram_keys *keys_out);
+/* Fills keys_out in any case but a temporary error.  STORE_OK: they are the account's, and row_out
+ * (may be NULL) is filled.  STORE_DENIED: the user is unknown, inactive or has no keys; they are
+ * invented, the same for the same name each time, and no proof ever matches them: go on with them.
+ * Accounts have keys when their password was set by mailadmin, is {SCRAM-SHA-256}, or {PLAIN}. */
+enum store_err auth_scram_keys(
+    struct auth *auth, struct str user, struct scram_keys *keys_out, struct account_row *row_out);
 
 /* Forgets all verified passwords (on reload). */
 void auth_forget(struct auth *auth);
