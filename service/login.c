@@ -67,9 +67,9 @@ find_scram_keys(
 	struct service *sv = arg;
 	struct scram_keys keys;
 	struct account_row row = { 0 };
-	enum store_err err = auth_scram_keys(sv->auth, str_from(user), &keys);
+	enum store_err err = auth_scram_keys(sv->auth, str_from(user), &keys, &row);
 
-	if (err != STORE_OK)
+	if (err != STORE_OK && err != STORE_DENIED)
 		return SASL_VERDICT_TEMPFAIL;
 	*keys_out =
 	    (struct sasl_scram_keys){ .salt_len = keys.salt_len, .iterations = keys.iterations };
@@ -77,7 +77,6 @@ find_scram_keys(
 	memcpy(keys_out->salt, keys.salt, keys.salt_len);
 	memcpy(keys_out->stored_key, keys.stored_key, sizeof(keys_out->stored_key));
 	memcpy(keys_out->server_key, keys.server_key, sizeof(keys_out->server_key));
-	err = auth_account(sv->auth, str_from(user), &row);
 	if (err == STORE_OK)
 		add_address(login_out, &row);
 	account_row_free(&row);
