@@ -1,0 +1,666 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "store/mailbox_test_tree.h"
+
+static void
+expect(struct mailbox *box, const char *want)
+{
+	char *got = tree_show(box);
+
+	assert_string_equal(got, want);
+	free(got);
+}
+
+static void
+expect_expunged(const struct mailbox_changes *c, const char *want)
+{
+	struct buf b = { 0 };
+
+	for (size_t i = 0; i < c->expunged_count; i++)
+		buf_printf(&b, "%s%u", i > 0 ? " " : "", c->expunged_seqs[i]);
+	assert_string_equal(buf_cstr(&b), want);
+	buf_free(&b);
+}
+
+static void
+test_default_folders(void **state)
+{
+	struct tree t;
+	struct mailbox_list list = { 0 };
+	struct buf names = { 0 };
+
+	(void)state;
+	tree_make(&t);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(account_list(t.acct, &list), STORE_OK);
+		buf_reset(&names);
+		for (size_t i = 0; i < list.count; i++) {
+			buf_printf(&names, "%s%s%s ", list.boxes[i].name,
+			    special_use_name(list.boxes[i].use),
+			    (list.boxes[i].attributes & MAILBOX_SUBSCRIBED) != 0 ? "+" : "");
+		}
+		assert_string_equal(buf_cstr(&names), "INBOX+ Archive\\Archive+ Drafts\\Drafts+ "
+						      "Junk\\Junk+ Sent\\Sent+ Trash\\Trash+ ");
+		tree_drop_index(&t);
+		tree_reopen(&t);
+	}
+	mailbox_list_free(&list);
+	buf_free(&names);
+	tree_remove(&t);
+}
+
+static void
+test_names(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct mailbox_status status;
+	uint32_t validity;
+
+	(void)state;
+	tree_make(&t);
+	assert_int_equal(account_create_mailbox(t.acct, "a/b", SPECIAL_NONE), STORE_OK);
+	assert_int_equal(account_create_mailbox(t.acct, "a/b", SPECIAL_NONE), STORE_EXISTS);
+	assert_int_equal(account_create_mailbox(t.acct, "inbox", SPECIAL_NONE), STORE_EXISTS);
+	assert_int_equal(account_create_mailbox(t.acct, "a//b", SPECIAL_NONE), STORE_INVALID);
+	assert_int_equal(account_create_mailbox(t.acct, "x", SPECIAL_SENT), STORE_INVALID);
+	assert_int_equal(account_delete_mailbox(t.acct, "INBOX"), STORE_INVALID);
+	assert_int_equal(account_delete_mailbox(t.acct, "none"), STORE_NOT_FOUND);
+	assert_int_equal(account_status(t.acct, "none", &status), STORE_NOT_FOUND);
+	tree_append(&t, "a/b", "one\r\n", MESSAGE_SEEN, "Work");
+	assert_int_equal(account_status(t.acct, "a/b", &status), STORE_OK);
+	assert_int_equal(status.messages, 1);
+	assert_int_equal(status.size_bytes, 5);
+	validity = status.uidvalidity;
+	assert_int_equal(account_rename_mailbox(t.acct, "a/b", "a/b/c"), STORE_INVALID);
+	assert_int_equal(account_rename_mailbox(t.acct, "a", "z"), STORE_OK);
+	assert_int_equal(account_status(t.acct, "a/b", &status), STORE_NOT_FOUND);
+	assert_int_equal(account_status(t.acct, "z/b", &status), STORE_OK);
+	assert_int_equal(status.uidvalidity, validity);
+	assert_int_equal(status.messages, 1);
+	assert_int_equal(mailbox_open(t.acct, "z/b", false, &box), STORE_OK);
+	expect(box, "1:S:Work");
+	assert_int_equal(account_delete_mailbox(t.acct, "z/b"), STORE_OK);
+	struct mailbox_changes c = { 0 };
+	assert_int_equal(mailbox_sync(box, true, &c), STORE_NOT_FOUND);
+	mailbox_close(box);
+	/* A new one of the same name is another one. */
+	assert_int_equal(account_create_mailbox(t.acct, "z/b", SPECIAL_NONE), STORE_OK);
+	assert_int_equal(account_status(t.acct, "z/b", &status), STORE_OK);
+	assert_true(status.uidvalidity > validity);
+	assert_int_equal(status.messages, 0);
+	mailbox_changes_free(&c);
+	tree_remove(&t);
+}
+
+static void
+test_rename_inbox(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+
+	(void)state;
+	tree_make(&t);
+	tree_deliver(&t, "INBOX", "one\n");
+	tree_deliver(&t, "INBOX", "two\n");
+	assert_int_equal(account_rename_mailbox(t.acct, "inbox", "old"), STORE_OK);
+	assert_int_equal(mailbox_open(t.acct, "old", false, &box), STORE_OK);
+	expect(box, "1: 2:");
+	mailbox_close(box);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	expect(box, "");
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+static void
+test_delivery_and_views(void **state)
+{
+	struct tree t;
+	struct mailbox *a, *b, *ro;
+	struct mailbox_changes c = { 0 };
+	struct mailbox_facts facts;
+	char *text;
+
+	(void)state;
+	tree_make(&t);
+	tree_deliver(&t, "INBOX", "one\n");
+	assert_int_equal(mailbox_open(t.acct, "inbox", true, &ro), STORE_OK);
+	mailbox_facts(ro, &facts);
+	assert_int_equal(facts.recent, 1); /* nobody has it yet */
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &a), STORE_OK);
+	mailbox_facts(a, &facts);
+	assert_int_equal(facts.messages, 1);
+	assert_int_equal(facts.recent, 1);
+	assert_int_equal(facts.uidnext, 2);
+	assert_int_equal(facts.first_unseen_seq, 1);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &b), STORE_OK);
+	mailbox_facts(b, &facts);
+	assert_int_equal(facts.recent, 0); /* a has it */
+	assert_int_equal(mailbox_sync(a, true, &c), STORE_OK);
+	assert_false(c.exists_changed);
+	tree_deliver(&t, "INBOX", "two\n");
+	tree_deliver(&t, "INBOX", "three\n");
+	assert_int_equal(mailbox_sync(a, false, &c), STORE_OK);
+	assert_true(c.exists_changed);
+	assert_int_equal(c.messages, 3);
+	assert_int_equal(c.recent, 3);
+	assert_int_equal(c.changed_count, 0);
+	text = tree_text(a, 3);
+	assert_true(strcmp(text, "three\n") == 0 || strcmp(text, "two\n") == 0);
+	free(text);
+	/* b has not synced: it still has one message, and flags of the others do not touch it. */
+	assert_int_equal(uidset_count(mailbox_view(b)), 1);
+	tree_flag(a, "1:3", FLAGS_ADD, MESSAGE_SEEN, NULL);
+	assert_int_equal(mailbox_sync(a, true, &c), STORE_OK);
+	assert_int_equal(c.changed_count, 3);
+	assert_true(c.changed[0].own);
+	assert_int_equal(mailbox_sync(b, true, &c), STORE_OK);
+	assert_int_equal(c.messages, 3);
+	assert_int_equal(c.changed_count, 1); /* the others are new */
+	assert_false(c.changed[0].own);
+	/* An expunge is kept from those who may not hear it. */
+	tree_flag(a, "1,3", FLAGS_ADD, MESSAGE_DELETED, NULL);
+	assert_int_equal(mailbox_expunge(a, NULL, NULL), STORE_OK);
+	assert_int_equal(mailbox_sync(b, false, &c), STORE_OK);
+	assert_int_equal(c.expunged_count, 0);
+	assert_int_equal(mailbox_uid_to_seq(b, 3), 3);
+	expect(b, "2:S");
+	assert_int_equal(mailbox_sync(b, true, &c), STORE_OK);
+	expect_expunged(&c, "3 1");
+	assert_int_equal(mailbox_uid_to_seq(b, 2), 1);
+	assert_int_equal(mailbox_sync(b, true, &c), STORE_OK);
+	expect_expunged(&c, "");
+	mailbox_changes_free(&c);
+	mailbox_close(a);
+	mailbox_close(b);
+	mailbox_close(ro);
+	tree_remove(&t);
+}
+
+static void
+test_flags_survive_the_index(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct mailbox_facts before, after;
+	char keyword[16], *shown;
+
+	(void)state;
+	tree_make(&t);
+	for (int i = 0; i < 5; i++)
+		tree_deliver(&t, "INBOX", "x\n");
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	tree_flag(box, "1:2", FLAGS_ADD, MESSAGE_SEEN | MESSAGE_FLAGGED, "$Label1");
+	tree_flag(box, "3", FLAGS_REPLACE, MESSAGE_ANSWERED | MESSAGE_DRAFT, NULL);
+	for (int i = 0; i < 30; i++) { /* more than there are letters */
+		snprintf(keyword, sizeof(keyword), "k%02d", i);
+		tree_flag(box, "4", FLAGS_ADD, 0, keyword);
+	}
+	tree_flag(box, "2", FLAGS_REMOVE, MESSAGE_FLAGGED, "$label1"); /* any letter case */
+	tree_flag(box, "5", FLAGS_ADD, MESSAGE_DELETED, NULL);
+	assert_int_equal(mailbox_expunge(box, NULL, NULL), STORE_OK);
+	tree_sync(box);
+	mailbox_facts(box, &before);
+	shown = tree_show(box);
+	assert_non_null(strstr(shown, "1:FS:$Label1 2:S 3:AT 4::k00,k01"));
+	assert_non_null(strstr(shown, "k29"));
+	for (int round = 0; round < 3; round++) {
+		tree_drop_index(&t); /* under the open mailbox */
+		if (round == 1) {
+			mailbox_close(box);
+			tree_reopen(&t);
+			assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+		}
+		tree_sync(box);
+		expect(box, shown);
+		mailbox_facts(box, &after);
+		assert_int_equal(after.uidvalidity, before.uidvalidity);
+		assert_string_equal(after.id, before.id);
+		assert_true(after.uidnext >= before.uidnext); /* UID 5 is never given again */
+		assert_true(after.highestmodseq > before.highestmodseq);
+		before = after;
+	}
+	assert_true(tree_append(&t, "INBOX", "new", 0, NULL) > 5);
+	free(shown);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+static void
+test_damaged_index(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+
+	(void)state;
+	tree_make(&t);
+	tree_deliver(&t, "INBOX", "x\n");
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	tree_flag(box, "1", FLAGS_ADD, MESSAGE_SEEN, "Work");
+	mailbox_close(box);
+	tree_close(&t);
+	tree_open(&t);
+	tree_write(
+	    &t, "index.db", "this is no database at all, but long enough to be looked at ......");
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	expect(box, "1:S:Work");
+	assert_string_not_equal(tree_find(&t, ".", "index.db.corrupt-"), "");
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+static void
+test_unchanged_since(void **state)
+{
+	struct tree t;
+	struct mailbox *a;
+	struct flags_result r = { 0 };
+	struct uidset all = tree_set("1:3"), two = tree_set("2");
+	struct mailbox_facts facts;
+
+	(void)state;
+	tree_make(&t);
+	for (int i = 0; i < 3; i++)
+		tree_append(&t, "INBOX", "x", 0, NULL);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &a), STORE_OK);
+	mailbox_facts(a, &facts);
+	tree_flag(a, "2", FLAGS_ADD, MESSAGE_SEEN, NULL);
+	assert_int_equal(mailbox_store_flags(a, &all,
+			     &(struct flags_change){ .mode = FLAGS_ADD,
+				 .flags = MESSAGE_FLAGGED,
+				 .has_unchanged_since = true,
+				 .unchanged_since = facts.highestmodseq },
+			     &r),
+	    STORE_OK);
+	assert_true(uidset_eq(&r.failed, &two));
+	assert_int_equal(uidset_count(&r.changed), 2);
+	assert_true(r.modseq > facts.highestmodseq + 1);
+	expect(a, "1:F 2:S 3:F");
+	uidset_free(&r.changed);
+	uidset_free(&r.failed);
+	uidset_free(&all);
+	uidset_free(&two);
+	mailbox_close(a);
+	tree_remove(&t);
+}
+
+static void
+test_foreign_changes(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct mailbox_changes c = { 0 };
+	char from[300], to[310], *text;
+
+	(void)state;
+	tree_make(&t);
+	for (int i = 0; i < 3; i++)
+		tree_append(&t, "INBOX", i == 1 ? "middle" : "x", 0, NULL);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	usleep(30000);
+	/* mutt marks one as read … */
+	snprintf(from, sizeof(from), "cur/%s", tree_find(&t, "cur", ",U=2:"));
+	snprintf(to, sizeof(to), "%sS", from);
+	tree_rename(&t, from, to);
+	text = tree_text(box, 2); /* found under its new name */
+	assert_string_equal(text, "middle");
+	free(text);
+	assert_int_equal(mailbox_sync(box, true, &c), STORE_OK);
+	assert_int_equal(c.changed_count, 1);
+	assert_int_equal(c.changed[0].flags & MESSAGE_SEEN, MESSAGE_SEEN);
+	usleep(30000);
+	/* … puts one back into new/ … */
+	snprintf(from, sizeof(from), "cur/%s", tree_find(&t, "cur", ",U=1:"));
+	snprintf(to, sizeof(to), "new/%s", from + 4);
+	tree_rename(&t, from, to);
+	tree_sync(box);
+	expect(box, "1: 2:S 3:");
+	usleep(30000);
+	/* … removes one, and somebody copies a message here from elsewhere, with a U= that was taken. */
+	snprintf(from, sizeof(from), "cur/%s", tree_find(&t, "cur", ",U=3:"));
+	assert_int_equal(unlinkat(account_dir_fd(t.acct), from, 0), 0);
+	tree_write(&t, "cur/1234.other,U=3:2,F", "foreign\n");
+	assert_int_equal(mailbox_sync(box, true, &c), STORE_OK);
+	expect_expunged(&c, "3");
+	expect(box, "1: 2:S 4:F");
+	assert_string_equal(tree_find(&t, "cur", "1234.other"), "1234.other,U=4:2,F");
+	mailbox_changes_free(&c);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+static void
+test_verify(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	char from[300], to[310];
+
+	(void)state;
+	tree_make(&t);
+	for (int i = 0; i < 2; i++)
+		tree_append(&t, "INBOX", "x", 0, NULL);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	tree_flag(box, "1", FLAGS_ADD, MESSAGE_SEEN, NULL);
+	/* Within the same tick: the stamp may not show it; a file that is not there does. */
+	snprintf(from, sizeof(from), "cur/%s", tree_find(&t, "cur", ",U=2:"));
+	snprintf(to, sizeof(to), "%sF", from);
+	tree_rename(&t, from, to);
+	tree_flag(box, "2", FLAGS_ADD, MESSAGE_ANSWERED, NULL);
+	tree_sync(box);
+	expect(box, "1:S 2:AF");
+	assert_int_equal(mailbox_verify(box), STORE_OK);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+static void
+test_copy_and_move(void **state)
+{
+	struct tree t;
+	struct mailbox *in, *out;
+	struct copy_result r = { 0 };
+	struct uidset some = tree_set("1,3");
+	struct message m;
+	char *text;
+
+	(void)state;
+	tree_make(&t);
+	tree_append(&t, "INBOX", "one", MESSAGE_SEEN, "Work");
+	tree_append(&t, "INBOX", "two", 0, NULL);
+	tree_append(&t, "INBOX", "three", MESSAGE_FLAGGED, NULL);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &in), STORE_OK);
+	assert_int_equal(mailbox_copy(in, &some, "nowhere", &r), STORE_NOT_FOUND);
+	assert_int_equal(mailbox_copy(in, &some, "Archive", &r), STORE_OK);
+	assert_int_equal(uidset_count(&r.from), 2);
+	assert_int_equal(uidset_count(&r.to), 2);
+	assert_int_equal(mailbox_open(t.acct, "Archive", false, &out), STORE_OK);
+	expect(out, "1:S:Work 2:F");
+	assert_int_equal(mailbox_message(out, 1, &m), STORE_OK);
+	assert_int_equal(m.internaldate_s, 1000000000);
+	assert_true(uidset_contains(mailbox_recent(out), 2));
+	assert_int_equal(mailbox_move(in, &some, "Archive", &r), STORE_OK);
+	tree_sync(in);
+	tree_sync(out);
+	expect(in, "2:");
+	expect(out, "1:S:Work 2:F 3:S:Work 4:F");
+	text = tree_text(out, 4);
+	assert_string_equal(text, "three");
+	free(text);
+	/* into itself */
+	assert_int_equal(mailbox_copy(out, &some, "Archive", &r), STORE_OK);
+	assert_int_equal(mailbox_move(out, &some, "Archive", &r), STORE_OK);
+	tree_sync(out);
+	expect(out, "2:F 4:F 5:S:Work 6:S:Work 7:S:Work 8:S:Work");
+	uidset_free(&some);
+	uidset_free(&r.from);
+	uidset_free(&r.to);
+	mailbox_close(in);
+	mailbox_close(out);
+	tree_remove(&t);
+}
+
+static void
+test_multiappend(void **state)
+{
+	struct tree t;
+	struct append *ap;
+	struct uidset uids = { 0 };
+	struct mailbox *box;
+	uint32_t validity;
+	char *text;
+	const struct append_message_info info = { .internaldate_s = -1 };
+
+	(void)state;
+	tree_make(&t);
+	assert_int_equal(append_begin(t.acct, "nowhere", &ap), STORE_NOT_FOUND);
+	assert_int_equal(append_begin(t.acct, "Sent", &ap), STORE_OK);
+	assert_int_equal(append_message(ap, &info), STORE_OK);
+	assert_int_equal(append_write(ap, "a\r", 2), STORE_OK);
+	assert_int_equal(append_write(ap, "\nb\r\n", 4), STORE_OK);
+	append_end(ap); /* the client has gone */
+	assert_int_equal(tree_count(&t, ".Sent/tmp"), 0);
+	assert_int_equal(append_begin(t.acct, "Sent", &ap), STORE_OK);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(append_message(ap, &info), STORE_OK);
+		assert_int_equal(append_write(ap, "a\r", 2), STORE_OK);
+		assert_int_equal(append_write(ap, "\nb\r\n", 4), STORE_OK);
+	}
+	assert_int_equal(append_commit(ap, &validity, &uids), STORE_OK);
+	append_end(ap);
+	assert_int_equal(uidset_count(&uids), 3);
+	assert_int_equal(mailbox_open(t.acct, "Sent", true, &box), STORE_OK);
+	text = tree_text(box, 2);
+	assert_string_equal(text, "a\nb\n");
+	free(text);
+	uidset_free(&uids);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+static void
+test_quota(void **state)
+{
+	struct tree t;
+	struct account_quota q;
+	struct mailbox *box;
+	struct uidset all = tree_set("1:9");
+	struct copy_result r = { 0 };
+	struct append *ap;
+
+	(void)state;
+	tree_make(&t);
+	account_set_quota_limit(t.acct, 100);
+	assert_int_equal(account_quota(t.acct, &q), STORE_OK);
+	tree_append(&t, "INBOX", "0123456789", 0, NULL);
+	tree_append(&t, "INBOX", "0123456789", 0, NULL);
+	assert_int_equal(account_quota(t.acct, &q), STORE_OK);
+	assert_int_equal(q.used_bytes, 20);
+	assert_int_equal(q.used_messages, 2);
+	account_set_quota_limit(t.acct, 20);
+	assert_int_equal(append_begin(t.acct, "INBOX", &ap), STORE_OK);
+	assert_int_equal(append_message(ap, &(struct append_message_info){ 0 }), STORE_OVER_QUOTA);
+	append_end(ap);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	assert_int_equal(mailbox_copy(box, &all, "Sent", &r), STORE_OVER_QUOTA);
+	assert_int_equal(mailbox_move(box, &all, "Sent", &r), STORE_OK);
+	mailbox_close(box);
+	assert_int_equal(mailbox_open(t.acct, "Sent", false, &box), STORE_OK);
+	assert_int_equal(mailbox_move(box, &all, "Trash", &r), STORE_OK); /* Trash is exempt */
+	assert_int_equal(account_quota(t.acct, &q), STORE_OK);
+	assert_int_equal(q.used_bytes, 0);
+	assert_int_equal(account_quota_recount(t.acct), STORE_OK);
+	assert_int_equal(account_quota(t.acct, &q), STORE_OK);
+	assert_int_equal(q.used_bytes, 0);
+	uidset_free(&all);
+	uidset_free(&r.from);
+	uidset_free(&r.to);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+static void
+test_find(void **state)
+{
+	static const struct {
+		struct mailbox_query q;
+		const char *want;
+	} CASES[] = {
+		{ { 0 }, "1:4" },
+		{ { .flags_set = MESSAGE_SEEN }, "1,3" },
+		{ { .flags_clear = MESSAGE_SEEN }, "2,4" },
+		{ { .flags_set = MESSAGE_SEEN, .flags_clear = MESSAGE_FLAGGED }, "1" },
+		{ { .flags_set = MESSAGE_SEEN, .flags_clear = MESSAGE_SEEN }, "" },
+		{ { .larger_than = 3 }, "3:4" },
+		{ { .has_smaller = true }, "" }, /* SMALLER 0 */
+		{ { .smaller_than = 4 }, "1:2" },
+		{ { .has_since = true, .since_s = 1000000000 }, "1:4" },
+		{ { .has_before = true, .before_s = 1000000000 }, "" },
+		{ { .keywords_set = { { 1 } } }, "4" },
+		{ { .keywords_clear = { { 1 } } }, "1:3" },
+	};
+	struct tree t;
+	struct mailbox *box;
+
+	(void)state;
+	tree_make(&t);
+	tree_append(&t, "INBOX", "1", MESSAGE_SEEN, NULL);
+	tree_append(&t, "INBOX", "222", 0, NULL);
+	tree_append(&t, "INBOX", "4444", MESSAGE_SEEN | MESSAGE_FLAGGED, NULL);
+	tree_append(&t, "INBOX", "4444", MESSAGE_DRAFT, "Work");
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+		struct uidset got = { 0 }, want = tree_set(CASES[i].want);
+
+		assert_int_equal(mailbox_find(box, &CASES[i].q, &got, NULL), STORE_OK);
+		if (!uidset_eq(&got, &want))
+			fail_msg("case %zu", i);
+		uidset_free(&got);
+		uidset_free(&want);
+	}
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+/* A Dovecot tree as it lies on disk: names stay, UIDs come from its list, new mail is added to it. */
+static void
+test_adopt_dovecot(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct mailbox_facts facts;
+	struct buf list = { 0 };
+	char text[2000] = "";
+	FILE *f;
+
+	(void)state;
+	tree_make(&t);
+	tree_write(&t, "dovecot-uidlist",
+	    "3 V1234567 N105 G0123456789abcdef0123456789abcdef\n"
+	    "7 :1000.a.host\n"
+	    "90 S6 W7 :1001.b.host\n"
+	    "104 :1002.c.host\n");
+	tree_write(&t, "dovecot-keywords", "0 $Forwarded\n1 Work\n");
+	tree_write(&t, "cur/1000.a.host:2,Sa", "first\n");
+	tree_write(&t, "cur/1001.b.host:2,Fb", "second\n");
+	tree_write(&t, "new/1002.c.host", "third\n");
+	tree_write(&t, "new/1003.d.host", "fourth\n");
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+		mailbox_facts(box, &facts);
+		assert_int_equal(facts.uidvalidity, 1234567);
+		expect(box, "7:S:$Forwarded 90:F:Work 104: 105:");
+		assert_string_equal(tree_find(&t, "cur", "1000.a"), "1000.a.host:2,Sa");
+		assert_string_equal(tree_find(&t, "cur", "1002.c"), "1002.c.host:2,");
+		assert_string_equal(tree_find(&t, "cur", "1003.d"), "1003.d.host,U=105:2,");
+		mailbox_close(box);
+		tree_drop_index(&t);
+		tree_reopen(&t);
+	}
+	f = fopen(
+	    (buf_printf(&list, "%s/dovecot-uidlist", account_path(t.acct)), buf_cstr(&list)), "r");
+	assert_non_null(f);
+	assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+	fclose(f);
+	assert_non_null(strstr(text, "105 "));
+	assert_non_null(strstr(text, ":1003.d.host,U=105\n"));
+	buf_free(&list);
+	tree_remove(&t);
+}
+
+struct got_parsed {
+	char envelope[500];
+	unsigned count;
+};
+
+static bool
+on_parsed(void *arg, const struct message_parsed *p)
+{
+	struct got_parsed *g = arg;
+
+	snprintf(g->envelope, sizeof(g->envelope), "%.*s", (int)p->envelope.len, p->envelope.p);
+	g->count++;
+	assert_true(p->has_sent_date);
+	assert_true(p->bodystructure.len > 0 && p->body.len > 0 && p->parts.len > 0);
+	return true;
+}
+
+static void
+test_parsed(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct got_parsed first = { .count = 0 }, second = { .count = 0 };
+
+	(void)state;
+	tree_make(&t);
+	for (int i = 0; i < 40; i++)
+		tree_append(&t, "INBOX",
+		    "Subject: hello\r\nDate: Sat, 1 Nov 2025 10:00:00 +0100\r\n\r\nbody\r\n", 0,
+		    NULL);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	assert_int_equal(mailbox_parsed(box, mailbox_view(box), on_parsed, &first), STORE_OK);
+	assert_int_equal(first.count, 40);
+	assert_non_null(strstr(first.envelope, "\"hello\""));
+	assert_int_equal(mailbox_parsed(box, mailbox_view(box), on_parsed, &second), STORE_OK);
+	assert_int_equal(second.count, 40);
+	assert_string_equal(first.envelope, second.envelope);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+/* Messages whose names tell no sizes are measured when a size is asked for. */
+static void
+test_unknown_sizes(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct mailbox_status status;
+	struct message m;
+
+	(void)state;
+	tree_make(&t);
+	tree_write(&t, "cur/1000.plain:2,", "a\nb\n");
+	assert_int_equal(account_status(t.acct, "INBOX", &status), STORE_OK);
+	assert_int_equal(status.size_bytes, 6);
+	tree_write(&t, "cur/1001.plain:2,", "a\nb\nc\n");
+	assert_int_equal(mailbox_open(t.acct, "INBOX", true, &box), STORE_OK);
+	assert_int_equal(mailbox_message(box, 2, &m), STORE_OK);
+	assert_int_equal(m.size_bytes, 9);
+	assert_int_equal(m.disk_bytes, 6);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_default_folders),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_rename_inbox),
+		cmocka_unit_test(test_delivery_and_views),
+		cmocka_unit_test(test_flags_survive_the_index),
+		cmocka_unit_test(test_damaged_index),
+		cmocka_unit_test(test_unchanged_since),
+		cmocka_unit_test(test_foreign_changes),
+		cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_copy_and_move),
+		cmocka_unit_test(test_multiappend),
+		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_adopt_dovecot),
+		cmocka_unit_test(test_parsed),
+		cmocka_unit_test(test_unknown_sizes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
