@@ -61,7 +61,7 @@ struct cursor {
 static inline struct cursor
 cursor_from(struct str s)
 {
-	return (struct cursor){ s.p, s.p + s.len };
+	return (struct cursor){ s.p, s.len > 0 ? s.p + s.len : s.p }; /* NULL + 0 is undefined */
 }
 static inline size_t
 cursor_left(const struct cursor *c)
