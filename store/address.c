@@ -1,7 +1,5 @@
 #include "store/address.h"
 
-#define COMMENT_DEPTH_MAX 100
-
 struct parser {
 	struct cursor c;
 	struct arena *arena;
@@ -63,6 +61,7 @@ take_comment(struct parser *p)
 		if (ch != '\r' && ch != '\n')
 			buf_addc(&p->comment, ch);
 	}
+	p->has_comment = false;
 	return false;
 }
 
@@ -145,21 +144,21 @@ take_phrase(struct parser *p, struct buf *out)
 static bool
 take_local(struct parser *p, struct buf *out)
 {
-	bool any = false;
+	bool any = false, word = false; /* the last was a word, so only a dot may follow */
 
 	for (;;) {
 		int ch = cursor_peek(&p->c);
-		struct cursor back = p->c;
+		struct cursor back;
 
-		if (ch == '"') {
-			if (!take_quoted(p, out))
-				return any;
-		} else if (ch == '.') {
+		if (ch == '.') {
 			buf_addc(out, '.');
 			p->c.p++;
-		} else if (ch < 0 || !take_atom(p, out)) {
+		} else if (word || ch < 0) {
+			return any;
+		} else if (ch == '"' ? !take_quoted(p, out) : !take_atom(p, out)) {
 			return any;
 		}
+		word = ch != '.';
 		any = true;
 		back = p->c;
 		if (!skip_cfws(p))
@@ -214,15 +213,17 @@ set_mailbox(struct parser *p, struct address *a, bool there)
 	a->broken = a->broken || !there;
 }
 
-static void
+/* "@" domain; false if there is an "@" without one. */
+static bool
 set_domain(struct parser *p, struct address *a)
 {
-	bool there = cursor_take(&p->c, '@');
+	bool at = cursor_take(&p->c, '@'), good;
 
 	buf_reset(&p->scratch);
-	there = there && take_domain(p, &p->scratch);
-	a->domain = there ? keep(p, &p->scratch) : STR("MISSING_DOMAIN");
-	a->broken = a->broken || !there;
+	good = at && take_domain(p, &p->scratch);
+	a->domain = good ? keep(p, &p->scratch) : STR("MISSING_DOMAIN");
+	a->broken = a->broken || !good;
+	return good || !at;
 }
 
 /* obs-route = obs-domain-list ":", §4.4. */
@@ -259,8 +260,7 @@ take_angle(struct parser *p, struct str name)
 	buf_reset(&p->scratch);
 	set_mailbox(p, a, take_local(p, &p->scratch));
 	skip_cfws(p);
-	set_domain(p, a);
-	if (!cursor_take(&p->c, '>')) {
+	if (!set_domain(p, a) || !cursor_take(&p->c, '>')) {
 		a->domain = STR("SYNTAX_ERROR");
 		a->broken = true;
 	}
@@ -268,27 +268,27 @@ take_angle(struct parser *p, struct str name)
 }
 
 /* addr-spec without angles; the comment behind it is the name.  What is no address but words
- * (`Joe Average`) is a name without an address. */
+ * (`Joe Average`, `"Joe"`) is a name without an address. */
 static void
 take_spec(struct parser *p, struct str phrase, const char *phrase_end)
 {
 	struct address *a = add(p);
-	const char *local_end;
-	bool there;
+	bool quoted = cursor_peek(&p->c) == '"', there;
 
 	p->has_comment = false;
 	buf_reset(&p->scratch);
 	there = take_local(p, &p->scratch);
-	local_end = p->c.p;
-	if (there && phrase.p != NULL && local_end != phrase_end && cursor_peek(&p->c) != '@' &&
-	    p->c.p < phrase_end) {
+	if (cursor_peek(&p->c) != '@' && phrase.p != NULL &&
+	    (quoted || !str_eq(phrase, (struct str){ p->scratch.data, p->scratch.len }))) {
 		p->c.p = phrase_end;
 		a->name = phrase;
-		there = false;
+		set_mailbox(p, a, false);
+		a->domain = STR("MISSING_DOMAIN");
+		return;
 	}
 	set_mailbox(p, a, there);
 	set_domain(p, a);
-	if (a->name.p == NULL && p->has_comment && p->comment.len > 0 && !a->broken)
+	if (p->has_comment && p->comment.len > 0)
 		a->name = keep(p, &p->comment);
 }
 
@@ -298,10 +298,14 @@ static void take_member(struct parser *p, bool in_group);
 static void
 take_group(struct parser *p, struct str name)
 {
+	bool first = true;
+
 	add(p)->mailbox = name;
 	p->c.p++;
 	skip_cfws(p);
-	while (!cursor_at_end(&p->c) && cursor_peek(&p->c) != ';' && p->count < ADDRESS_LIST_MAX) {
+	while (!cursor_at_end(&p->c) && !(first && cursor_peek(&p->c) == ';') &&
+	       p->count < ADDRESS_LIST_MAX) {
+		first = false;
 		take_member(p, true);
 		if (!cursor_take(&p->c, ','))
 			break;
