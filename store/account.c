@@ -289,8 +289,8 @@ wants_default_folders(const struct account *acct)
 	struct folder_list list = { 0 };
 	bool wanted;
 
-	if (dir_exists(acct->home->fd, "subscriptions") ||
-	    dir_exists(acct->home->fd, "courierimapsubscribed"))
+	if (account_has_file(acct->home->fd, "subscriptions") ||
+	    account_has_file(acct->home->fd, "courierimapsubscribed"))
 		return false;
 	wanted = folder_list(acct->home, &list) == STORE_OK;
 	for (size_t i = 0; i < list.count; i++)

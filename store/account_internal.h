@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "store/account.h"
 #include "store/index.h"
@@ -60,6 +61,12 @@ enum store_err account_write_end(struct account *acct, enum store_err err);
 void account_index_damaged(struct account *acct);
 /* For a function that ended with `err`: true if the index was damaged and trying once more makes sense. */
 bool account_should_retry(struct account *acct, enum store_err err, int *tries);
+
+static inline bool
+account_has_file(int dir_fd, const char *name)
+{
+	return faccessat(dir_fd, name, F_OK, 0) == 0;
+}
 
 struct quota_rules account_quota_rules(const struct account *acct);
 

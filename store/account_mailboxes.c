@@ -72,7 +72,7 @@ read_special_use(const struct account *acct, const char *name)
 
 	if (maildir_open(acct->home, name, &dir) != STORE_OK)
 		return SPECIAL_NONE;
-	if (dir_exists(dir.fd, "sanger-mailbox") &&
+	if (account_has_file(dir.fd, "sanger-mailbox") &&
 	    sanger_mailbox_read(acct->home, dir.fd, &file) == STORE_OK) {
 		special_use_parse(file.special_use, &use);
 		sanger_mailbox_free(&file);

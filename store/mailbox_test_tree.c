@@ -66,8 +66,11 @@ tree_reopen(struct tree *t)
 void
 tree_remove(struct tree *t)
 {
+	int tmp_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
 	tree_close(t);
-	CHECK_OK(dir_remove_tree(AT_FDCWD, t->root));
+	CHECK_OK(dir_remove_tree(tmp_fd, t->root + strlen("/tmp/")));
+	close(tmp_fd);
 }
 
 void

@@ -873,7 +873,7 @@ adopt_courier_keywords(struct sync_box *sb)
 	struct keyword_list list = { 0 };
 	enum store_err err = keyword_list_read_courier(sb->dir.fd, &list);
 
-	if (err == STORE_OK && list.count > 0 && !dir_exists(sb->dir.fd, "sanger-keywords"))
+	if (err == STORE_OK && list.count > 0 && !account_has_file(sb->dir.fd, "sanger-keywords"))
 		err = keyword_list_write(sb->dir.fd, &list);
 	keyword_list_free(&list);
 	return err;
