@@ -9,10 +9,11 @@
 
 #define LINE_MAX_BYTES 78 /* RFC 5322 §2.1.1 */
 #define WORD_TEXT_BYTES                                                                            \
-	45 /* UTF-8 bytes in one base64 word: 60 digits, 72 with its frame (RFC 2047: 75) */
+	39 /* UTF-8 bytes in one word: 64 with its frame, so that "Subject: " fits in front */
+45         /* UTF-8 bytes in one base64 word: 60 digits, 72 with its frame (RFC 2047: 75) */
 
-void
-compose_message_id(struct buf *out, const char *host)
+    void
+    compose_message_id(struct buf *out, const char *host)
 {
 	unsigned char noise[12] = { 0 };
 	struct timespec now;

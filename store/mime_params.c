@@ -5,9 +5,8 @@
 #include "store/charset.h"
 #include "store/header.h"
 
-#define COMMENT_DEPTH_MAX 100
-#define SECTION_NONE      (-1)
-#define SECTION_MAX       9999 /* RFC 2231 continuations beyond this are plain parameters */
+#define SECTION_NONE (-1)
+#define SECTION_MAX  9999 /* RFC 2231 continuations beyond this are plain parameters */
 
 /* tspecials of RFC 2045 §5.1 end a token, so do blanks and controls; 8-bit bytes do not. */
 static bool

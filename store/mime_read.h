@@ -50,7 +50,7 @@ enum mime_decode {
 };
 
 /* A part's body without its transfer encoding.  Broken base64 and quoted-printable give what can be
- * had from them; trailing garbage is dropped. */
+ * had from them; what stands around a uuencoded text is dropped. */
 struct mime_decoder;
 /* NULL if the part's encoding is not known (BINARY answers NO [UNKNOWN-CTE]); for multipart and
  * message parts the bytes are the body's as they stand. */
