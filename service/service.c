@@ -13,6 +13,7 @@
 #include "base/settings.h"
 #include "net/loop.h"
 #include "net/sandbox.h"
+#include "net/sasl_prep.h"
 #include "net/tls.h"
 #include "service/login.h"
 #include "store/account.h"
@@ -162,6 +163,7 @@ open_auth(struct service *sv)
 	struct auth_options options = {
 		.default_domain = config_string(sv->config, "auth.default_domain"),
 		.cache_ttl_s = config_duration_s(sv->config, "auth.cache_ttl"),
+		.prepare = sasl_prep,
 	};
 
 	if (!sasl_setup(sv->log))

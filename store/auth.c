@@ -11,8 +11,9 @@
 
 #include "base/mem.h"
 
-#define CACHE_WAYS   4 /* entries that share a slot; the one that ends first gives way */
-#define DIGEST_BYTES 32
+#define AUTH_USER_MAX_BYTES 1024
+#define CACHE_WAYS          4 /* entries that share a slot; the one that ends first gives way */
+#define DIGEST_BYTES        32
 
 struct entry {
 	uint8_t digest[DIGEST_BYTES];
@@ -152,18 +153,29 @@ auth_forget(struct auth *auth)
 
 /* --- who --------------------------------------------------------------------------------------- */
 
-/* The account of a login name, active or not.  A name that cannot be is one that is not there. */
-static enum store_err
-find(struct auth *auth, struct str user, struct account_row *row)
+/* The whole address of a login name; the caller's. */
+static char *
+full_name(const struct auth *auth, struct str user)
 {
 	struct buf full = { 0 };
-	enum store_err err;
 
 	buf_add(&full, user.p, user.len);
 	if (auth->default_domain != NULL && str_find(user, STR("@")) == SIZE_MAX)
 		buf_printf(&full, "@%s", auth->default_domain);
-	err = account_db_find_address(auth->db, (struct str){ full.data, full.len }, row);
-	buf_free(&full);
+	return buf_take(&full);
+}
+
+/* The account of a login name, active or not.  A name that cannot be is one that is not there. */
+static enum store_err
+find(struct auth *auth, struct str user, struct account_row *row)
+{
+	enum store_err err = STORE_INVALID;
+	char *full = full_name(auth, user);
+
+	*row = (struct account_row){ 0 };
+	if (user.len <= AUTH_USER_MAX_BYTES && strlen(full) >= user.len) /* no NUL inside */
+		err = account_db_find_address(auth->db, str_from(full), row);
+	free(full);
 	return err == STORE_INVALID ? STORE_NOT_FOUND : err;
 }
 
@@ -252,12 +264,12 @@ auth_account(struct auth *auth, struct str user, struct account_row *row_out)
 
 /* HMAC(secret, purpose, name in lower case). */
 static void
-invent(const struct auth *auth, const char *purpose, struct str user, uint8_t out[DIGEST_BYTES])
+invent(const struct auth *auth, const char *purpose, const char *name, uint8_t out[DIGEST_BYTES])
 {
 	struct buf input = { 0 };
 
 	buf_add(&input, purpose, strlen(purpose) + 1);
-	buf_add(&input, user.p, user.len);
+	buf_adds(&input, name);
 	ascii_lower_all(input.data, input.len);
 	HMAC(EVP_sha256(), auth->secret, sizeof(auth->secret), (const uint8_t *)input.data,
 	    input.len, out, NULL);
@@ -267,11 +279,14 @@ invent(const struct auth *auth, const char *purpose, struct str user, uint8_t ou
 static void
 invent_keys(const struct auth *auth, struct str user, struct scram_keys *keys)
 {
+	char *name = full_name(auth, user);
+
 	*keys = (struct scram_keys){ .salt_len = 16, .iterations = PASSWORD_SCRAM_ITERATIONS };
-	invent(auth, "salt", user, keys->salt);
+	invent(auth, "salt", name, keys->salt);
 	memset(keys->salt + 16, 0, DIGEST_BYTES - 16);
-	invent(auth, "stored key", user, keys->stored_key);
-	invent(auth, "server key", user, keys->server_key);
+	invent(auth, "stored key", name, keys->stored_key);
+	invent(auth, "server key", name, keys->server_key);
+	free(name);
 }
 
 static bool
@@ -286,7 +301,7 @@ keys_of_plain(const struct auth *auth, const struct account_row *row, struct scr
 	if (ok) {
 		char *address = account_row_address(row);
 
-		invent(auth, "salt", str_from(address), salt);
+		invent(auth, "salt", address, salt);
 		scram_keys_derive((struct str){ prepared.data, prepared.len }, salt, 16,
 		    PASSWORD_SCRAM_ITERATIONS, keys);
 		free(address);
