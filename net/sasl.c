@@ -143,8 +143,10 @@ bool
 sasl_session_claim(struct sasl_session *s, struct str name)
 {
 	buf_reset(&s->user);
+	/* libsasl2 would take blanks off the ends, and leaks where nothing is left. */
 	if (name.len > SASL_USER_MAX_BYTES || !sasl_prep(name, &s->user) ||
-	    s->user.len > SASL_USER_MAX_BYTES)
+	    s->user.len > SASL_USER_MAX_BYTES || s->user.data[0] == ' ' ||
+	    s->user.data[s->user.len - 1] == ' ')
 		buf_reset(&s->user);
 	buf_cstr(&s->user);
 	return s->user.len > 0;

@@ -308,6 +308,8 @@ login_step(struct sasl_session *s, struct str in, struct buf *out)
 	if (in.p != NULL &&
 	    (in.len == 0 || memchr(in.p, '\0', in.len) != NULL || !text_is_utf8(in)))
 		return SASL_STATUS_MALFORMED;
+	if (in.p != NULL && s->user.len == 0 && !sasl_session_claim(s, in))
+		return SASL_STATUS_MALFORMED; /* the first message is the name */
 	return pass_on(s, in, out);
 }
 

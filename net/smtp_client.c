@@ -138,7 +138,6 @@ free_client(void *arg)
 	struct smtp_client *c = arg;
 
 	close_body(c);
-	net_timer_free(c->soon);
 	free(c->host);
 	free(c->unix_path);
 	free(c->helo);
@@ -168,7 +167,7 @@ smtp_client_free(struct smtp_client *c)
 	if (c == NULL || c->dead)
 		return;
 	c->dead = true;
-	net_timer_stop(c->soon);
+	net_timer_free(c->soon);
 	if (c->connect != NULL)
 		net_connect_cancel(c->connect);
 	c->connect = NULL;

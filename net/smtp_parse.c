@@ -293,7 +293,7 @@ smtp_xtext_decode(struct str in, struct buf *out)
 			return false;
 		buf_addc(out, ch);
 	}
-	return text_is_utf8((struct str){ out->data + from, out->len - from });
+	return out->len == from || text_is_utf8((struct str){ out->data + from, out->len - from });
 }
 
 void

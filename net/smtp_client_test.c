@@ -1,0 +1,316 @@
+/* The client against scripted servers on a loopback port, and against our own smtp_server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <fnmatch.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "net/loop.h"
+#include "net/smtp_client.h"
+#include "net/smtp_server.h"
+#include "net/stream.h"
+#include "net/tls.h"
+
+/* --- a scripted server: C: what must come, S: what is sent --- */
+
+struct script {
+	int listener;
+	const char *text;
+	char error[400];
+	char in[65536];
+	size_t in_len;
+};
+
+static bool
+read_line(struct script *s, int fd, char *line, size_t room)
+{
+	char *lf;
+	ssize_t got;
+	size_t len;
+
+	while ((lf = memchr(s->in, '\n', s->in_len)) == NULL) {
+		got = read(fd, s->in + s->in_len, sizeof(s->in) - s->in_len);
+		if (got <= 0)
+			return false;
+		s->in_len += (size_t)got;
+	}
+	len = (size_t)(lf - s->in);
+	if (len == 0 || lf[-1] != '\r' || len >= room)
+		return false;
+	memcpy(line, s->in, len - 1);
+	line[len - 1] = '\0';
+	s->in_len -= len + 1;
+	memmove(s->in, lf + 1, s->in_len);
+	return true;
+}
+
+static void *
+serve(void *arg)
+{
+	struct script *s = arg;
+	struct timeval wait = { .tv_sec = 10 };
+	int fd = accept(s->listener, NULL, NULL);
+	struct cursor c = cursor_from(str_from(s->text));
+	char got[4096], want[4096];
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	while (!cursor_at_end(&c)) {
+		const char *lf = memchr(c.p, '\n', cursor_left(&c));
+
+		snprintf(want, sizeof(want), "%.*s", (int)(lf - c.p), c.p);
+		c.p = lf + 1;
+		if (strncmp(want, "S: ", 3) == 0) {
+			strcat(want, "\r\n");
+			if (send(fd, want + 3, strlen(want + 3), MSG_NOSIGNAL) < 0)
+				break;
+			continue;
+		}
+		if (!read_line(s, fd, got, sizeof(got)))
+			snprintf(got, sizeof(got), "(nothing)");
+		if (fnmatch(want + 3, got, 0) != 0) {
+			snprintf(
+			    s->error, sizeof(s->error), "want %.150s got %.150s", want + 3, got);
+			break;
+		}
+	}
+	close(fd);
+	return NULL;
+}
+
+static int
+listen_somewhere(uint16_t *port_out)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	socklen_t len = sizeof(in);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	*port_out = ntohs(in.sin_port);
+	return fd;
+}
+
+/* --- what the client tells --- */
+
+struct sender {
+	struct net_loop *loop;
+	struct smtp_client *client;
+	const struct smtp_client_message *messages;
+	size_t count, sent;
+	struct buf told;
+};
+
+static void
+tell(struct sender *s, const struct smtp_result *r)
+{
+	static const char *const OUTCOME[] = { "ok", "temp", "perm" };
+
+	buf_printf(&s->told, "%s/%d/%s ", OUTCOME[r->outcome], r->code, r->enhanced);
+}
+
+static void
+end(struct sender *s)
+{
+	smtp_client_quit(s->client);
+	s->client = NULL;
+	net_loop_stop(s->loop);
+}
+
+static void
+on_ready(void *arg, const struct smtp_result *r)
+{
+	struct sender *s = arg;
+
+	if (r->outcome == SMTP_OUTCOME_ACCEPTED) {
+		smtp_client_send(s->client, &s->messages[0]);
+		return;
+	}
+	buf_adds(&s->told, "no: ");
+	tell(s, r);
+	end(s);
+}
+
+static void
+on_sent(void *arg, const struct smtp_client_report *report)
+{
+	struct sender *s = arg;
+
+	for (size_t i = 0; i < report->rcpt_count; i++)
+		tell(s, &report->rcpts[i]);
+	buf_adds(&s->told, report->dsn_relayed ? "relayed " : "");
+	buf_adds(&s->told, report->reusable ? "; " : "! ");
+	if (report->reusable && ++s->sent < s->count)
+		smtp_client_send(s->client, &s->messages[s->sent]);
+	else
+		end(s);
+}
+
+static void
+on_lost(void *arg, const struct smtp_result *r)
+{
+	tell(arg, r);
+	end(arg);
+}
+
+static const struct smtp_client_events EVENTS = { on_ready, on_sent, on_lost };
+
+static int
+file_of(const char *text)
+{
+	int fd = memfd_create("message", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	return fd;
+}
+
+struct case_ {
+	const char *name;
+	bool lmtp;
+	const char *user;
+	enum smtp_client_tls tls;
+	enum smtp_body body;
+	bool utf8, dsn, twice;
+	const char *script, *told;
+};
+
+#define HELLO "S: 220 x\nC: EHLO me.test\n"
+static const struct case_ CASES[] = {
+	{ "pipelined", false, NULL, SMTP_TLS_NONE, SMTP_BODY_8BITMIME, false, false, false,
+	    HELLO "S: 250-x\nS: 250-PIPELINING\nS: 250-8BITMIME\nS: 250 SIZE 1000\n"
+		  "C: MAIL FROM:<a@b> SIZE=13 BODY=8BITMIME\nC: RCPT TO:<x@y>\nC: RCPT "
+		  "TO:<z@y>\nC: DATA\n"
+		  "S: 250 2.1.0 ok\nS: 250 2.1.5 ok\nS: 550-5.1.1 no\nS: 550 5.1.1 no\nS: 354 go\n"
+		  "C: P: q\nC: Hi\nC: \nC: ..dot\nC: last\nC: .\nS: 250 2.0.0 done\nC: QUIT\nS: "
+		  "221 bye\n",
+	    "ok/250/2.0.0 perm/550/5.1.1 ; " },
+	{ "one by one, HELO", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, true, true,
+	    HELLO "S: 500 what\nC: HELO me.test\nS: 250 x\nC: MAIL FROM:<a@b>\nS: 250 ok\n"
+		  "C: RCPT TO:<x@y>\nS: 552 too many\nC: RCPT TO:<z@y>\nS: 450 later\n"
+		  "C: RSET\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 550 5.7.1 never\nC: QUIT\nS: 221 x\n",
+	    "temp/552/ temp/450/ relayed ; perm/550/5.7.1 perm/550/5.7.1 relayed ; " },
+	{ "all refused, yet 354", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, true,
+	    HELLO
+	    "S: 250-x\nS: 250 PIPELINING\nC: MAIL*\nC: RCPT*\nC: RCPT*\nC: DATA\n"
+	    "S: 250 ok\nS: 550 no\nS: 451 4.2.0 no\nS: 354 go\nC: .\nS: 554 5.5.1 nobody\n"
+	    "C: MAIL*\nC: RCPT*\nC: RCPT*\nC: DATA\nS: 250 ok\nS: 550 no\nS: 550 no\nS: 503 no\n"
+	    "C: QUIT\nS: 221 x\n",
+	    "perm/550/ temp/451/4.2.0 ; perm/550/ perm/550/ ; " },
+	{ "LMTP, a result for each, DSN", true, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, true,
+	    false,
+	    "S: 220 x\nC: LHLO me.test\nS: 250-x\nS: 250-PIPELINING\nS: 250 DSN\n"
+	    "C: MAIL FROM:<a@b> RET=HDRS ENVID=q+2Br\nC: RCPT TO:<x@y> NOTIFY=SUCCESS,DELAY "
+	    "ORCPT=rfc822;o+2Bp@y\nC: RCPT TO:<z@y> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;o+2Bp@y\n"
+	    "S: 250 ok\nS: 250 ok\nS: 250 ok\nC: DATA\nS: 354 go\n"
+	    "C: P: q\nC: Hi\nC: \nC: ..dot\nC: last\nC: .\nS: 250 2.0.0 ok\nS: 452 4.2.2 full\nC: "
+	    "QUIT\nS: 221 x\n",
+	    "ok/250/2.0.0 temp/452/4.2.2 ; " },
+	{ "SMTPUTF8 missing", false, NULL, SMTP_TLS_NONE, SMTP_BODY_8BITMIME, true, false, false,
+	    HELLO "S: 250-x\nS: 250 8BITMIME\nC: QUIT\nS: 221 x\n",
+	    "perm/0/5.6.7 perm/0/5.6.7 ; " },
+	{ "8BITMIME missing", false, NULL, SMTP_TLS_NONE, SMTP_BODY_8BITMIME, false, false, false,
+	    HELLO "S: 250 x\nC: QUIT\nS: 221 x\n", "perm/0/5.6.3 perm/0/5.6.3 ; " },
+	{ "too big", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
+	    HELLO "S: 250-x\nS: 250 SIZE 12\nC: QUIT\nS: 221 x\n", "perm/0/5.3.4 perm/0/5.3.4 ; " },
+	{ "BINARYMIME", false, NULL, SMTP_TLS_NONE, SMTP_BODY_BINARYMIME, false, false, false,
+	    HELLO "S: 250-x\nS: 250-CHUNKING\nS: 250-BINARYMIME\nS: 250 PIPELINING\n"
+		  "C: MAIL FROM:<a@b> BODY=BINARYMIME\nC: RCPT*\nC: RCPT*\nS: 250 ok\nS: 250 "
+		  "ok\nS: 250 ok\n"
+		  "C: BDAT 19 LAST\nC: P: q\nC: (nothing)\n",
+	    "temp/0/4.4.2 temp/0/4.4.2 ! " },
+	{ "421 in the middle", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
+	    HELLO "S: 250 x\nC: MAIL*\nS: 250 ok\nC: RCPT*\nS: 421 4.3.2 going\n",
+	    "temp/421/4.3.2 temp/421/4.3.2 ! " },
+	{ "lost in the middle", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
+	    HELLO "S: 250 x\nC: MAIL*\nS: 250 ok\nC: RCPT*\nS: 550 5.1.1 no\nC: RCPT*\n",
+	    "perm/550/5.1.1 temp/0/4.4.2 ! " },
+	{ "garbage", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
+	    "S: hello there\n", "no: temp/0/4.5.0 " },
+	{ "refused greeting", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
+	    "S: 554 5.3.2 closed\n", "no: perm/554/5.3.2 " },
+	{ "TLS required", false, NULL, SMTP_TLS_REQUIRED, SMTP_BODY_7BIT, false, false, false,
+	    HELLO "S: 250 x\n", "no: temp/0/4.7.10 " },
+	{ "AUTH never in the clear", false, "ann", SMTP_TLS_OPPORTUNISTIC, SMTP_BODY_7BIT, false,
+	    false, false, HELLO "S: 250-x\nS: 250 AUTH PLAIN\n", "no: temp/0/4.7.0 " },
+};
+
+static void
+run_case(const struct case_ *t)
+{
+	struct script script = { .text = t->script };
+	uint16_t port;
+	pthread_t thread;
+	struct sender s = { .loop = net_loop_new(NULL), .count = t->twice ? 2 : 1 };
+	struct smtp_client_rcpt rcpts[2] = { { .address = "x@y" }, { .address = "z@y" } };
+	struct smtp_client_message messages[2];
+	struct smtp_client_config config = { .host = "127.0.0.1",
+		.lmtp = t->lmtp,
+		.helo = "me.test",
+		.tls = t->tls,
+		.user = t->user,
+		.password = "x" };
+
+	script.listener = listen_somewhere(&port);
+	config.port = port;
+	if (t->dsn)
+		for (size_t i = 0; i < 2; i++) {
+			rcpts[i].notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY;
+			rcpts[i].orcpt = "rfc822;o+p@y";
+		}
+	for (size_t i = 0; i < 2; i++)
+		messages[i] = (struct smtp_client_message){ .from = "a@b",
+			.rcpts = rcpts,
+			.rcpt_count = 2,
+			.fd = file_of("Hi\n\n.dot\nlast"),
+			.size_bytes = 14,
+			.prefix = "P: q\n",
+			.body = t->body,
+			.smtputf8 = t->utf8,
+			.ret = t->dsn ? SMTP_RET_HDRS : SMTP_RET_NONE,
+			.envid = t->dsn ? "q+r" : NULL };
+	for (size_t i = 0; i < 2; i++)
+		messages[i].size_bytes = strlen("Hi\n\n.dot\nlast");
+	s.messages = messages;
+	pthread_create(&thread, NULL, serve, &script);
+	s.client = smtp_client_open(s.loop, &config, &EVENTS, &s);
+	net_loop_run(s.loop);
+	pthread_join(thread, NULL);
+	net_loop_free(s.loop);
+	close(script.listener);
+	for (size_t i = 0; i < 2; i++)
+		close(messages[i].fd);
+	if (script.error[0] != '\0')
+		fail_msg("%s: %s", t->name, script.error);
+	if (strcmp(buf_cstr(&s.told), t->told) != 0)
+		fail_msg("%s: told %s", t->name, s.told.data);
+	buf_free(&s.told);
+}
+
+static void
+test_cases(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
+		run_case(&CASES[i]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_cases) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
