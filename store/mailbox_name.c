@@ -18,7 +18,7 @@ next_level(struct str *rest, char separator, struct str *level_out)
 
 	if (at == NULL) {
 		*level_out = *rest;
-		*rest = (struct str){ rest->p + rest->len, 0 };
+		*rest = (struct str){ 0 };
 		return false;
 	}
 	*level_out = (struct str){ rest->p, (size_t)(at - rest->p) };
@@ -117,14 +117,14 @@ decode_level(struct buf *out, struct str disk)
 }
 
 /* Does this level stand on disk exactly as encode_level() writes it?  Appends the UTF-8 if so.
- * `place`: on top, a level is not INBOX in any case unless in capitals and with children. */
+ * The first level is no INBOX in any case, unless in capitals and with children (not `only`). */
 static bool
 plain_level(struct buf *out, struct str disk, bool first, bool only)
 {
 	struct buf again = { 0 };
 	size_t start = out->len;
 	bool ok = disk.len > 0 && decode_level(out, disk);
-	struct str level = { out->data + start, out->len - start };
+	struct str level = { ok ? out->data + start : NULL, out->len - start };
 
 	ok = ok && level_problem(level) == NULL;
 	if (ok && first && str_eq_nocase(level, INBOX))
@@ -174,6 +174,7 @@ unraw_level(struct buf *out, struct str level)
 {
 	size_t start = out->len;
 	struct buf again = { 0 };
+	struct str disk;
 	bool ok;
 
 	for (size_t i = RAW_PREFIX.len; i < level.len; i++) {
@@ -192,7 +193,9 @@ unraw_level(struct buf *out, struct str level)
 		buf_addc(out, (char)(high << 4 | low));
 		i += 2;
 	}
-	raw_level(&again, (struct str){ out->data + start, out->len - start });
+	disk.len = out->len - start;
+	disk.p = disk.len > 0 ? out->data + start : NULL;
+	raw_level(&again, disk);
 	ok = str_eq((struct str){ again.data, again.len }, level);
 	buf_free(&again);
 	return ok;

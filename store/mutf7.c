@@ -97,9 +97,12 @@ encode_run(struct buf *out, const unsigned char *p, const unsigned char *end)
 bool
 mutf7_encode(struct buf *out, struct str utf8)
 {
-	const unsigned char *p = (const unsigned char *)utf8.p, *end = p + utf8.len;
+	const unsigned char *p = (const unsigned char *)utf8.p, *end;
 
-	if (!text_is_utf8(utf8) || (utf8.len > 0 && memchr(utf8.p, '\0', utf8.len) != NULL))
+	if (utf8.len == 0)
+		return true;
+	end = p + utf8.len;
+	if (!text_is_utf8(utf8) || memchr(utf8.p, '\0', utf8.len) != NULL)
 		return false;
 	while (p < end) {
 		if (!is_direct(*p)) {

@@ -30,7 +30,7 @@ static const char *const BAD[] = {
 	"&AGE-",      /* 'a' needs no base64 */
 	"&AOQ",       /* no end */
 	"&AOQ-&APY-", /* one run cut in two */
-	"&AOQAAA-",   /* bits left over */
+	"&AOQAAA-",   /* a NUL behind it */
 	"&AOR-",      /* bits left over that are not 0 */
 	"&2D0-",      /* half a pair */
 	"&3gA-",      /* the second half */
