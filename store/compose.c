@@ -7,13 +7,11 @@
 #include "store/charset.h"
 #include "store/date.h"
 
-#define LINE_MAX_BYTES 78 /* RFC 5322 §2.1.1 */
-#define WORD_TEXT_BYTES                                                                            \
-	39 /* UTF-8 bytes in one word: 64 with its frame, so that "Subject: " fits in front */
-45         /* UTF-8 bytes in one base64 word: 60 digits, 72 with its frame (RFC 2047: 75) */
+#define LINE_MAX_BYTES  78 /* RFC 5322 §2.1.1 */
+#define WORD_TEXT_BYTES 39 /* a word has 64 bytes with its frame; "Subject: " fits in front */
 
-    void
-    compose_message_id(struct buf *out, const char *host)
+void
+compose_message_id(struct buf *out, const char *host)
 {
 	unsigned char noise[12] = { 0 };
 	struct timespec now;

@@ -105,23 +105,21 @@ test_header_fields(void **state)
 
 static const struct {
 	const char *encoding, *body, *decoded;
-} CODED[] = { { "7bit", "a\nb\n", "a\r\nb\r\n" },
+} CODED[] = {
+	{ "7bit", "a\nb\n", "a\r\nb\r\n" },
 	{ "base64", "aGVsbG8g\nd29ybGQ=\n", "hello world" },
-	{ "base64", "aGVs\r\nbG8", "hello" }, /* no padding */
-	{
-	    "BASE64",
-	    "a*G V-s
-	    bG8 = ", " hello " }, /* what is not base64 is passed over */
-	    { "base64", "aGk=aGk=", "hihi" },
-	    { "quoted-printable", "gr=C3=BC=c3=9fe =\nx  \ny=20\n",
-		"gr\xC3\xBC\xC3\x9F"
-		"e x\r\ny \r\n" },
-	    { "quoted-printable", "a=3\nb=zz=\n", "a=3\r\nb=zz" },
-	    { "quoted-printable", "end=", "end" },
-	    { "quoted-printable", "soft=\r\nline\r\n", "softline\r\n" },
-	    { "x-uuencode", "junk\nbegin 644 x\n#0V%T\n`\nend\n", "Cat" },
-	    { "x-strange", "x", NULL },
-	};
+	{ "base64", "aGVs\r\nbG8", "hello" },     /* no padding */
+	{ "BASE64", "a*G V-s\nbG8=\n", "hello" }, /* what is not base64 is passed over */
+	{ "base64", "aGk=aGk=", "hihi" },
+	{ "quoted-printable", "gr=C3=BC=c3=9fe =\nx  \ny=20\n",
+	    "gr\xC3\xBC\xC3\x9F"
+	    "e x\r\ny \r\n" },
+	{ "quoted-printable", "a=3\nb=zz=\n", "a=3\r\nb=zz" },
+	{ "quoted-printable", "end=", "end" },
+	{ "quoted-printable", "soft=\r\nline\r\n", "softline\r\n" },
+	{ "x-uuencode", "junk\nbegin 644 x\n#0V%T\n`\nend\n", "Cat" },
+	{ "x-strange", "x", NULL },
+};
 
 static void
 test_decoder(void **state)
