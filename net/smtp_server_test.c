@@ -1,6 +1,7 @@
 /* Dialogues: a script on one end of a socket pair, smtp_server on the other.
  *   C: text      sent with CRLF          R: text   sent as it is, with \r \n \0 \\ escapes
  *   S: pattern   one line received, fnmatch(3)      TLS    a handshake
+ *   SCRAM type   AUTH SCRAM-SHA-256-PLUS bound to this very connection, RFC 9266 or RFC 5929
  *   BIG n        n bytes of text lines   EOF       no more will be sent    CLOSED   nor received
  * Each plain dialogue runs twice: sent line by line, and byte by byte. */
 #include <setjmp.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include <fnmatch.h>
+#include <openssl/hmac.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -132,7 +134,32 @@ verify_password(
 	buf_adds(login_out, "ann@example.org");
 	return SASL_VERDICT_OK;
 }
-static const struct sasl_backend BACKEND = { .verify_password = verify_password };
+
+static void
+mac(const unsigned char *key, struct str text, unsigned char out[32])
+{
+	HMAC(EVP_sha256(), key, 32, (const unsigned char *)text.p, text.len, out, NULL);
+}
+
+static enum sasl_verdict
+scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys, struct buf *login_out)
+{
+	unsigned char salted[32], key[32];
+	(void)arg;
+	(void)user;
+
+	memcpy(keys->salt, "saltsalt", 8);
+	keys->salt_len = 8;
+	keys->iterations = 4096;
+	PKCS5_PBKDF2_HMAC(
+	    "secret", 6, (const unsigned char *)"saltsalt", 8, 4096, EVP_sha256(), 32, salted);
+	mac(salted, STR("Client Key"), key);
+	EVP_Digest(key, 32, keys->stored_key, NULL, EVP_sha256(), NULL);
+	mac(salted, STR("Server Key"), keys->server_key);
+	buf_adds(login_out, "ann@example.org");
+	return SASL_VERDICT_OK;
+}
+static const struct sasl_backend BACKEND = { verify_password, scram_keys };
 static const struct sasl_service SASL = { .name = "smtp", .backend = &BACKEND };
 
 /* --- the peer --- */
@@ -233,6 +260,79 @@ peer_tls(struct peer *p)
 }
 
 static bool
+peer_binding(struct peer *p, const char *type, unsigned char data[32])
+{
+	X509 *cert;
+	bool ok;
+
+	if (strcmp(type, "tls-exporter") == 0)
+		return SSL_export_keying_material(
+			   p->ssl, data, 32, "EXPORTER-Channel-Binding", 24, NULL, 0, 1) == 1;
+	cert = SSL_get1_peer_certificate(p->ssl);
+	ok = X509_digest(cert, EVP_sha256(), data, NULL) == 1;
+	X509_free(cert);
+	return ok;
+}
+
+static void
+peer_base64(struct peer *p, const char *before, struct buf *raw)
+{
+	struct buf line = { 0 };
+
+	buf_adds(&line, before);
+	base64_encode(&line, raw->data, raw->len);
+	buf_adds(&line, "\r\n");
+	peer_write(p, line.data, line.len);
+	buf_free(&line);
+	buf_reset(raw);
+}
+
+/* The whole exchange; the server's signature is sasl_test's business. */
+static bool
+peer_scram(struct peer *p, const char *type)
+{
+	struct buf raw = { 0 }, auth = { 0 }, final = { 0 };
+	unsigned char data[32], salted[32], key[32], stored[32], proof[32];
+	char line[2048];
+	bool ok;
+
+	buf_printf(&raw, "p=%s,,n=ann,r=abc", type);
+	peer_base64(p, "AUTH SCRAM-SHA-256-PLUS ", &raw);
+	ok = peer_line(p, line, sizeof(line)) && strncmp(line, "334 ", 4) == 0 &&
+	     base64_decode(&raw, str_from(line + 4)) && peer_binding(p, type, data);
+	if (ok) {
+		struct buf bound = { 0 };
+
+		buf_printf(&auth, "n=ann,r=abc,%s,", buf_cstr(&raw));
+		buf_printf(&bound, "p=%s,,", type);
+		buf_add(&bound, data, 32);
+		buf_adds(&final, "c=");
+		base64_encode(&final, bound.data, bound.len);
+		buf_printf(&final, ",%.*s", (int)strcspn(raw.data, ","), raw.data);
+		buf_add(&auth, final.data, final.len);
+		PKCS5_PBKDF2_HMAC("secret", 6, (const unsigned char *)"saltsalt", 8, 4096,
+		    EVP_sha256(), 32, salted);
+		mac(salted, STR("Client Key"), key);
+		EVP_Digest(key, 32, stored, NULL, EVP_sha256(), NULL);
+		mac(stored, (struct str){ auth.data, auth.len }, proof);
+		for (int i = 0; i < 32; i++)
+			proof[i] ^= key[i];
+		buf_adds(&final, ",p=");
+		base64_encode(&final, proof, 32);
+		peer_base64(p, "", &final);
+		ok = peer_line(p, line, sizeof(line)) && strncmp(line, "334 ", 4) == 0;
+		peer_write(p, "\r\n", 2);
+		buf_free(&bound);
+	}
+	if (!ok)
+		snprintf(p->error, sizeof(p->error), "scram %s: %.200s", type, line);
+	buf_free(&raw);
+	buf_free(&auth);
+	buf_free(&final);
+	return ok;
+}
+
+static bool
 peer_step(struct peer *p, struct str line)
 {
 	char got[4096], want[4096];
@@ -255,6 +355,8 @@ peer_step(struct peer *p, struct str line)
 		ok = peer_tls(p);
 		if (!ok)
 			snprintf(p->error, sizeof(p->error), "handshake");
+	} else if (strncmp(text, "SCRAM ", 6) == 0) {
+		ok = peer_scram(p, text + 6);
 	} else if (strncmp(text, "BIG ", 4) == 0) {
 		peer_big(p, (size_t)atol(text + 4));
 	} else if (strcmp(text, "EOF") == 0) {
@@ -450,7 +552,7 @@ static const struct dialogue DIALOGUES[] = {
 	    "C: MAIL FROM:<a@b>\nS: 503 *\n" /* EHLO is forgotten */
 	    "C: EHLO a\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: "
 	    "250-*\nS: "
-	    "250-AUTH PLAIN LOGIN\nS: 250 HELP\n"
+	    "250-AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN\nS: 250 HELP\n"
 	    "C: STARTTLS\nS: 503 *\nC: MAIL FROM:<a@b>\nS: 250 *\nC: RCPT TO:<x@y>\nS: 250 *\nC: "
 	    "DATA\nS: "
 	    "354 *\nR: x\\r\\n.\\r\\n\nS: 250 *\nC: QUIT\nS: 221 *\nCLOSED\n",
@@ -460,7 +562,7 @@ static const struct dialogue DIALOGUES[] = {
 	{ "submission", SMTP_PROTOCOL_SUBMISSION, IMPLICIT, true, true, 1000,
 	    "TLS\nS: 220 *\nC: EHLO a\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: "
 	    "250-*\nS: "
-	    "250-*\nS: 250-*\nS: 250-AUTH PLAIN LOGIN\nS: 250 *\n"
+	    "250-*\nS: 250-*\nS: 250-AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN\nS: 250 *\n"
 	    "C: MAIL FROM:<a@b>\nS: 530 5.7.0 *\nC: AUTH FOO\nS: 504 5.5.4 *\nC: AUTH PLAIN "
 	    "AGFubgB3cm9uZw==\nS: 535 5.7.8 *\n"
 	    "C: AUTH PLAIN !\nS: 501 *\nC: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: *\nS: 501 5.7.0 *\n"
@@ -470,10 +572,17 @@ static const struct dialogue DIALOGUES[] = {
 	    "354 *\nR: x\\r\\n.\\r\\n\nS: 250 *\nC: QUIT\nS: 221 *\nCLOSED\n",
 	    "connect mail(\xc3\xa9@b,ann@example.org) rcpt(x@y) begin(UTF8SMTPSA) end(1) closed",
 	    "x\r\n" },
-};
-
-struct run {
-	struct net_loop *loop;
+	{ "SCRAM bound by tls-exporter", SMTP_PROTOCOL_SUBMISSION, IMPLICIT, true, true, 1000,
+	    "TLS\nS: 220 *\nC: EHLO a\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: "
+	    "250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250 *\nSCRAM tls-exporter\nS: 235 *\nC: MAIL "
+	    "FROM:<a@b>\nS: 250 *\nC: QUIT\nS: 221 *\nCLOSED\n",
+	    "connect mail(a@b,ann@example.org) reset(lost) closed", "" },
+	{ "SCRAM bound by tls-server-end-point", SMTP_PROTOCOL_SUBMISSION, IMPLICIT, true, true,
+	    1000,
+	    "TLS\nS: 220 *\nC: EHLO a\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: "
+	    "250-*\nS: 250-*\nS: 250-*\nS: 250-*\nS: 250 *\nSCRAM tls-server-end-point\nS: 235 "
+	    "*\nC: MAIL FROM:<a@b>\nS: 250 *\nC: QUIT\nS: 221 *\nCLOSED\n",
+	    "connect mail(a@b,ann@example.org) reset(lost) closed", "" },
 };
 
 static void
