@@ -307,10 +307,175 @@ test_cases(void **state)
 		run_case(&CASES[i]);
 }
 
+/* --- against our own server: STARTTLS, AUTH, a big message, twice over one connection --- */
+
+#define BIG_LINES 60000
+
+struct own_server {
+	int listener;
+	struct net_loop *loop;
+	struct smtp_service service;
+	struct buf data;
+	unsigned messages;
+	int accepted;
+};
+
+static void
+own_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply *r)
+{
+	(void)s;
+	if (strcmp(rcpt->to.local, "z") == 0)
+		smtp_reply_set(r, 550, "5.1.1", "No such user");
+}
+
+static bool
+own_write(struct smtp_session *s, const char *bytes, size_t len)
+{
+	struct own_server *own = smtp_session_service_arg(s);
+
+	buf_add(&own->data, bytes, len);
+	return true;
+}
+
+static void
+own_end(struct smtp_session *s, struct smtp_reply *replies, size_t count)
+{
+	struct own_server *own = smtp_session_service_arg(s);
+
+	(void)replies;
+	assert_int_equal(count, 1);
+	assert_string_equal(smtp_session_facts(s)->login, "ann");
+	assert_string_equal(smtp_session_facts(s)->with, "ESMTPSA");
+	own->messages++;
+}
+
+static const struct smtp_handlers OWN_HANDLERS = {
+	.rcpt = own_rcpt,
+	.data_write = own_write,
+	.data_end = own_end,
+};
+
+static enum sasl_verdict
+own_password(
+    void *arg, const char *user, struct str password, const char *peer, struct buf *login_out)
+{
+	(void)arg;
+	(void)peer;
+	buf_adds(login_out, user);
+	return str_eq(password, STR("x")) ? SASL_VERDICT_OK : SASL_VERDICT_DENIED;
+}
+
+static void
+own_start(void *arg)
+{
+	struct own_server *own = arg;
+
+	smtp_server_start(net_stream_from_fd(own->loop, own->accepted), &own->service, NULL, NULL);
+}
+
+static void *
+own_accept(void *arg)
+{
+	struct own_server *own = arg;
+
+	own->accepted = accept(own->listener, NULL, NULL);
+	net_loop_post(own->loop, own_start, own);
+	return NULL;
+}
+
+static void
+make_certificate(const char *path)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command),
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+	    "-subj /CN=mx.test -keyout %s -out %s.crt 2>/dev/null && cat %s.crt >>%s && rm %s.crt",
+	    path, path, path, path, path);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+test_own_server(void **state)
+{
+	static const struct sasl_backend BACKEND = { .verify_password = own_password };
+	const struct sasl_service sasl = { .name = "smtp", .backend = &BACKEND };
+	char path[] = "/tmp/smtp_client_test.XXXXXX";
+	struct net_tls_server_spec server_spec = { .certificate = path, .key = path };
+	struct net_tls_client_spec client_spec = { .verify = NET_TLS_ANY };
+	struct net_tls *server_tls, *client_tls;
+	struct own_server own = { .loop = net_loop_new(NULL) };
+	struct sender s = { .loop = own.loop, .count = 2 };
+	struct smtp_client_rcpt rcpts[2] = { { .address = "x@y" }, { .address = "z@y" } };
+	struct smtp_client_message messages[2];
+	struct smtp_client_config config = { .host = "127.0.0.1",
+		.helo = "me.test",
+		.tls = SMTP_TLS_REQUIRED,
+		.user = "ann",
+		.password = "x" };
+	struct buf text = { 0 }, want = { 0 };
+	uint16_t port;
+	pthread_t thread;
+	(void)state;
+
+	close(mkstemp(path));
+	make_certificate(path);
+	server_tls = net_tls_server_new(&server_spec, NULL);
+	client_tls = net_tls_client_new(&client_spec, NULL);
+	assert_true(server_tls != NULL && client_tls != NULL && sasl_setup(NULL));
+	own.listener = listen_somewhere(&port);
+	own.service = (struct smtp_service){ .protocol = SMTP_PROTOCOL_SUBMISSION,
+		.hostname = "mx.test",
+		.handlers = &OWN_HANDLERS,
+		.arg = &own,
+		.sasl = &sasl,
+		.tls = server_tls,
+		.tls_required = true,
+		.auth_required = true,
+		.size_max_bytes = 100000000 };
+	config.port = port;
+	config.tls_client = client_tls;
+	for (int i = 0; i < BIG_LINES; i++)
+		buf_printf(&text, ".line %d of a message that does not fit into one buffer\n", i);
+	for (size_t i = 0; i < 2; i++)
+		messages[i] = (struct smtp_client_message){ .from = "a@b",
+			.rcpts = rcpts,
+			.rcpt_count = 2,
+			.fd = file_of(buf_cstr(&text)),
+			.size_bytes = text.len };
+	for (size_t i = 0; i < 2; i++)
+		for (size_t at = 0; at < text.len; at++)
+			buf_add(&want, text.data[at] == '\n' ? "\r\n" : &text.data[at],
+			    text.data[at] == '\n' ? 2 : 1);
+	s.messages = messages;
+	pthread_create(&thread, NULL, own_accept, &own);
+	s.client = smtp_client_open(s.loop, &config, &EVENTS, &s);
+	net_loop_run(s.loop);
+	pthread_join(thread, NULL);
+	net_loop_free(s.loop);
+	assert_string_equal(
+	    buf_cstr(&s.told), "ok/250/2.0.0 perm/550/5.1.1 ; ok/250/2.0.0 perm/550/5.1.1 ; ");
+	assert_int_equal(own.messages, 2);
+	assert_int_equal(own.data.len, want.len);
+	assert_memory_equal(own.data.data, want.data, want.len);
+	for (size_t i = 0; i < 2; i++)
+		close(messages[i].fd);
+	close(own.listener);
+	buf_free(&own.data);
+	buf_free(&s.told);
+	buf_free(&text);
+	buf_free(&want);
+	net_tls_free(server_tls);
+	net_tls_free(client_tls);
+	sasl_teardown();
+	unlink(path);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_cases) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_own_server) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
