@@ -229,11 +229,12 @@ place(struct maildir_delivery *d, int to_fd, uint32_t uid, bool with_info, uint3
 		return d->err != STORE_OK ? d->err : STORE_INVALID;
 	strcpy(unique, d->unique);
 	for (int i = 0; err == STORE_EXISTS && i < NAME_TRIES; i++) {
+		if (i > 0) /* somebody has that name, against all odds */
+			dir_unique_name(unique);
 		buf_reset(&name);
 		maildir_name_build(&name, str_from(unique), d->size, d->crlf_size, uid, with_info,
 		    flags, keywords);
 		err = dir_rename_new(d->folder->dir.tmp_fd, d->unique, to_fd, buf_cstr(&name));
-		dir_unique_name(unique); /* if that name was taken */
 	}
 	if (err == STORE_NOT_FOUND) { /* the folder is gone, and our file with it */
 		d->err = STORE_NOT_FOUND;

@@ -121,6 +121,79 @@ append(void **state)
 	testdir_close(&t);
 }
 
+#define DOVECOT_CONF                                                                               \
+	"base_dir = %s/run\nstate_dir = %s/run\nlog_path = %s/log\nssl = no\n"                     \
+	"mail_location = maildir:%s/example.org/ann\n"                                             \
+	"namespace inbox {\n  inbox = yes\n  separator = /\n}\n"
+
+/* The UIDs that the installed Dovecot shows after `command`, as "1 7 "; it will not run as root. */
+static char *
+dovecot_uids(const struct testdir *t, const char *command)
+{
+	char *line = mem_printf("chown -R nobody:nogroup %s; %s sh -c '%s "
+				"doveadm -c %s/dovecot.conf fetch uid all' 2>&1",
+	    t->path,
+	    geteuid() == 0 ? "setpriv --reuid=nobody --regid=nogroup --clear-groups "
+			     "env USER=nobody"
+			   : "env",
+	    command, t->path);
+	struct buf uids = { 0 };
+	char word[256];
+	FILE *out;
+
+	setenv("HOME", t->path, 1);
+	setenv("CONF", t->path, 1);
+	out = popen(line, "r");
+	assert_non_null(out);
+	while (fscanf(out, "%255s", word) == 1)
+		if (strcmp(word, "uid:") != 0)
+			buf_printf(&uids, "%s ", word);
+	pclose(out);
+	free(line);
+	return buf_take(&uids);
+}
+
+static void
+expect_uids(const struct testdir *t, const char *command, const char *expected)
+{
+	char *uids = dovecot_uids(t, command);
+
+	assert_string_equal(uids, expected);
+	free(uids);
+}
+
+/* The way back: Dovecot serves the UIDs that we gave, with its index and without, and goes on above
+ * them.  Against the real one, where it is installed. */
+static void
+dovecot_believes(void **state)
+{
+	static const char SAVE[] =
+	    "printf \"a: b\\n\\nx\\n\" | doveadm -c $CONF/dovecot.conf save;";
+	struct uidlist_entry ours[] = { { .uid = 7, .base = STR("2.b,S=8,W=11,U=7") },
+		{ .uid = 9, .base = STR("3.c,S=8,W=11,U=9") } };
+	struct testdir t;
+	char *conf;
+	int root;
+
+	(void)state;
+	if (access("/usr/bin/doveadm", X_OK) != 0 || access("/usr/bin/setpriv", X_OK) != 0)
+		skip();
+	testdir_open(&t);
+	root = store_root_fd(t.root);
+	conf = mem_printf(DOVECOT_CONF, t.path, t.path, t.path, t.path);
+	testdir_write(root, "dovecot.conf", conf);
+	testdir_write_at(t.home->fd, "cur", "1.a:2,", "a: b\n\nx\n");
+	expect_uids(&t, "", "1 ");
+	testdir_write_at(t.home->fd, "cur", "2.b,S=8,W=11,U=7:2,S", "a: b\n\nx\n");
+	testdir_write_at(t.home->fd, "cur", "3.c,S=8,W=11,U=9:2,", "a: b\n\nx\n");
+	assert_int_equal(uidlist_append(t.home->fd, ours, ARRAY_LEN(ours), 1000), STORE_OK);
+	expect_uids(&t, "", "1 7 9 ");
+	expect_uids(&t, "rm -f $CONF/example.org/ann/dovecot.index*;", "1 7 9 ");
+	expect_uids(&t, SAVE, "1 7 9 10 ");
+	free(conf);
+	testdir_close(&t);
+}
+
 int
 main(void)
 {
@@ -128,6 +201,7 @@ main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(append),
+		cmocka_unit_test(dovecot_believes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
