@@ -51,12 +51,13 @@ static void
 append(struct world *w, const char *text, int64_t internaldate_s)
 {
 	struct append_message_info info = { .internaldate_s = internaldate_s };
+	uint32_t uidvalidity;
 	struct append *ap;
 
 	assert_int_equal(append_begin(w->acct, "INBOX", &ap), STORE_OK);
 	assert_int_equal(append_message(ap, &info), STORE_OK);
 	assert_int_equal(append_write(ap, text, strlen(text)), STORE_OK);
-	assert_int_equal(append_commit(ap, NULL, NULL), STORE_OK);
+	assert_int_equal(append_commit(ap, &uidvalidity, NULL), STORE_OK);
 	append_end(ap);
 }
 
@@ -238,7 +239,7 @@ fetch_gives_items(void **state)
 		{ 'a', "1 SELECT INBOX", "**1 OK *\r\n" },
 		{ 'a', "2 FETCH 1 FAST",
 		    "* 1 FETCH (FLAGS (\\Recent) INTERNALDATE \"02-Feb-2026 02:40:00 +0000\""
-		    " RFC822.SIZE 186)\r\n2 OK *\r\n" },
+		    " RFC822.SIZE 159)\r\n2 OK *\r\n" },
 		{ 'a', "3 FETCH 1 ENVELOPE",
 		    "* 1 FETCH (ENVELOPE (\"Mon, 2 Feb 2026 23:30:00 -0800\" \"first\" ((\"Ann\" "
 		    "NIL"
@@ -304,10 +305,10 @@ fetch_gives_sections(void **state)
 		{ 'a', "15 FETCH 1:4 FLAGS",
 		    "* 1 FETCH (FLAGS (\\Recent))\r\n**15 OK *\r\n" }, /* nothing was \Seen */
 		{ 'a', "16 FETCH 4 (BODY[])",
-		    "* 4 FETCH (BODY[] {54}\r\nFrom: dee@example.org\r\nSubject: dateless\r\n\r\n"
+		    "* 4 FETCH (BODY[] {52}\r\nFrom: dee@example.org\r\nSubject: dateless\r\n\r\n"
 		    "needle\r\n FLAGS (\\Seen \\Recent))\r\n16 OK *\r\n" },
 		{ 'a', "17 FETCH 4 (BODY[] FLAGS)",
-		    "* 4 FETCH (BODY[] {54}\r\n** FLAGS (\\Seen \\Recent))\r\n17 OK *\r\n" },
+		    "* 4 FETCH (BODY[] {52}\r\n** FLAGS (\\Seen \\Recent))\r\n17 OK *\r\n" },
 		{ 'a', "18 FETCH 3 RFC822.TEXT",
 		    "* 3 FETCH (RFC822.TEXT {56}\r\n** FLAGS (\\Seen \\Recent))\r\n18 OK *\r\n" },
 		{ 'a', "19 FETCH 2 RFC822.HEADER",
@@ -421,7 +422,7 @@ store_is_conditional(void **state)
 		{ 'a', "10 SEARCH RETURN (COUNT) MODSEQ 1",
 		    "* ESEARCH (TAG \"10\") COUNT 4 MODSEQ *\r\n10 OK *\r\n" },
 		{ 'b', "3 UID FETCH 1:* FLAGS (CHANGEDSINCE 1)",
-		    "* OK [HIGHESTMODSEQ *] *\r\n* 1 FETCH (FLAGS (*) MODSEQ (*) UID 1)\r\n**"
+		    "* OK [HIGHESTMODSEQ *] *\r\n* 2 FETCH (FLAGS (*) MODSEQ (*) UID 2)\r\n**"
 		    "3 OK *\r\n" },
 	};
 
@@ -503,7 +504,7 @@ search_saves(void **state)
 		{ 'a', "12 SEARCH NOT $", "* SEARCH 1\r\n12 OK *\r\n" },
 		{ 'a', "13 SEARCH RETURN (SAVE) NOSUCH", "13 BAD *\r\n" }, /* leaves it */
 		{ 'a', "14 STORE $ +FLAGS.SILENT (\\Deleted)", "14 OK *\r\n" },
-		{ 'a', "15 UID EXPUNGE 3", "* 3 EXPUNGE\r\n15 OK *\r\n" },
+		{ 'a', "15 UID EXPUNGE 3", "* 3 EXPUNGE\r\n* 3 RECENT\r\n15 OK *\r\n" },
 		{ 'a', "16 SEARCH $", "* SEARCH 2 3\r\n16 OK *\r\n" },
 		{ 'a', "17 SEARCH RETURN (SAVE) CHARSET nosuch TEXT x", "17 NO [BADCHARSET *\r\n" },
 		{ 'a', "18 SEARCH $", "* SEARCH\r\n18 OK *\r\n" },
@@ -549,16 +550,16 @@ expunges(void **state)
 		{ 'a', "1 SELECT INBOX", "**1 OK *\r\n" },
 		{ 'b', "1 SELECT INBOX", "**1 OK *\r\n" },
 		{ 'a', "2 STORE 1,2,4 +FLAGS.SILENT (\\Deleted)", "2 OK *\r\n" },
-		{ 'a', "3 UID EXPUNGE 2:3", "* 2 EXPUNGE\r\n3 OK *\r\n" },
+		{ 'a', "3 UID EXPUNGE 2:3", "* 2 EXPUNGE\r\n* 3 RECENT\r\n3 OK *\r\n" },
 		{ 'a', "4 EXPUNGE x", "4 BAD *\r\n" },
 		{ 'a', "5 UID EXPUNGE", "5 BAD *\r\n" },
-		{ 'a', "6 EXPUNGE", "* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n6 OK *\r\n" },
+		{ 'a', "6 EXPUNGE", "* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n* 1 RECENT\r\n6 OK *\r\n" },
 		{ 'a', "7 FETCH 1:* UID", "* 1 FETCH (UID 3)\r\n7 OK *\r\n" },
 		{ 'a', "8 EXPUNGE", "8 OK *\r\n" },
 		{ 'b', "2 SEARCH ALL", "* SEARCH **2 OK *\r\n" }, /* no EXPUNGE may come here */
 		{ 'b', "3 NOOP", "* 4 EXPUNGE\r\n* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n**3 OK *\r\n" },
 		{ 'a', "9 STORE 1 +FLAGS.SILENT (\\Deleted)", "9 OK *\r\n" },
-		{ 'a', "10 EXPUNGE", "* 1 EXPUNGE\r\n10 OK *\r\n" },
+		{ 'a', "10 EXPUNGE", "* 1 EXPUNGE\r\n* 0 RECENT\r\n10 OK *\r\n" },
 		{ 'a', "11 FETCH 1:* UID", "11 BAD *\r\n" }, /* an empty mailbox has no "*" */
 		{ 'a', "12 UID FETCH 1:* UID", "12 OK *\r\n" },
 		{ 'a', "13 SEARCH 1:*", "* SEARCH\r\n13 OK *\r\n" },
@@ -573,6 +574,7 @@ many_messages_in_batches(void **state)
 {
 	struct world *w = *state;
 	struct append_message_info info = { .internaldate_s = 1770000000 };
+	uint32_t uidvalidity;
 	struct append *ap;
 	size_t lines = 0;
 
@@ -581,7 +583,7 @@ many_messages_in_batches(void **state)
 		assert_int_equal(append_message(ap, &info), STORE_OK);
 		assert_int_equal(append_write(ap, "Subject: x\n\ny\n", 14), STORE_OK);
 	}
-	assert_int_equal(append_commit(ap, NULL, NULL), STORE_OK);
+	assert_int_equal(append_commit(ap, &uidvalidity, NULL), STORE_OK);
 	append_end(ap);
 	say(w, &w->a, "1 SELECT Archive");
 	say(w, &w->a, "2 STORE 1:* +FLAGS (\\Seen)");
