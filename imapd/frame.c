@@ -70,10 +70,13 @@ skip_announced(struct imap_frame *f, const struct imap_literal *lit)
 static enum imap_frame_event
 line_done(struct imap_frame *f, const struct imap_frame_limits *limits)
 {
-	struct str line = { f->text.data + f->line_start, f->text.len - f->line_start };
 	struct imap_literal *lit = &f->literal;
+	struct str line;
 	size_t start;
 
+	if (f->text.len == f->line_start)
+		return FRAME_COMMAND;
+	line = (struct str){ f->text.data + f->line_start, f->text.len - f->line_start };
 	if (!imap_line_ends_in_literal(line, lit, &start))
 		return FRAME_COMMAND;
 	start += f->line_start;
