@@ -531,7 +531,7 @@ is_replacement_rest(const char *name)
 {
 	static const char *const FILES[] = { "sanger-account.new.", "sanger-mailbox.new.",
 		"sanger-keywords.new.", "sanger-rename.new.", "maildirsize.new.",
-		"subscriptions.new." };
+		"subscriptions.new.", "dovecot-keywords.new." };
 
 	for (size_t i = 0; i < ARRAY_LEN(FILES); i++)
 		if (strncmp(name, FILES[i], strlen(FILES[i])) == 0)
@@ -580,6 +580,7 @@ folder_clean(const struct home *home)
 struct tmp_cleaning {
 	int fd;
 	time_t now;
+	bool only_ours; /* the folder itself: what is left of replaced small files */
 	size_t removed;
 };
 
@@ -588,7 +589,8 @@ clean_tmp_entry(void *arg, const char *name, unsigned char type)
 {
 	struct tmp_cleaning *c = arg;
 
-	if (type == DT_REG && is_old(c->fd, name, c->now) && unlinkat(c->fd, name, 0) == 0)
+	if (type == DT_REG && (!c->only_ours || is_replacement_rest(name)) &&
+	    is_old(c->fd, name, c->now) && unlinkat(c->fd, name, 0) == 0)
 		c->removed++;
 	return true;
 }
@@ -599,6 +601,10 @@ folder_clean_tmp(const struct maildir *dir, time_t now, size_t *removed_out)
 	struct tmp_cleaning c = { .fd = dir->tmp_fd, .now = now };
 	enum store_err err = dir_list(dir->tmp_fd, clean_tmp_entry, &c);
 
+	c.fd = dir->fd;
+	c.only_ours = true;
+	if (err == STORE_OK)
+		err = dir_list(dir->fd, clean_tmp_entry, &c);
 	*removed_out = c.removed;
 	return err;
 }

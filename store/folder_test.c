@@ -7,7 +7,12 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -172,6 +177,70 @@ homes(void **state)
 	testdir_close(&t);
 }
 
+/* An older kernel, or a sandbox, without openat2 and renameat2. */
+static bool
+forbid_new_calls(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_LEN(code), code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static int
+old_kernel_child(const struct testdir *t)
+{
+	struct maildir dir;
+	struct home *home;
+	int fd, at;
+
+	if (home_open(t->root, "old", "kernel.example", true, &home) != STORE_OK ||
+	    folder_create(home, "A") != STORE_OK || folder_create(home, "A") != STORE_EXISTS ||
+	    folder_rename(home, "A", "B") != STORE_OK || maildir_open(home, "B", &dir) != STORE_OK)
+		return 2;
+	testdir_write(dir.cur_fd, "one", "1");
+	testdir_write(dir.cur_fd, "two", "2");
+	if (dir_rename_new(dir.cur_fd, "one", dir.cur_fd, "two") != STORE_EXISTS ||
+	    dir_rename_new(dir.cur_fd, "one", dir.new_fd, "three") != STORE_OK)
+		return 3;
+	if (symlinkat("/etc", home->fd, "evil") < 0 ||
+	    dir_open(home->fd, "evil/ssl", &fd) == STORE_OK ||
+	    dir_open(home->fd, "evil", &fd) == STORE_OK ||
+	    dir_open(home->fd, "../old", &fd) == STORE_OK ||
+	    dir_open(home->fd, "/etc", &fd) == STORE_OK ||
+	    dir_open(home->fd, ".B/cur", &at) != STORE_OK)
+		return 4;
+	close(at);
+	maildir_close(&dir);
+	home_close(home);
+	return 0;
+}
+
+static void
+old_kernel(void **state)
+{
+	struct testdir t;
+	int status;
+	pid_t child;
+
+	(void)state;
+	testdir_open(&t);
+	child = fork();
+	if (child == 0)
+		_exit(forbid_new_calls() ? old_kernel_child(&t) : 77);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WEXITSTATUS(status) != 77)
+		assert_int_equal(status, 0);
+	testdir_close(&t);
+}
+
 int
 main(void)
 {
@@ -181,6 +250,7 @@ main(void)
 		cmocka_unit_test(after_a_crash),
 		cmocka_unit_test(old_tmp_files),
 		cmocka_unit_test(homes),
+		cmocka_unit_test(old_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
