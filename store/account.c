@@ -104,6 +104,7 @@ account_index_close(struct account *acct)
 		return;
 	index_close(acct->ix);
 	acct->ix = NULL;
+	atomic_store(&acct->index_is_open, false);
 	atomic_fetch_sub(&acct->st->index_open_count, 1);
 }
 
@@ -416,8 +417,10 @@ ensure_index(struct account *acct, bool create)
 	if (create)
 		make_index_dir(acct);
 	err = index_open(acct->index_dir, create, acct->st->log, &acct->ix);
-	if (err == STORE_OK)
+	if (err == STORE_OK) {
+		atomic_store(&acct->index_is_open, true);
 		atomic_fetch_add(&acct->st->index_open_count, 1);
+	}
 	return err;
 }
 
@@ -425,7 +428,7 @@ ensure_index(struct account *acct, bool create)
 static void
 before_index(struct account *acct)
 {
-	if (acct->ix == NULL &&
+	if (!atomic_load(&acct->index_is_open) &&
 	    atomic_load(&acct->st->index_open_count) >= acct->st->index_open_max)
 		bound_indexes(acct->st);
 }

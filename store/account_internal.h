@@ -44,7 +44,8 @@ struct account {
 	struct home_lock lock;
 	bool cleaned; /* folder_clean() has run */
 	pthread_mutex_t db_mutex;
-	struct index *ix; /* NULL: not open; under db_mutex */
+	struct index *ix;          /* NULL: not open; under db_mutex */
+	atomic_bool index_is_open; /* the same, for a look without the mutex */
 };
 
 /* Opens the index if need be and begins a read transaction: one moment of all tables.  STORE_NOT_FOUND: no

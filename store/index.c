@@ -12,7 +12,9 @@
 #include "base/mem.h"
 
 #define INDEX_BUSY_MS   5000 /* another process commits; the writer lock keeps writers apart */
-#define INDEX_WAL_PAGES 1000
+#define INDEX_WAL_PAGES 1000 /* then the journal is written back */
+#define TEXT_OF(x)      #x
+#define TEXT(x)         TEXT_OF(x)
 
 static const char SCHEMA[] =
     "CREATE TABLE mailbox (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
@@ -186,6 +188,9 @@ index_err(const struct index *ix, int rc, const char *what)
 	}
 	log_warn(ix->log, "index-error", "path=%s what=%s code=%d error=%s", ix->path, what, rc,
 	    ix->db != NULL ? sqlite3_errmsg(ix->db) : sqlite3_errstr(rc));
+	/* Whatever went wrong with a file that was deleted or replaced under us: a new one mends it. */
+	if (ix->db != NULL && !index_is_current(ix))
+		return STORE_CORRUPT;
 	switch (rc & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED: return STORE_BUSY;
@@ -281,9 +286,11 @@ read_epoch(struct index *ix)
 static enum store_err
 open_existing(struct index *ix)
 {
-	static const char SETUP[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-				    "PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;"
-				    "PRAGMA cache_size = -512; PRAGMA wal_autocheckpoint = 1000";
+	static const char SETUP[] =
+	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+	    "PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;"
+	    "PRAGMA cache_size = -" TEXT(INDEX_CACHE_KIB) "; PRAGMA wal_autocheckpoint = " TEXT(
+		INDEX_WAL_PAGES);
 	sqlite3_stmt *st = NULL;
 	struct stat sb;
 	int rc, version = 0;
@@ -307,7 +314,7 @@ open_existing(struct index *ix)
 	}
 	sqlite3_finalize(st);
 	if (rc != SQLITE_ROW && rc != SQLITE_OK)
-		return index_err(ix, rc, "setup");
+		return index_is_current(ix) ? index_err(ix, rc, "setup") : STORE_NOT_FOUND;
 	if (version != INDEX_VERSION) {
 		log_info(ix->log, "index-version", "path=%s version=%d wanted=%d", ix->path,
 		    version, INDEX_VERSION);
@@ -359,7 +366,8 @@ create(struct index *ix)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ix->db, SCHEMA, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(ix->db, "PRAGMA user_version = 1; COMMIT", NULL, NULL, NULL);
+		rc = sqlite3_exec(ix->db, "PRAGMA user_version = " TEXT(INDEX_VERSION) "; COMMIT",
+		    NULL, NULL, NULL);
 	err = index_err(ix, rc, "create");
 	close_db(ix); /* the last connection: writes the journal back and removes it */
 	if (err == STORE_OK) {

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -576,6 +577,137 @@ test_adopt_dovecot(void **state)
 	tree_remove(&t);
 }
 
+static void
+test_adopt_courier(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct mailbox_facts facts;
+
+	(void)state;
+	tree_make(&t);
+	tree_write(&t, "courierimapuiddb", "1 1122334 12\n4 1000.a.host,S=6\n9 1001.b.host\n");
+	tree_write(&t, "cur/1000.a.host,S=6:2,S", "first\n");
+	tree_write(&t, "cur/1001.b.host:2,", "second\n");
+	tree_write(&t, "new/1002.c.host", "third\n");
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+		mailbox_facts(box, &facts);
+		assert_int_equal(facts.uidvalidity, 1122334);
+		expect(box, "4:S 9: 12:");
+		mailbox_close(box);
+		tree_drop_index(&t);
+		tree_reopen(&t);
+	}
+	tree_remove(&t);
+}
+
+/* The file with UIDVALIDITY and leases goes: the index still knows.  Both go: UIDVALIDITY grows. */
+static void
+test_lost_mailbox_file(void **state)
+{
+	struct tree t;
+	struct mailbox_status before, after;
+	struct mailbox *box;
+	struct mailbox_changes c = { 0 };
+
+	(void)state;
+	tree_make(&t);
+	tree_append(&t, "INBOX", "x", MESSAGE_SEEN, NULL);
+	assert_int_equal(account_status(t.acct, "INBOX", &before), STORE_OK);
+	assert_int_equal(unlinkat(account_dir_fd(t.acct), "sanger-mailbox", 0), 0);
+	assert_int_equal(tree_append(&t, "INBOX", "y", 0, NULL), 2);
+	assert_int_equal(account_status(t.acct, "INBOX", &after), STORE_OK);
+	assert_int_equal(after.uidvalidity, before.uidvalidity);
+	assert_string_equal(after.id, before.id);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	assert_int_equal(unlinkat(account_dir_fd(t.acct), "sanger-mailbox", 0), 0);
+	tree_drop_index(&t);
+	assert_int_equal(account_status(t.acct, "INBOX", &after), STORE_OK);
+	assert_true(after.uidvalidity > before.uidvalidity);
+	assert_int_equal(after.messages, 2);
+	/* the session that showed the old UIDs has to end */
+	assert_int_equal(mailbox_sync(box, true, &c), STORE_NOT_FOUND);
+	mailbox_changes_free(&c);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
+static void
+test_index_root_and_limits(void **state)
+{
+	struct tree t;
+	struct store *st;
+	struct account *acct[4];
+	struct mailbox_status status;
+	char index_root[80], path[160], localpart[16];
+
+	(void)state;
+	tree_make(&t);
+	snprintf(index_root, sizeof(index_root), "%s/.index", t.root);
+	st = store_open(&(struct store_options){
+	    .mail_root = t.root, .index_root = index_root, .index_open_max = 2 });
+	assert_non_null(st);
+	for (int i = 0; i < 4; i++) { /* more than connections are allowed */
+		snprintf(localpart, sizeof(localpart), "u%d", i);
+		assert_int_equal(
+		    account_open(st, localpart, "example.org", ACCOUNT_CREATE, &acct[i]), STORE_OK);
+		assert_int_equal(account_status(acct[i], "Sent", &status), STORE_OK);
+	}
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(account_status(acct[i], "INBOX", &status), STORE_OK);
+	snprintf(path, sizeof(path), "%s/example.org/u1/index.db", index_root);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_not_equal(account_open(st, "none", "example.org", 0, &acct[0]), STORE_OK);
+	for (int i = 0; i < 4; i++)
+		account_close(acct[i]);
+	store_idle(st);
+	store_close(st);
+	tree_remove(&t);
+}
+
+enum { THREADS = 6, THREAD_APPENDS = 20 };
+
+static void *
+append_thread(void *arg)
+{
+	struct tree *t = arg;
+	struct mailbox *box;
+
+	CHECK_OK(mailbox_open(t->acct, "INBOX", false, &box));
+	for (int i = 0; i < THREAD_APPENDS; i++) {
+		uint32_t uid = tree_append(t, "INBOX", "x", 0, NULL);
+		char text[16];
+
+		tree_sync(box);
+		CHECK(mailbox_uid_to_seq(box, uid) != 0);
+		snprintf(text, sizeof(text), "%u", uid);
+		tree_flag(box, text, FLAGS_ADD, MESSAGE_SEEN, "Work");
+	}
+	mailbox_close(box);
+	return NULL;
+}
+
+/* Sessions of one process share the account. */
+static void
+test_threads(void **state)
+{
+	struct tree t;
+	pthread_t threads[THREADS];
+	struct mailbox_status status;
+
+	(void)state;
+	tree_make(&t);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, append_thread, &t), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(account_status(t.acct, "INBOX", &status), STORE_OK);
+	assert_int_equal(status.messages, THREADS * THREAD_APPENDS);
+	assert_int_equal(status.unseen, 0);
+	tree_remove(&t);
+}
+
 struct got_parsed {
 	char envelope[500];
 	unsigned count;
@@ -658,6 +790,10 @@ main(void)
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_adopt_dovecot),
+		cmocka_unit_test(test_adopt_courier),
+		cmocka_unit_test(test_lost_mailbox_file),
+		cmocka_unit_test(test_index_root_and_limits),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_parsed),
 		cmocka_unit_test(test_unknown_sizes),
 	};

@@ -879,6 +879,23 @@ adopt_courier_keywords(struct sync_box *sb)
 	return err;
 }
 
+/* Which list has the UIDs of messages without U=, if the file that said so was lost. */
+static enum sanger_uid_source
+guess_uid_source(const struct sync_box *sb)
+{
+	enum sanger_uid_source source = SANGER_UIDS_OWN;
+	struct uidlist list = { 0 };
+
+	if (uidlist_read_dovecot(sb->dir.fd, &list) == STORE_OK)
+		source = SANGER_UIDS_DOVECOT;
+	else if (uidlist_read_courier(sb->dir.fd, &list) == STORE_OK)
+		source = SANGER_UIDS_COURIER;
+	if (list.uid_validity != sb->row.uidvalidity)
+		source = SANGER_UIDS_OWN;
+	uidlist_free(&list);
+	return source;
+}
+
 static enum store_err
 make_file(struct sync_box *sb)
 {
@@ -888,7 +905,8 @@ make_file(struct sync_box *sb)
 	if (row->id != 0) { /* only the file was lost: the index still knows */
 		sb->file = (struct sanger_mailbox){ .uid_validity = row->uidvalidity,
 			.uid_lease = row->uid_lease,
-			.modseq_lease = row->modseq_lease };
+			.modseq_lease = row->modseq_lease,
+			.uid_source = guess_uid_source(sb) };
 		memcpy(sb->file.mailbox_id, row->mailbox_id, sizeof(sb->file.mailbox_id) - 1);
 		return sanger_mailbox_write(sb->acct->home, sb->dir.fd, &sb->file);
 	}
