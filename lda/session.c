@@ -287,7 +287,6 @@ lda_door_accept(struct lda_door *door, struct net_stream *st)
 	door->first = ls;
 	door->sessions++;
 	ls->smtp = smtp_server_start(st, &door->service, on_end, ls);
-	smtp_session_set_data(ls->smtp, ls);
 }
 
 void

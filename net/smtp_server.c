@@ -527,7 +527,7 @@ smtp_server_start(struct net_stream *stream, const struct smtp_service *service,
 	s->service = service;
 	s->log = session_log(service->log);
 	s->on_end = on_end;
-	s->on_end_arg = on_end_arg;
+	s->on_end_arg = s->data = on_end_arg;
 	snprintf(s->peer, sizeof(s->peer), "%s", net_stream_peer(stream));
 	s->has_peer_ip = ip != NULL;
 	if (ip != NULL)

@@ -340,7 +340,6 @@ submit_door_accept(struct submit_door *door, struct net_stream *st)
 		door->first->link = &ss->next;
 	door->first = ss;
 	ss->smtp = smtp_server_start(st, &door->service, on_end, ss);
-	smtp_session_set_data(ss->smtp, ss);
 }
 
 void
