@@ -297,7 +297,8 @@ watch_mailbox(struct imap_connection *conn)
 	free(path);
 	if (conn->watch_new != NULL && conn->watch_cur != NULL)
 		return;
-	log_warn(conn->s.log, "watch", "error=%s", strerror(errno));
+	if (errno != ENOENT) /* gone: the next look will say so */
+		log_warn(conn->s.log, "watch", "error=%s", strerror(errno));
 	if (conn->timer == NULL)
 		conn->timer = net_timer_new(loop, on_poll, conn);
 	net_timer_start_s(conn->timer, IMAP_POLL_S);
@@ -691,11 +692,12 @@ static void
 on_closed(void *arg, enum net_closed why, const char *detail)
 {
 	struct imap_connection *conn = arg;
+	bool client = why == NET_CLOSED_PEER || (why == NET_CLOSED_LOCAL && conn->eof);
 
 	log_info(conn->s.log, "closed", "user=%s by=%s detail=%s", conn->busy ? NULL : conn->s.user,
-	    why == NET_CLOSED_LOCAL  ? "server"
-	    : why == NET_CLOSED_PEER ? "client"
-				     : "error",
+	    client                    ? "client"
+	    : why == NET_CLOSED_LOCAL ? "server"
+				      : "error",
 	    detail);
 	conn->st = NULL;
 	conn->state = CONN_CLOSING;
