@@ -109,8 +109,9 @@ enum store_err spool_next_due(struct spool *spool, int64_t *when_out);
 enum store_err spool_content(struct spool *spool, const char *id, int *fd_out);
 /* Makes the recipients' states durable; the claim stays.  Call it as soon as a relay has accepted. */
 enum store_err spool_save(struct spool *spool, const struct spool_message *msg);
-/* Saves and gives the claim back, and frees msg.  Where no recipient is pending any more, row and
- * file are removed. On an error the claim stays until the handle is closed. */
+/* Saves, gives the claim back and takes over msg.  Where no recipient is pending any more, row and
+ * file are removed.  After an error the message stays claimed, and each spool_claim() by this handle tries
+ * again to save it. */
 enum store_err spool_release(struct spool *spool, struct spool_message *msg);
 
 /* Managing; by id, or all with id NULL.  STORE_NOT_FOUND; STORE_BUSY: claimed, being sent now.

@@ -1,0 +1,687 @@
+#include "store/spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/spool_internal.h"
+
+#define SPOOL_VERSION      1
+#define SPOOL_BUSY_MS      20000
+#define COUNT_AGE_S        5 /* how old the number of messages may be that is compared with the most */
+#define DRAFT_BUFFER_BYTES (64 * 1024)
+#define OWNER_BIRTH_S      3600 /* by then a handle has locked and named its file in owner/ */
+
+/* clang-format off */
+static const char *const MIGRATIONS[SPOOL_VERSION] = {
+	"CREATE TABLE message ("
+	"  id           TEXT PRIMARY KEY,"
+	"  owner        TEXT NOT NULL,"             /* the file is msg/ID.OWNER */
+	"  sender       TEXT NOT NULL,"
+	"  account      TEXT,"
+	"  envid        TEXT,"
+	"  ret          INTEGER NOT NULL,"
+	"  body         INTEGER NOT NULL,"
+	"  smtputf8     INTEGER NOT NULL,"
+	"  held         INTEGER NOT NULL DEFAULT 0,"
+	"  claim        TEXT,"                      /* the handle that is sending it */
+	"  received     INTEGER NOT NULL,"
+	"  next_attempt INTEGER NOT NULL,"          /* of the earliest pending recipient */
+	"  size         INTEGER NOT NULL,"
+	"  origin       TEXT) WITHOUT ROWID;"
+	"CREATE INDEX message_due ON message (next_attempt);"
+	"CREATE INDEX message_account ON message (account) WHERE account IS NOT NULL;"
+	"CREATE INDEX message_claim ON message (claim) WHERE claim IS NOT NULL;"
+	"CREATE TABLE recipient ("
+	"  id           INTEGER PRIMARY KEY,"
+	"  message      TEXT NOT NULL,"
+	"  address      TEXT NOT NULL,"
+	"  orcpt        TEXT,"
+	"  notify       INTEGER NOT NULL,"
+	"  state        INTEGER NOT NULL DEFAULT 0," /* enum spool_state */
+	"  reply        TEXT,"
+	"  relay        TEXT,"
+	"  attempts     INTEGER NOT NULL DEFAULT 0,"
+	"  next_attempt INTEGER NOT NULL,"
+	"  reported     INTEGER NOT NULL DEFAULT 0);"
+	"CREATE INDEX recipient_message ON recipient (message);",
+};
+/* clang-format on */
+
+struct spool_draft {
+	struct spool *spool;
+	char id[SPOOL_ID_LEN + 1];
+	char name[SPOOL_FILE_NAME_BYTES];
+	int fd;
+	uint64_t size; /* written to the draft; what is in the buffer included */
+	struct buf buffer;
+	enum store_err err; /* the first one; nothing more is done then */
+};
+
+struct adding {
+	struct adding *next;
+	const struct spool_draft *draft;
+	const struct spool_message *envelope;
+	int64_t received, first_attempt;
+	enum store_err err;
+	bool done;
+};
+
+/* --- names and owners -------------------------------------------------------------------------- */
+
+static const char ID_ALPHABET[33] = "0123456789abcdefghijklmnopqrstuv"; /* base32hex, RFC 4648 §7 */
+
+void
+spool_make_id(char id_out[SPOOL_ID_LEN + 1])
+{
+	struct timespec now;
+	uint8_t bytes[10];
+	uint64_t ms;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	for (size_t i = 0; i < 6; i++)
+		bytes[i] = (uint8_t)(ms >> (8 * (5 - i)));
+	if (getrandom(bytes + 6, 4, 0) != 4)
+		abort();
+	for (size_t i = 0; i < SPOOL_ID_LEN; i++) {
+		size_t bit = i * 5;
+		unsigned pair =
+		    (unsigned)bytes[bit / 8] << 8 | (bit / 8 < 9 ? bytes[bit / 8 + 1] : 0);
+
+		id_out[i] = ID_ALPHABET[pair >> (11 - bit % 8) & 31];
+	}
+	id_out[SPOOL_ID_LEN] = '\0';
+}
+
+bool
+spool_id_is_valid(const char *id)
+{
+	return strlen(id) == SPOOL_ID_LEN && strspn(id, ID_ALPHABET) == SPOOL_ID_LEN;
+}
+
+void
+spool_file_name(char name_out[SPOOL_FILE_NAME_BYTES], const char *id, const char *owner)
+{
+	snprintf(name_out, SPOOL_FILE_NAME_BYTES, "%s.%s", id, owner);
+}
+
+static bool
+split_file_name(const char *name, char id[SPOOL_ID_LEN + 1], char owner[SPOOL_ID_LEN + 1])
+{
+	if (strlen(name) != SPOOL_FILE_NAME_BYTES - 1 || name[SPOOL_ID_LEN] != '.')
+		return false;
+	memcpy(id, name, SPOOL_ID_LEN);
+	id[SPOOL_ID_LEN] = '\0';
+	memcpy(owner, name + SPOOL_ID_LEN + 1, SPOOL_ID_LEN + 1);
+	return spool_id_is_valid(id) && spool_id_is_valid(owner);
+}
+
+bool
+spool_owner_is_dead(struct spool *spool, const char *owner)
+{
+	int fd;
+	bool dead;
+
+	if (strcmp(owner, spool->owner) == 0)
+		return false;
+	if (!spool_id_is_valid(owner))
+		return true;
+	fd = openat(spool->owner_fd, owner, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT;
+	dead = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (dead)
+		unlinkat(spool->owner_fd, owner, 0);
+	close(fd);
+	return dead;
+}
+
+/* Locked before it gets its name: nobody finds it unlocked while we live. */
+static enum store_err
+become_owner(struct spool *spool)
+{
+	char tmp[SPOOL_FILE_NAME_BYTES];
+
+	spool_make_id(spool->owner);
+	spool_file_name(tmp, spool->owner, spool->owner);
+	spool->lock_fd =
+	    openat(spool->tmp_fd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (spool->lock_fd < 0)
+		return store_err_from_errno(errno);
+	if (flock(spool->lock_fd, LOCK_EX | LOCK_NB) == 0 &&
+	    renameat(spool->tmp_fd, tmp, spool->owner_fd, spool->owner) == 0)
+		return STORE_OK;
+	unlinkat(spool->tmp_fd, tmp, 0);
+	return STORE_IO;
+}
+
+void
+spool_wake(struct spool *spool)
+{
+	futimens(spool->wake_fd, NULL);
+}
+
+/* --- opening ----------------------------------------------------------------------------------- */
+
+static int
+open_dir(int at, const char *name)
+{
+	if (mkdirat(at, name, 0750) != 0 && errno != EEXIST)
+		return -1;
+	return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static enum store_err
+open_dirs(struct spool *spool, const char *dir)
+{
+	spool->dir_fd = open_dir(AT_FDCWD, dir);
+	if (spool->dir_fd >= 0)
+		spool->msg_fd = open_dir(spool->dir_fd, "msg");
+	if (spool->msg_fd >= 0)
+		spool->tmp_fd = open_dir(spool->dir_fd, "tmp");
+	if (spool->tmp_fd >= 0)
+		spool->owner_fd = open_dir(spool->dir_fd, "owner");
+	if (spool->owner_fd >= 0)
+		spool->wake_fd = openat(
+		    spool->dir_fd, "wake", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (spool->wake_fd < 0) {
+		int errnum = errno;
+
+		log_error(
+		    spool->log, "spool", "path=%s doing=open error=%s", dir, strerror(errnum));
+		return errnum == ENOENT ? STORE_IO : store_err_from_errno(errnum);
+	}
+	fsync(spool->dir_fd);
+	return become_owner(spool);
+}
+
+static enum store_err
+open_sql(struct spool *spool, const char *dir)
+{
+	char *path = mem_printf("%s/spool.db", dir);
+	int fd = openat(spool->dir_fd, "spool.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	enum store_err err = STORE_IO;
+
+	if (fd >= 0) {
+		close(fd); /* made here for its mode; before SQLite locks it */
+		err = sql_open(
+		    &spool->sql, path, SQLITE_OPEN_READWRITE, NULL, SPOOL_BUSY_MS, spool->log);
+	}
+	if (err == STORE_OK)
+		err = sql_exec(&spool->sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+	if (err == STORE_OK)
+		err = sql_migrate(&spool->sql, MIGRATIONS, SPOOL_VERSION);
+	if (err != STORE_OK)
+		log_error(
+		    spool->log, "spool", "path=%s doing=open error=%s", path, store_err_text(err));
+	free(path);
+	return err;
+}
+
+static bool
+has_row(struct spool *spool, const char *id)
+{
+	sqlite3_stmt *stmt = sql_get(&spool->sql, "SELECT 1 FROM message WHERE id = ?");
+	enum store_err err;
+
+	sql_bind_text(stmt, 1, id);
+	err = sql_step(&spool->sql, stmt);
+	if (err == STORE_OK)
+		sqlite3_reset(stmt);
+	return err != STORE_NOT_FOUND; /* after an error nothing is removed */
+}
+
+/* An owner's file before its rename is not locked for a moment: it goes only when it is old. */
+static bool
+is_being_born(int dir_fd, const char *name, const char *id, const char *owner)
+{
+	struct stat st;
+
+	return strcmp(id, owner) == 0 && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_mtime > time(NULL) - OWNER_BIRTH_S;
+}
+
+/* Removes what the dead left: unfinished files in tmp/, files without a row in msg/. */
+static void
+sweep(struct spool *spool, int dir_fd, bool rows)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (dir == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((e = readdir(dir)) != NULL) {
+		char id[SPOOL_ID_LEN + 1], owner[SPOOL_ID_LEN + 1];
+
+		/* The owner first: the dead commit no rows after we looked. */
+		if (!split_file_name(e->d_name, id, owner) || !spool_owner_is_dead(spool, owner) ||
+		    is_being_born(dir_fd, e->d_name, id, owner) || (rows && has_row(spool, id)))
+			continue;
+		log_info(spool->log, "spool-sweep", "file=%s", e->d_name);
+		unlinkat(dir_fd, e->d_name, 0);
+	}
+	closedir(dir);
+}
+
+static void
+sweep_owners(struct spool *spool)
+{
+	int fd = openat(spool->owner_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (dir == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((e = readdir(dir)) != NULL)
+		if (spool_id_is_valid(e->d_name))
+			(void)spool_owner_is_dead(spool, e->d_name);
+	closedir(dir);
+}
+
+enum store_err
+spool_open(const char *dir, const struct spool_options *options, const struct log *log,
+    struct spool **spool_out)
+{
+	struct spool *spool = mem_zalloc(sizeof(*spool));
+	enum store_err err;
+
+	*spool_out = NULL;
+	spool->log = log;
+	spool->dir_fd = spool->msg_fd = spool->tmp_fd = spool->owner_fd = -1;
+	spool->wake_fd = spool->lock_fd = -1;
+	if (options != NULL)
+		spool->options = *options;
+	pthread_mutex_init(&spool->mutex, NULL);
+	pthread_mutex_init(&spool->add_mutex, NULL);
+	pthread_cond_init(&spool->added, NULL);
+	err = open_dirs(spool, dir);
+	if (err == STORE_OK)
+		err = open_sql(spool, dir);
+	if (err == STORE_OK)
+		err = spool_recover_claims(spool);
+	if (err != STORE_OK) {
+		spool_close(spool);
+		return err;
+	}
+	if (options != NULL) {
+		sweep(spool, spool->tmp_fd, false);
+		sweep(spool, spool->msg_fd, true);
+		sweep_owners(spool);
+	}
+	*spool_out = spool;
+	return STORE_OK;
+}
+
+static void
+close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void
+spool_close(struct spool *spool)
+{
+	if (spool == NULL)
+		return;
+	sql_close(&spool->sql);
+	while (spool->unsaved != NULL) {
+		struct unsaved *u = spool->unsaved;
+
+		spool->unsaved = u->next;
+		spool_message_free(u->msg);
+		free(u);
+	}
+	if (spool->lock_fd >= 0 && spool->owner_fd >= 0)
+		unlinkat(spool->owner_fd, spool->owner, 0);
+	close_fd(spool->lock_fd);
+	close_fd(spool->wake_fd);
+	close_fd(spool->owner_fd);
+	close_fd(spool->tmp_fd);
+	close_fd(spool->msg_fd);
+	close_fd(spool->dir_fd);
+	pthread_mutex_destroy(&spool->mutex);
+	pthread_mutex_destroy(&spool->add_mutex);
+	pthread_cond_destroy(&spool->added);
+	free(spool);
+}
+
+/* --- drafts ------------------------------------------------------------------------------------ */
+
+static int64_t
+monotonic_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + 1;
+}
+
+static enum store_err
+check_room(struct spool *spool)
+{
+	uint64_t floor = spool->options.free_space_floor;
+	struct spool_counts counts;
+	struct statvfs fs;
+	enum store_err err = STORE_OK;
+	bool old;
+
+	if (fstatvfs(spool->msg_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < floor)
+		return STORE_FULL;
+	if (spool->options.messages_max == 0)
+		return STORE_OK;
+	pthread_mutex_lock(&spool->mutex);
+	old = spool->counted_s == 0 || monotonic_s() - spool->counted_s > COUNT_AGE_S;
+	pthread_mutex_unlock(&spool->mutex);
+	if (old)
+		err = spool_count(spool, &counts);
+	pthread_mutex_lock(&spool->mutex);
+	if (old && err == STORE_OK) {
+		spool->message_count = counts.messages;
+		spool->counted_s = monotonic_s();
+	}
+	if (err == STORE_OK && spool->message_count >= spool->options.messages_max)
+		err = STORE_LIMIT;
+	pthread_mutex_unlock(&spool->mutex);
+	return err;
+}
+
+enum store_err
+spool_begin(struct spool *spool, struct spool_draft **draft_out)
+{
+	struct spool_draft *d;
+	enum store_err err = check_room(spool);
+
+	*draft_out = NULL;
+	if (err != STORE_OK)
+		return err;
+	d = mem_zalloc(sizeof(*d));
+	d->spool = spool;
+	spool_make_id(d->id);
+	spool_file_name(d->name, d->id, spool->owner);
+	d->fd = openat(
+	    spool->tmp_fd, d->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (d->fd < 0) {
+		int errnum = errno;
+
+		log_error(
+		    spool->log, "spool", "id=%s doing=create error=%s", d->id, strerror(errnum));
+		free(d);
+		err = store_err_from_errno(errnum);
+		return err == STORE_FULL ? err : STORE_IO;
+	}
+	*draft_out = d;
+	return STORE_OK;
+}
+
+const char *
+spool_draft_id(const struct spool_draft *draft)
+{
+	return draft->id;
+}
+
+uint64_t
+spool_draft_size(const struct spool_draft *draft)
+{
+	return draft->size;
+}
+
+static enum store_err
+draft_failed(struct spool_draft *d, const char *doing)
+{
+	int errnum = errno;
+
+	log_error(
+	    d->spool->log, "spool", "id=%s doing=%s error=%s", d->id, doing, strerror(errnum));
+	d->err = errnum == ENOSPC || errnum == EDQUOT ? STORE_FULL : STORE_IO;
+	return d->err;
+}
+
+static enum store_err
+flush_draft(struct spool_draft *d)
+{
+	const char *p = d->buffer.data;
+	size_t left = d->buffer.len;
+
+	while (left > 0) {
+		ssize_t n = write(d->fd, p, left);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return draft_failed(d, "write");
+		p += n;
+		left -= (size_t)n;
+	}
+	buf_reset(&d->buffer);
+	return STORE_OK;
+}
+
+enum store_err
+spool_write(struct spool_draft *draft, const void *bytes, size_t len)
+{
+	if (draft->err != STORE_OK)
+		return draft->err;
+	if (draft->spool->options.message_size_max > 0 &&
+	    len > draft->spool->options.message_size_max - draft->size)
+		return draft->err = STORE_LIMIT;
+	buf_add(&draft->buffer, bytes, len);
+	draft->size += len;
+	return draft->buffer.len >= DRAFT_BUFFER_BYTES ? flush_draft(draft) : STORE_OK;
+}
+
+static void
+draft_free(struct spool_draft *d)
+{
+	close_fd(d->fd);
+	buf_free(&d->buffer);
+	free(d);
+}
+
+void
+spool_abort(struct spool_draft *draft)
+{
+	if (draft == NULL)
+		return;
+	unlinkat(draft->spool->tmp_fd, draft->name, 0);
+	draft_free(draft);
+}
+
+/* All bytes on disk, under the final name, and the name too. */
+static enum store_err
+make_durable(struct spool_draft *d)
+{
+	struct spool *spool = d->spool;
+	struct stat st;
+
+	if (flush_draft(d) != STORE_OK)
+		return d->err;
+	if (fstat(d->fd, &st) != 0 || (uint64_t)st.st_size != d->size) {
+		errno = EIO;
+		return draft_failed(d, "size");
+	}
+	if (fsync(d->fd) != 0)
+		return draft_failed(d, "fsync");
+	if (renameat2(spool->tmp_fd, d->name, spool->msg_fd, d->name, RENAME_NOREPLACE) != 0)
+		return draft_failed(d, "rename");
+	if (fsync(spool->msg_fd) != 0) {
+		draft_failed(d, "fsync-directory");
+		unlinkat(spool->msg_fd, d->name, 0);
+	}
+	return d->err;
+}
+
+/* --- rows -------------------------------------------------------------------------------------- */
+
+static enum store_err
+insert_recipient(struct spool *spool, const struct adding *a, const struct spool_recipient *r)
+{
+	sqlite3_stmt *stmt = sql_get(&spool->sql,
+	    "INSERT INTO recipient (message, address, orcpt, notify, next_attempt)"
+	    " VALUES (?, ?, ?, ?, ?)");
+
+	if (stmt == NULL)
+		return STORE_IO;
+	sql_bind_text(stmt, 1, a->draft->id);
+	sql_bind_text(stmt, 2, r->address);
+	sql_bind_text(stmt, 3, r->orcpt);
+	sqlite3_bind_int(stmt, 4, (int)r->notify);
+	sqlite3_bind_int64(stmt, 5, a->first_attempt);
+	return sql_run(&spool->sql, stmt);
+}
+
+static enum store_err
+insert_message(struct spool *spool, const struct adding *a)
+{
+	const struct spool_message *e = a->envelope;
+	sqlite3_stmt *stmt = sql_get(&spool->sql,
+	    "INSERT INTO message (id, owner, sender, account, envid, ret, body, smtputf8,"
+	    " received, next_attempt, size, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	enum store_err err;
+
+	if (stmt == NULL)
+		return STORE_IO;
+	sql_bind_text(stmt, 1, a->draft->id);
+	sql_bind_text(stmt, 2, spool->owner);
+	sql_bind_text(stmt, 3, e->sender);
+	sql_bind_text(stmt, 4, e->account);
+	sql_bind_text(stmt, 5, e->envid);
+	sqlite3_bind_int(stmt, 6, (int)e->ret);
+	sqlite3_bind_int(stmt, 7, (int)e->body);
+	sqlite3_bind_int(stmt, 8, e->smtputf8);
+	sqlite3_bind_int64(stmt, 9, a->received);
+	sqlite3_bind_int64(stmt, 10, a->first_attempt);
+	sqlite3_bind_int64(stmt, 11, (int64_t)a->draft->size);
+	sql_bind_text(stmt, 12, e->origin);
+	err = sql_run(&spool->sql, stmt);
+	for (size_t i = 0; err == STORE_OK && i < e->recipient_count; i++)
+		err = insert_recipient(spool, a, &e->recipients[i]);
+	return err;
+}
+
+/* The rows of all that wait, with one transaction and so with one sync. */
+static enum store_err
+insert_all(struct spool *spool, const struct adding *first)
+{
+	enum store_err err;
+
+	pthread_mutex_lock(&spool->mutex);
+	err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
+	if (err == STORE_OK) {
+		for (const struct adding *a = first; err == STORE_OK && a != NULL; a = a->next)
+			err = insert_message(spool, a);
+		err = sql_end(&spool->sql, err);
+	}
+	for (const struct adding *a = first; err == STORE_OK && a != NULL; a = a->next)
+		spool->message_count++;
+	pthread_mutex_unlock(&spool->mutex);
+	return err;
+}
+
+/* Takes all that wait and commits them for everybody.  With the add_mutex held. */
+static void
+lead(struct spool *spool)
+{
+	struct adding *batch = spool->adding, *next;
+	enum store_err err;
+
+	spool->adding = NULL;
+	spool->add_leader = true;
+	pthread_mutex_unlock(&spool->add_mutex);
+	err = insert_all(spool, batch);
+	pthread_mutex_lock(&spool->add_mutex);
+	for (struct adding *a = batch; a != NULL; a = next) {
+		next = a->next; /* a is gone once its thread sees `done` */
+		a->err = err;
+		a->done = true;
+	}
+	spool->add_leader = false;
+	pthread_cond_broadcast(&spool->added);
+}
+
+static enum store_err
+add_row(struct spool *spool, struct adding *a)
+{
+	pthread_mutex_lock(&spool->add_mutex);
+	a->next = spool->adding;
+	spool->adding = a;
+	while (!a->done) {
+		if (spool->add_leader)
+			pthread_cond_wait(&spool->added, &spool->add_mutex);
+		else
+			lead(spool);
+	}
+	pthread_mutex_unlock(&spool->add_mutex);
+	return a->err;
+}
+
+static bool
+text_fits(const char *text, size_t max)
+{
+	return text == NULL || strlen(text) <= max;
+}
+
+static bool
+envelope_is_fine(const struct spool_message *e)
+{
+	if (e->sender == NULL || e->recipient_count == 0 ||
+	    e->recipient_count > SPOOL_RECIPIENTS_MAX || !text_fits(e->sender, SPOOL_ADDRESS_MAX) ||
+	    !text_fits(e->account, SPOOL_ADDRESS_MAX) || !text_fits(e->envid, SPOOL_ADDRESS_MAX) ||
+	    !text_fits(e->origin, SPOOL_REPLY_MAX))
+		return false;
+	for (size_t i = 0; i < e->recipient_count; i++) {
+		const struct spool_recipient *r = &e->recipients[i];
+
+		if (r->address == NULL || *r->address == '\0' ||
+		    !text_fits(r->address, SPOOL_ADDRESS_MAX) ||
+		    !text_fits(r->orcpt, SPOOL_ADDRESS_MAX))
+			return false;
+	}
+	return true;
+}
+
+enum store_err
+spool_commit(struct spool_draft *draft, const struct spool_message *envelope, int64_t not_before)
+{
+	struct spool *spool = draft->spool;
+	struct adding a = { .draft = draft, .envelope = envelope, .received = time(NULL) };
+	enum store_err err = draft->err;
+
+	a.first_attempt = not_before > 0 ? not_before : a.received;
+	if (err == STORE_OK && !envelope_is_fine(envelope))
+		err = STORE_INVALID;
+	if (err == STORE_OK)
+		err = make_durable(draft);
+	if (err != STORE_OK) {
+		spool_abort(draft);
+		return err;
+	}
+	/* If this fails the file stays until we end: a commit that failed in its sync may still
+	 * come back after a power failure, and its row must find the file. */
+	err = add_row(spool, &a);
+	if (err == STORE_OK)
+		spool_wake(spool);
+	else if (err == STORE_EXISTS || err == STORE_DENIED)
+		err = STORE_IO;
+	draft_free(draft);
+	return err;
+}

@@ -1,0 +1,49 @@
+/* What spool.c (files, adding) and spool_queue.c (claims, results, managing) share. */
+#ifndef STORE_SPOOL_INTERNAL_H
+#define STORE_SPOOL_INTERNAL_H
+
+#include <pthread.h>
+
+#include "store/spool.h"
+#include "store/sql.h"
+
+#define SPOOL_FILE_NAME_BYTES (2 * SPOOL_ID_LEN + 2) /* ID.OWNER and the NUL */
+
+struct adding; /* one spool_commit() that waits for its row */
+
+struct unsaved { /* a release that failed; tried again by each claim */
+	struct unsaved *next;
+	struct spool_message *msg;
+};
+
+struct spool {
+	struct spool_options options;
+	const struct log *log;
+	int dir_fd, msg_fd, tmp_fd, owner_fd, wake_fd;
+	int lock_fd; /* of our own file in owner/ */
+	char owner[SPOOL_ID_LEN + 1];
+
+	pthread_mutex_t mutex; /* sql, unsaved, count */
+	struct sql sql;
+	struct unsaved *unsaved;
+	uint64_t message_count; /* as of counted_s, plus what this handle added */
+	int64_t counted_s;
+
+	pthread_mutex_t add_mutex; /* adding, add_leader */
+	pthread_cond_t added;
+	struct adding *adding;
+	bool add_leader;
+};
+
+/* A new id or owner: 48 bits of milliseconds, 32 of chance, in letters that sort like the time. */
+void spool_make_id(char id_out[SPOOL_ID_LEN + 1]);
+bool spool_id_is_valid(const char *id);
+void spool_file_name(char name_out[SPOOL_FILE_NAME_BYTES], const char *id, const char *owner);
+/* Has the process of that handle ended?  If so its file in owner/ is removed. */
+bool spool_owner_is_dead(struct spool *spool, const char *owner);
+/* Tells the runners to look. */
+void spool_wake(struct spool *spool);
+/* Claims of the dead become void.  With the mutex held. */
+enum store_err spool_recover_claims(struct spool *spool);
+
+#endif

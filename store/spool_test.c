@@ -1,0 +1,509 @@
+#include "store/spool.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/spool_internal.h"
+
+static const struct spool_options OPTIONS = {
+	.free_space_floor = 1024,
+	.message_size_max = 1000000,
+	.messages_max = 100000,
+};
+
+static int
+setup(void **state)
+{
+	char dir[] = "/tmp/spool_test.XXXXXX";
+
+	assert_non_null(mkdtemp(dir));
+	*state = mem_printf("%s/spool", dir);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	char *dir = *state, *command;
+
+	*strrchr(dir, '/') = '\0';
+	command = mem_printf("rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+	free(command);
+	free(dir);
+	return 0;
+}
+
+static struct spool *
+open_spool(const char *dir)
+{
+	struct spool *spool;
+
+	assert_int_equal(spool_open(dir, &OPTIONS, NULL, &spool), STORE_OK);
+	return spool;
+}
+
+static char ADDRESS_B[] = "b@example.org", ADDRESS_C[] = "c@example.org";
+static char SENDER[] = "a@example.org", ENVID[] = "env+20id", ORCPT[] = "rfc822;c@example.com";
+static char ORIGIN[] = "host=[192.0.2.1]";
+
+static enum store_err
+add(struct spool *spool, const char *text, int64_t when, char id_out[SPOOL_ID_LEN + 1])
+{
+	struct spool_recipient to[] = {
+		{ .address = ADDRESS_B },
+		{ .address = ADDRESS_C, .orcpt = ORCPT, .notify = SPOOL_NOTIFY_SUCCESS },
+	};
+	struct spool_message envelope = { .sender = SENDER,
+		.account = SENDER,
+		.envid = ENVID,
+		.ret = SPOOL_RET_HDRS,
+		.body = SPOOL_BODY_8BITMIME,
+		.smtputf8 = true,
+		.origin = ORIGIN,
+		.recipients = to,
+		.recipient_count = ARRAY_LEN(to) };
+	struct spool_draft *draft;
+	enum store_err err = spool_begin(spool, &draft);
+
+	if (err != STORE_OK)
+		return err;
+	memcpy(id_out, spool_draft_id(draft), SPOOL_ID_LEN + 1);
+	err = spool_write(draft, text, strlen(text));
+	if (err != STORE_OK) {
+		spool_abort(draft);
+		return err;
+	}
+	return spool_commit(draft, &envelope, when);
+}
+
+static size_t
+count_files(const char *spool_dir, const char *name)
+{
+	char *path = mem_printf("%s/%s", spool_dir, name);
+	DIR *dir = opendir(path);
+	struct dirent *e;
+	size_t count = 0;
+
+	assert_non_null(dir);
+	while ((e = readdir(dir)) != NULL)
+		count += e->d_name[0] != '.';
+	closedir(dir);
+	free(path);
+	return count;
+}
+
+static void
+assert_content(struct spool *spool, const char *id, const char *want)
+{
+	char got[4096];
+	ssize_t n;
+	int fd;
+
+	assert_int_equal(spool_content(spool, id, &fd), STORE_OK);
+	n = read(fd, got, sizeof(got));
+	assert_int_equal(n, strlen(want));
+	assert_memory_equal(got, want, (size_t)n);
+	close(fd);
+}
+
+static void
+test_whole_life(void **state)
+{
+	struct spool *spool = open_spool(*state);
+	struct spool_message *msg, *other;
+	char id[SPOOL_ID_LEN + 1];
+	int64_t now = time(NULL), when;
+
+	assert_int_equal(spool_claim(spool, now, &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_next_due(spool, &when), STORE_NOT_FOUND);
+	assert_int_equal(add(spool, "Subject: x\n\ntext\n", 0, id), STORE_OK);
+	assert_true(spool_id_is_valid(id));
+	assert_content(spool, id, "Subject: x\n\ntext\n");
+	assert_int_equal(spool_next_due(spool, &when), STORE_OK);
+	assert_true(when <= time(NULL));
+
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
+	assert_string_equal(msg->id, id);
+	assert_string_equal(msg->sender, SENDER);
+	assert_string_equal(msg->account, SENDER);
+	assert_string_equal(msg->envid, ENVID);
+	assert_string_equal(msg->origin, ORIGIN);
+	assert_int_equal(msg->ret, SPOOL_RET_HDRS);
+	assert_int_equal(msg->body, SPOOL_BODY_8BITMIME);
+	assert_true(msg->smtputf8 && msg->claimed);
+	assert_int_equal(msg->size_bytes, 17);
+	assert_int_equal(msg->recipient_count, 2);
+	assert_string_equal(msg->recipients[1].orcpt, ORCPT);
+	assert_int_equal(msg->recipients[1].notify, SPOOL_NOTIFY_SUCCESS);
+	assert_int_equal(spool_claim(spool, now + 9, &other), STORE_NOT_FOUND);
+	assert_int_equal(spool_claim_id(spool, id, &other), STORE_BUSY);
+	assert_int_equal(spool_delete(spool, id, NULL), STORE_BUSY);
+	assert_int_equal(spool_flush(spool, id, NULL), STORE_BUSY);
+
+	msg->recipients[0].state = SPOOL_DELIVERED;
+	msg->recipients[0].reply = mem_strdup("250 ok");
+	msg->recipients[0].relay = mem_strdup("relay:25");
+	msg->recipients[1].attempts = 1;
+	msg->recipients[1].next_attempt = now + 100;
+	assert_int_equal(spool_save(spool, msg), STORE_OK);
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	assert_int_equal(spool_claim(spool, now + 99, &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_next_due(spool, &when), STORE_OK);
+	assert_int_equal(when, now + 100);
+
+	assert_int_equal(spool_claim(spool, now + 100, &msg), STORE_OK);
+	assert_int_equal(msg->recipients[0].state, SPOOL_DELIVERED);
+	assert_string_equal(msg->recipients[0].reply, "250 ok");
+	assert_string_equal(msg->recipients[0].relay, "relay:25");
+	assert_int_equal(msg->recipients[1].attempts, 1);
+	msg->recipients[1].state = SPOOL_FAILED;
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	assert_int_equal(spool_find(spool, id, &msg), STORE_NOT_FOUND);
+	assert_int_equal(count_files(*state, "msg"), 0);
+	spool_close(spool);
+	assert_int_equal(count_files(*state, "owner"), 0);
+}
+
+static void
+test_managing(void **state)
+{
+	struct spool *spool = open_spool(*state), *admin;
+	struct spool_message *msg, **messages;
+	struct spool_counts counts;
+	char ids[3][SPOOL_ID_LEN + 1];
+	struct buf problems = { 0 };
+	uint64_t mine;
+	size_t count;
+	int64_t later = time(NULL) + 1000;
+
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(add(spool, "x", later, ids[i]), STORE_OK);
+		usleep(2000);
+	}
+	assert_int_equal(spool_open(*state, NULL, NULL, &admin), STORE_OK);
+	assert_int_equal(spool_list(admin, NULL, 2, &messages, &count), STORE_OK);
+	assert_int_equal(count, 2);
+	assert_string_equal(messages[0]->id, ids[0]);
+	assert_int_equal(messages[1]->recipient_count, 2);
+	spool_messages_free(messages, count);
+	assert_int_equal(spool_list(admin, ids[1], 2, &messages, &count), STORE_OK);
+	assert_int_equal(count, 1);
+	spool_messages_free(messages, count);
+
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_flush(admin, ids[1], &count), STORE_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(spool_hold(admin, ids[1], true, NULL), STORE_OK);
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_hold(admin, ids[1], false, NULL), STORE_OK);
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
+	assert_string_equal(msg->id, ids[1]);
+	assert_int_equal(spool_count(admin, &counts), STORE_OK);
+	assert_int_equal(counts.messages, 3);
+	assert_int_equal(counts.claimed, 1);
+	assert_int_equal(counts.recipients_pending, 6);
+	assert_int_equal(counts.bytes, 3);
+	assert_int_equal(spool_count_account(admin, SENDER, &mine), STORE_OK);
+	assert_int_equal(mine, 3);
+	assert_int_equal(spool_count_account(admin, "nobody", &mine), STORE_OK);
+	assert_int_equal(mine, 0);
+
+	assert_int_equal(spool_delete(admin, "0000000000000000", NULL), STORE_NOT_FOUND);
+	assert_int_equal(spool_delete(admin, NULL, &count), STORE_OK); /* not the claimed one */
+	assert_int_equal(count, 2);
+	assert_int_equal(spool_check(admin, &problems), STORE_OK);
+	assert_int_equal(problems.len, 0);
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	assert_int_equal(spool_delete(admin, ids[1], &count), STORE_OK);
+	assert_int_equal(count_files(*state, "msg"), 0);
+	assert_int_equal(spool_hold(admin, NULL, true, &count), STORE_OK);
+	assert_int_equal(count, 0);
+	spool_close(spool);
+	spool_close(admin);
+}
+
+static void
+test_limits(void **state)
+{
+	struct spool_options options = { .message_size_max = 10, .messages_max = 1 };
+	struct spool_message envelope = { .sender = SENDER };
+	struct spool_draft *draft;
+	struct spool *spool;
+	char id[SPOOL_ID_LEN + 1];
+
+	assert_int_equal(spool_open(*state, &options, NULL, &spool), STORE_OK);
+	assert_int_equal(add(spool, "12345678901", 0, id), STORE_LIMIT);
+	assert_int_equal(count_files(*state, "tmp"), 0);
+	assert_int_equal(spool_begin(spool, &draft), STORE_OK);
+	assert_int_equal(spool_commit(draft, &envelope, 0), STORE_INVALID); /* to nobody */
+	assert_int_equal(add(spool, "1234567890", 0, id), STORE_OK);
+	assert_int_equal(add(spool, "x", 0, id), STORE_LIMIT);
+	spool_close(spool);
+	options = (struct spool_options){ .free_space_floor = UINT64_MAX };
+	assert_int_equal(spool_open(*state, &options, NULL, &spool), STORE_OK);
+	assert_int_equal(add(spool, "x", 0, id), STORE_FULL);
+	spool_close(spool);
+}
+
+/* What a crash leaves behind goes; what belongs to the living stays. */
+static void
+test_sweep(void **state)
+{
+	struct spool *living = open_spool(*state), *spool;
+	struct spool_draft *draft;
+	char *path, id[SPOOL_ID_LEN + 1];
+	int fd;
+
+	assert_int_equal(add(living, "kept", 0, id), STORE_OK);
+	assert_int_equal(spool_begin(living, &draft), STORE_OK);
+	path = mem_printf("%s/msg/0123456789abcdef.0123456789abcdeg", (char *)*state);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	free(path);
+	path = mem_printf("%s/tmp/0123456789abcdef.0123456789abcdeg", (char *)*state);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	free(path);
+	spool = open_spool(*state);
+	assert_int_equal(count_files(*state, "msg"), 1);
+	assert_int_equal(count_files(*state, "tmp"), 1);
+	assert_content(spool, id, "kept");
+	spool_abort(draft);
+	spool_close(spool);
+	spool_close(living);
+	spool = open_spool(*state); /* its maker is gone, but it has a row */
+	assert_content(spool, id, "kept");
+	spool_close(spool);
+}
+
+struct crowd {
+	struct spool *spool;
+	int added;
+};
+
+static void *
+add_many(void *arg)
+{
+	struct crowd *c = arg;
+	char id[SPOOL_ID_LEN + 1];
+
+	for (int i = 0; i < 25; i++)
+		if (add(c->spool, "text", 0, id) == STORE_OK)
+			__atomic_add_fetch(&c->added, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static void
+test_threads(void **state)
+{
+	struct crowd crowd = { .spool = open_spool(*state) };
+	struct spool *other = open_spool(*state);
+	struct spool_message *msg;
+	pthread_t threads[8];
+	int sent = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, add_many, &crowd), 0);
+	while (sent < 100) { /* while they are added */
+		enum store_err err = spool_claim(other, time(NULL) + 1, &msg);
+
+		if (err == STORE_NOT_FOUND) {
+			usleep(1000);
+			continue;
+		}
+		assert_int_equal(err, STORE_OK);
+		for (size_t i = 0; i < msg->recipient_count; i++)
+			msg->recipients[i].state = SPOOL_DELIVERED;
+		assert_int_equal(spool_release(other, msg), STORE_OK);
+		sent++;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(crowd.added, 200);
+	assert_int_equal(count_files(*state, "msg"), 100);
+	spool_close(crowd.spool);
+	spool_close(other);
+}
+
+/* --- killed at any instruction ----------------------------------------------------------------- */
+
+/* Adds, and says each id once it has been acknowledged. */
+static void
+child_adds(const char *dir, int fd)
+{
+	struct spool *spool;
+	char id[SPOOL_ID_LEN + 1];
+
+	if (spool_open(dir, &OPTIONS, NULL, &spool) != STORE_OK)
+		_exit(1);
+	while (add(spool, "the whole text", 0, id) == STORE_OK)
+		if (write(fd, id, SPOOL_ID_LEN) != SPOOL_ID_LEN)
+			break;
+	_exit(1);
+}
+
+/* Sends, and says each id before (B) and after (A) its result was made durable. */
+static void
+child_sends(const char *dir, int fd)
+{
+	struct spool *spool;
+	struct spool_message *msg;
+
+	if (spool_open(dir, &OPTIONS, NULL, &spool) != STORE_OK)
+		_exit(1);
+	while (spool_claim(spool, time(NULL) + 10, &msg) == STORE_OK) {
+		char line[SPOOL_ID_LEN + 2] = "B";
+
+		memcpy(line + 1, msg->id, SPOOL_ID_LEN + 1);
+		if (write(fd, line, SPOOL_ID_LEN + 1) < 0)
+			break;
+		for (size_t i = 0; i < msg->recipient_count; i++)
+			msg->recipients[i].state = SPOOL_DELIVERED;
+		if (spool_save(spool, msg) != STORE_OK)
+			break;
+		line[0] = 'A';
+		if (write(fd, line, SPOOL_ID_LEN + 1) < 0)
+			break;
+		if (spool_release(spool, msg) != STORE_OK)
+			break;
+	}
+	for (;;)
+		pause();
+}
+
+/* Runs the child for some random milliseconds, kills it, gives what it said. */
+static void
+run_and_kill(void (*child)(const char *dir, int fd), const char *dir, struct buf *said)
+{
+	int fds[2], status;
+	pid_t pid;
+	ssize_t n;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		child(dir, fds[1]);
+	}
+	close(fds[1]);
+	usleep((useconds_t)(5000 + rand() % 60000));
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	do {
+		buf_reserve(said, 65536);
+		n = read(fds[0], said->data + said->len, 65536);
+		said->len += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	close(fds[0]);
+}
+
+static void
+assert_whole(struct spool *spool, const char *dir)
+{
+	struct buf problems = { 0 };
+	struct spool_counts counts;
+
+	assert_int_equal(spool_check(spool, &problems), STORE_OK);
+	if (problems.len > 0)
+		fail_msg("%s", buf_cstr(&problems));
+	assert_int_equal(spool_count(spool, &counts), STORE_OK);
+	assert_int_equal(counts.claimed, 0);
+	assert_int_equal(count_files(dir, "msg"), counts.messages);
+	assert_int_equal(count_files(dir, "tmp"), 0);
+	assert_int_equal(count_files(dir, "owner"), 1);
+}
+
+static void
+test_killed(void **state)
+{
+	char id[SPOOL_ID_LEN + 1] = "";
+
+	for (int round = 0; round < 12; round++) {
+		struct buf added = { 0 }, sent = { 0 };
+		struct spool_message *msg;
+		struct spool *spool;
+
+		run_and_kill(child_adds, *state, &added);
+		spool = open_spool(*state);
+		assert_whole(spool, *state);
+		for (size_t i = 0; i + SPOOL_ID_LEN <= added.len; i += SPOOL_ID_LEN) {
+			memcpy(id, added.data + i, SPOOL_ID_LEN);
+			assert_content(spool, id, "the whole text");
+		}
+		spool_close(spool);
+
+		run_and_kill(child_sends, *state, &sent);
+		spool = open_spool(*state);
+		assert_whole(spool, *state);
+		for (size_t i = 0; i + SPOOL_ID_LEN + 1 <= sent.len; i += SPOOL_ID_LEN + 1) {
+			memcpy(id, sent.data + i + 1, SPOOL_ID_LEN);
+			if (sent.data[i] == 'B')
+				continue;
+			if (spool_find(spool, id, &msg) == STORE_NOT_FOUND)
+				continue;
+			assert_int_equal(msg->recipients[0].state, SPOOL_DELIVERED);
+			assert_int_equal(msg->recipients[1].state, SPOOL_DELIVERED);
+			spool_message_free(msg);
+		}
+		spool_close(spool);
+		buf_free(&added);
+		buf_free(&sent);
+	}
+}
+
+/* A message whose recipients are all settled, left by the dead, is claimed once more and goes. */
+static void
+test_settled_leftover(void **state)
+{
+	struct spool *spool = open_spool(*state), *next;
+	struct spool_message *msg;
+	char id[SPOOL_ID_LEN + 1];
+
+	assert_int_equal(add(spool, "x", 0, id), STORE_OK);
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
+	msg->recipients[0].state = msg->recipients[1].state = SPOOL_DELIVERED;
+	assert_int_equal(spool_save(spool, msg), STORE_OK);
+	spool_message_free(msg);
+	spool_close(spool);
+	next = open_spool(*state);
+	assert_int_equal(spool_claim(next, time(NULL), &msg), STORE_OK);
+	assert_int_equal(spool_release(next, msg), STORE_OK);
+	assert_int_equal(count_files(*state, "msg"), 0);
+	spool_close(next);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_whole_life, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_managing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_settled_leftover, setup, teardown),
+	};
+
+	srand((unsigned)getpid());
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
