@@ -372,7 +372,7 @@ create(struct index *ix)
 	close_db(ix); /* the last connection: writes the journal back and removes it */
 	if (err == STORE_OK) {
 		remove_journals(ix->path);
-		if (rename(fresh, ix->path) != 0)
+		if (chmod(fresh, 0600) != 0 || rename(fresh, ix->path) != 0)
 			err = store_err_from_errno(errno);
 	}
 	if (err != STORE_OK)

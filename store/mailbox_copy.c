@@ -181,6 +181,24 @@ copy_locked(struct copy_op *op, const struct uidset *uids)
 	return op->move ? unlink_sources(op) : STORE_OK;
 }
 
+/* A copy whose commit failed: the folders are closed by now. */
+static void
+undo_uncommitted(struct copy_op *op)
+{
+	struct buf path = { 0 };
+	size_t prefix_len;
+
+	if (account_folder_prefix(op->to, &path) == STORE_OK) {
+		prefix_len = path.len;
+		for (size_t i = 0; i < op->count; i++) {
+			path.len = prefix_len;
+			buf_printf(&path, "cur/%s", op->pairs[i].to_name);
+			unlinkat(op->box->acct->home->fd, buf_cstr(&path), 0);
+		}
+	}
+	buf_free(&path);
+}
+
 static enum store_err
 copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
 {
@@ -207,7 +225,10 @@ copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
 	err = copy_locked(op, uids);
 	if (!op->same)
 		err = sync_end(op->dest, err);
-	return account_write_end(acct, sync_end(op->from, err));
+	err = account_write_end(acct, sync_end(op->from, err));
+	if (err != STORE_OK && !op->move)
+		undo_uncommitted(op);
+	return err;
 }
 
 /* A move between mailboxes that both count needs no room. */
