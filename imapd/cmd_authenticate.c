@@ -64,7 +64,7 @@ begin(struct imap_session *s, struct imap_request *req, struct buf *challenge)
 		req->args.p = req->args.end;
 	}
 	if (s->channel != NULL)
-		req->state = sasl_session_new(&s->imapd->sasl, s->channel, mechanism);
+		req->state = sasl_session_new(s->imapd->sasl, s->channel, mechanism);
 	if (req->state == NULL)
 		return imap_no(req, "CANNOT", "No such mechanism");
 	req->state_free = state_free;

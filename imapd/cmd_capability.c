@@ -51,7 +51,7 @@ imap_out_capabilities(struct imap_session *s, struct buf *out)
 		if ((CAPABILITIES[i].states & s->state) != 0)
 			buf_printf(out, " %s", CAPABILITIES[i].name);
 	if (s->state == IMAP_UNAUTHENTICATED && s->channel != NULL)
-		sasl_mechanisms(&s->imapd->sasl, s->channel, " AUTH=", out);
+		sasl_mechanisms(s->imapd->sasl, s->channel, " AUTH=", out);
 	if ((s->state & LOGGED_IN) != 0) /* RFC 7889 */
 		buf_printf(
 		    out, " APPENDLIMIT=%llu", (unsigned long long)s->imapd->message_max_bytes);

@@ -14,8 +14,9 @@ try_login(struct imap_session *s, struct imap_request *req, const char *user, st
 {
 	struct account_row row = { 0 };
 	struct buf login = { 0 };
+	const struct sasl_service *sasl = s->imapd->sasl;
 	enum sasl_verdict verdict =
-	    IMAP_SASL_BACKEND.verify_password(s->imapd, user, password, s->peer, &login);
+	    sasl->backend->verify_password(sasl->arg, user, password, s->peer, &login);
 	enum imap_result result;
 
 	if (verdict == SASL_VERDICT_OK &&

@@ -11,10 +11,10 @@
 #include "imapd/imapd.h"
 #include "imapd/session.h"
 #include "net/daemon.h"
-#include "net/limits.h"
 #include "net/loop.h"
 #include "net/sasl.h"
 #include "net/stream.h"
+#include "service/login.h"
 #include "store/mailbox.h"
 
 #define IMAP_WAIT_LINE_MAX_BYTES SASL_LINE_MAX_BYTES /* an answer within a command: SASL, DONE */
@@ -204,7 +204,6 @@ logged_in(struct imap_connection *conn)
 	net_timer_free(conn->login_timer);
 	conn->login_timer = NULL;
 	net_stream_logged_in(conn->st);
-	net_limits_login_ok(imapd->limits, net_stream_peer_ip(conn->st));
 	net_stream_timeout(conn->st, imapd->autologout_s);
 	if (too_many_sessions(conn)) {
 		log_warn(conn->s.log, "too-many-sessions", "user=%s", conn->s.user);
@@ -397,8 +396,7 @@ start_command(struct imap_connection *conn)
 	if (conn->s.state == IMAP_UNAUTHENTICATED) {
 		cmd = imap_command_of(text, &tag, &uid, &args);
 		if (cmd != NULL && (cmd->flags & IMAP_CMD_LOGIN) != 0)
-			delay_ms =
-			    net_limits_login_delay_ms(imapd->limits, net_stream_peer_ip(conn->st));
+			delay_ms = login_delay_ms(imapd->service, net_stream_peer_ip(conn->st));
 	}
 	if (delay_ms == 0) {
 		start_job(conn, JOB_BEGIN);

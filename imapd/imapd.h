@@ -7,28 +7,27 @@
 
 #include "base/config.h"
 #include "base/log.h"
-#include "net/sasl.h"
 
 struct auth;
 struct imap_connection;
-struct net_limits;
 struct net_loop;
 struct net_tls;
 struct net_worker;
+struct sasl_service;
+struct service;
 struct store;
 
 struct imapd {
+	const struct service *service;
 	const struct config *config;
 	struct log *log;
 	struct net_tls *tls;
 	struct net_worker *worker;
 	struct net_loop *loop;
-	struct net_limits *limits;
 	struct store *store;
 	struct auth *auth;
-	struct sasl_service service_sasl; /* as the service opened it */
-	struct sasl_service sasl;         /* the same, with failed logins counted */
-	uint64_t message_max_bytes;       /* APPENDLIMIT */
+	const struct sasl_service *sasl;
+	uint64_t message_max_bytes; /* APPENDLIMIT */
 	unsigned autologout_s;
 
 	bool ending;                         /* sessions say BYE when their command is done */

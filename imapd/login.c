@@ -6,53 +6,24 @@
 #include "imapd/imapd.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
-#include "net/limits.h"
+#include "net/addr.h"
+#include "service/login.h"
 #include "store/account.h"
 
+/* For the log and the count of failures; NULL for a UNIX socket, which has no address. */
 static void
-count_failure(struct imapd *imapd, const char *peer, const char *user, struct str password)
+ended(struct imap_session *s, const char *login, const char *user, const char *mechanism)
 {
 	struct net_ip ip;
+	bool has_ip = net_ip_parse(str_from(s->peer), &ip);
 
-	if (net_ip_parse(str_from(peer), &ip))
-		net_limits_login_failed(imapd->limits, &ip, str_from(user), password);
+	login_ended(s->imapd->service, s->log, has_ip ? &ip : NULL, login, user, mechanism);
 }
 
-static enum sasl_verdict
-verify_password(
-    void *arg, const char *user, struct str password, const char *peer, struct buf *login_out)
-{
-	struct imapd *imapd = arg;
-	const struct sasl_service *service = &imapd->service_sasl;
-	enum sasl_verdict verdict =
-	    service->backend->verify_password(service->arg, user, password, peer, login_out);
-
-	if (verdict == SASL_VERDICT_DENIED)
-		count_failure(imapd, peer, user, password);
-	return verdict;
-}
-
-static enum sasl_verdict
-scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys_out, struct buf *login_out)
-{
-	struct imapd *imapd = arg;
-	const struct sasl_service *service = &imapd->service_sasl;
-
-	return service->backend->scram_keys(service->arg, user, keys_out, login_out);
-}
-
-const struct sasl_backend IMAP_SASL_BACKEND = {
-	.verify_password = verify_password,
-	.scram_keys = scram_keys,
-};
-
-/* SCRAM has no password for us to see, so each failure counts; the others were counted above. */
 void
 imap_login_failed(struct imap_session *s, const char *user, const char *mechanism)
 {
-	if (str_has_prefix_nocase(str_from(mechanism), STR("SCRAM")))
-		count_failure(s->imapd, s->peer, user, STR(""));
-	log_info(s->log, "login-failed", "user=%s mech=%s peer=%s", user, mechanism, s->peer);
+	ended(s, NULL, user, mechanism);
 }
 
 static enum imap_result
@@ -83,6 +54,6 @@ imap_login(struct imap_session *s, struct imap_request *req, const struct accoun
 	s->state = IMAP_AUTHENTICATED;
 	free(s->channel);
 	s->channel = NULL;
-	log_info(s->log, "login", "user=%s mech=%s peer=%s", s->user, mechanism, s->peer);
+	ended(s, s->user, s->user, mechanism);
 	return logged_in_reply(s, req);
 }

@@ -1,9 +1,9 @@
 /* imapd: serves the mail store to mail clients by IMAP. */
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "imapd/connection.h"
 #include "imapd/imapd.h"
-#include "imapd/login.h"
 #include "service/service.h"
 
 static void
@@ -30,17 +30,15 @@ start(struct service *sv, struct net_worker *w)
 	struct imapd *imapd = mem_zalloc(sizeof(*imapd));
 
 	(void)w;
+	imapd->service = sv;
 	imapd->config = sv->config;
 	imapd->log = sv->log;
 	imapd->tls = sv->tls;
 	imapd->worker = sv->worker;
 	imapd->loop = sv->loop;
-	imapd->limits = net_worker_limits(sv->worker);
 	imapd->store = sv->store;
 	imapd->auth = sv->auth;
-	imapd->service_sasl = imapd->sasl = sv->sasl;
-	imapd->sasl.backend = &IMAP_SASL_BACKEND;
-	imapd->sasl.arg = imapd;
+	imapd->sasl = &sv->sasl;
 	imapd->message_max_bytes = config_size(sv->config, "store.message_size_max");
 	imapd->autologout_s = (unsigned)config_duration_s(sv->config, "imapd.autologout");
 	sv->data = imapd;
