@@ -220,6 +220,57 @@ test_table(void **state)
 	assert_null(setting_find("imapd.nothing"));
 }
 
+#define MANUAL "doc/man/sanger.conf.5"
+
+static void
+read_manual(struct buf *out)
+{
+	FILE *f = fopen(MANUAL, "r");
+	size_t n;
+
+	assert_non_null(f); /* tests run in the top directory */
+	do {
+		buf_reserve(out, 4096);
+		n = fread(out->data + out->len, 1, 4096, f);
+		out->len += n;
+	} while (n > 0);
+	fclose(f);
+}
+
+/* What sanger.conf(5) says of a setting, word for word. */
+static void
+describe(const struct setting *s, struct buf *out)
+{
+	buf_printf(out, ".It Ic %s\n", s->key);
+	setting_allowed(s, out);
+	buf_printf(out, "%s; default: %s.\n.br\n%s\n", s->list ? "; may stand several times" : "",
+	    s->def != NULL && *s->def != '\0' ? s->def : "not set", s->help);
+}
+
+static void
+test_manual(void **state)
+{
+	struct buf manual = { 0 };
+
+	(void)state;
+	read_manual(&manual);
+	for (size_t i = 0; i < SETTINGS_COUNT; i++) {
+		struct buf want = { 0 };
+		char *heading = mem_printf(".Ss [%s]\n", SETTINGS[i].section);
+		const char *section = strstr(buf_cstr(&manual), heading), *at, *next;
+
+		describe(&SETTINGS[i], &want);
+		assert_non_null(section);
+		at = strstr(section, buf_cstr(&want));
+		next = strstr(section + 1, "\n.S");
+		if (at == NULL || next == NULL || at > next)
+			fail_msg("%s under %s lacks:\n%s", MANUAL, heading, buf_cstr(&want));
+		free(heading);
+		buf_free(&want);
+	}
+	buf_free(&manual);
+}
+
 int
 main(void)
 {
@@ -231,6 +282,7 @@ main(void)
 		cmocka_unit_test(test_all_errors_at_once),
 		cmocka_unit_test(test_long_and_nul),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
