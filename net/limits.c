@@ -18,9 +18,12 @@
 #define LOGIN_WAYS     4
 #define LOGIN_REMEMBER 4 /* wrong passwords of one address that do not count again */
 #define KEY_BYTES      32
+#define YIELD_AHEAD    4 /* connections that a worker may have more than another */
 #define FAILURES_MAX   1000
 
 struct row { /* one worker's */
+	atomic_bool accepting;
+	atomic_uint connections; /* at all listeners */
 	atomic_uint total[NET_LIMITS_LISTENERS_MAX];
 	atomic_uint reserved[NET_LIMITS_LISTENERS_MAX]; /* of total: from reserved_for */
 	atomic_uint claims_top;                         /* claims in use are below */
@@ -37,6 +40,7 @@ struct login {                  /* one address that failed */
 struct net_limits {
 	struct net_limits_listener listeners[NET_LIMITS_LISTENERS_MAX];
 	size_t listener_count;
+	atomic_uint rows_top; /* rows that were ever in use are below */
 	unsigned char key[KEY_BYTES];
 	struct row rows[NET_LIMITS_WORKERS_MAX];
 	struct login logins[LOGIN_SETS][LOGIN_WAYS];
@@ -84,7 +88,7 @@ count_total(const struct net_limits *l, unsigned listener, bool reserved)
 {
 	unsigned n = 0;
 
-	for (size_t w = 0; w < NET_LIMITS_WORKERS_MAX; w++)
+	for (size_t w = 0; w < l->rows_top; w++)
 		n += reserved ? l->rows[w].reserved[listener] : l->rows[w].total[listener];
 	return n;
 }
@@ -94,7 +98,7 @@ count_address(const struct net_limits *l, unsigned listener, uint64_t key)
 {
 	unsigned n = 0;
 
-	for (size_t w = 0; w < NET_LIMITS_WORKERS_MAX; w++) {
+	for (size_t w = 0; w < l->rows_top; w++) {
 		const struct row *row = &l->rows[w];
 
 		for (size_t i = 0, top = row->claims_top; i < top; i++)
@@ -161,6 +165,7 @@ net_limits_connect(struct net_limits *l, unsigned worker, unsigned listener,
 	slot_out->reserved =
 	    ip != NULL && lim->reserved_for != NULL && net_cidr_list_match(lim->reserved_for, ip);
 	row->total[listener]++;
+	row->connections++;
 	if (slot_out->reserved)
 		row->reserved[listener]++;
 	if (total_exceeded(l, listener, slot_out->reserved)) {
@@ -195,6 +200,7 @@ net_limits_disconnect(struct net_limits *l, struct net_limits_slot *slot)
 	if (slot->reserved)
 		row->reserved[slot->listener]--;
 	row->total[slot->listener]--;
+	row->connections--;
 	slot->held = false;
 }
 
@@ -208,6 +214,29 @@ net_limits_worker_gone(struct net_limits *l, unsigned worker)
 	for (size_t i = 0; i < CLAIMS_MAX; i++)
 		row->claim[i] = 0;
 	row->claims_top = 0;
+	row->connections = 0;
+	row->accepting = false;
+}
+
+void
+net_limits_accepting(struct net_limits *l, unsigned worker, bool accepting)
+{
+	unsigned top = l->rows_top;
+
+	while (top <= worker && !atomic_compare_exchange_weak(&l->rows_top, &top, worker + 1))
+		;
+	l->rows[worker].accepting = accepting;
+}
+
+bool
+net_limits_should_yield(const struct net_limits *l, unsigned worker)
+{
+	unsigned least = l->rows[worker].connections, mine = least;
+
+	for (size_t w = 0; w < l->rows_top; w++)
+		if (l->rows[w].accepting && l->rows[w].connections < least)
+			least = l->rows[w].connections;
+	return mine > least + least / 8 + YIELD_AHEAD;
 }
 
 size_t

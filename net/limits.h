@@ -47,6 +47,10 @@ enum net_limit net_limits_connect(struct net_limits *l, unsigned worker, unsigne
     const struct net_ip *ip, struct net_limits_slot *slot_out);
 void net_limits_logged_in(struct net_limits *l, struct net_limits_slot *slot);
 void net_limits_disconnect(struct net_limits *l, struct net_limits_slot *slot);
+/* This worker takes new connections, or does so no more. */
+void net_limits_accepting(struct net_limits *l, unsigned worker, bool accepting);
+/* It has notably more connections than another one that accepts: let that one have the next. */
+bool net_limits_should_yield(const struct net_limits *l, unsigned worker);
 /* The parent has reaped this worker: whatever it held is free. */
 void net_limits_worker_gone(struct net_limits *l, unsigned worker);
 size_t net_limits_connections(const struct net_limits *l, unsigned listener);

@@ -556,7 +556,10 @@ on_ticket_open(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t
 	if (cert == NULL || SSL_SESSION_get0_ticket_appdata(session, &digest, &len) != 1 ||
 	    len != sizeof(cert->digest) || memcmp(digest, cert->digest, len) != 0)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+	/* RFC 8446 §C.4: a client uses each ticket once, so it gets another. */
+	return status == SSL_TICKET_SUCCESS && SSL_version(ssl) < TLS1_3_VERSION
+		   ? SSL_TICKET_RETURN_USE
+		   : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 /* --- contexts --- */

@@ -15,6 +15,7 @@
 
 #define ACCEPT_ROUNDS   4    /* connections per wake-up, so that workers share a burst */
 #define ACCEPT_PAUSE_MS 200  /* when descriptors or memory have run out */
+#define ACCEPT_YIELD_MS 3    /* for a worker with fewer connections to be quicker */
 #define REFUSED_LOG_MS  1000 /* between log lines about refused connections */
 #define THREADS_DEFAULT 4
 #define ABORT_MS        1000 /* for sessions to see their streams go, before the end */
@@ -37,7 +38,7 @@ struct net_worker {
 	struct acceptor *acceptors;
 	size_t acceptor_count;
 	size_t streams, holds;
-	bool draining, ending, aborted;
+	bool draining, ending, aborted, yielded;
 	uv_timer_t drain_timer, accept_timer;
 	uv_check_t check; /* looks whether a draining worker is done */
 	uv_signal_t signals[4];
@@ -108,6 +109,13 @@ stop_accepting(struct net_worker *w)
 		uv_poll_stop(&w->acceptors[i].poll);
 }
 
+static void
+pause_accepting(struct net_worker *w, uint64_t pause_ms)
+{
+	stop_accepting(w);
+	uv_timer_start(&w->accept_timer, on_accept_pause_over, pause_ms, 0);
+}
+
 /* One line a second at most, however many knock. */
 static void
 refuse(struct acceptor *a, int fd, enum net_limit limit, const char *peer)
@@ -173,18 +181,26 @@ accept_one(struct acceptor *a)
 	if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
 		return true; /* that peer is gone again; the next one */
 	log_error(a->worker->log, "accept", "listener=%s error=%s", a->spec->name, strerror(errno));
-	stop_accepting(a->worker);
-	uv_timer_start(&a->worker->accept_timer, on_accept_pause_over, ACCEPT_PAUSE_MS, 0);
+	pause_accepting(a->worker, ACCEPT_PAUSE_MS);
 	return false;
 }
 
+/* All workers wake for one connection, and the idlest processor's would have it each time.  One that
+ * is ahead steps back once; if nobody was quicker it takes what is there. */
 static void
 on_acceptable(uv_poll_t *h, int status, int events)
 {
 	struct acceptor *a = h->data;
+	struct net_worker *w = a->worker;
 
 	(void)status, (void)events;
-	for (int i = 0; i < ACCEPT_ROUNDS && !a->worker->draining; i++)
+	if (!w->yielded && net_limits_should_yield(w->limits, w->row)) {
+		w->yielded = true;
+		pause_accepting(w, ACCEPT_YIELD_MS);
+		return;
+	}
+	w->yielded = false;
+	for (int i = 0; i < ACCEPT_ROUNDS && !w->draining; i++)
 		if (!accept_one(a))
 			break;
 }
@@ -244,6 +260,7 @@ drain(struct net_worker *w, enum net_drain how)
 	if (w->ending || (w->draining && how == NET_DRAIN_FINISH))
 		return;
 	if (!w->draining) {
+		net_limits_accepting(w->limits, w->row, false);
 		stop_accepting(w);
 		for (size_t i = 0; i < w->acceptor_count; i++)
 			close(w->acceptors[i].fd); /* also if the parent goes: free for a new one */
@@ -330,12 +347,10 @@ worker_init(struct net_worker *w, const struct net_worker_start *start)
 	log_debug(w->log, "worker", "index=%u state=%s", w->index, "started");
 }
 
-int
-net_worker_main(const struct net_worker_start *start)
+/* 0, or an exit status if the worker cannot begin. */
+static int
+worker_begin(struct net_worker *w, const struct net_worker_start *start)
 {
-	struct net_worker worker = { 0 }, *w = &worker;
-
-	worker_init(w, start);
 	watch_parent(w, start->life_fd);
 	unblock_signals();
 	make_acceptors(w, start->listening);
@@ -344,7 +359,14 @@ net_worker_main(const struct net_worker_start *start)
 	if (write(start->ready_fd, "R", 1) != 1)
 		return EX_OSERR;
 	close(start->ready_fd);
+	net_limits_accepting(w->limits, w->row, true);
 	start_accepting(w);
+	return 0;
+}
+
+static void
+worker_run(struct net_worker *w)
+{
 	net_loop_run(w->loop);
 	if (w->loop->jobs > 0) { /* a job that does not end: no waiting, no tidying up under it */
 		log_error(w->log, "drain", "state=%s jobs=%zu", "jobs hang", w->loop->jobs);
@@ -354,9 +376,21 @@ net_worker_main(const struct net_worker_start *start)
 	net_streams_look_after(w->loop);
 	if (w->spec->worker_stop != NULL)
 		w->spec->worker_stop(w, w->spec->arg);
-	net_loop_free(w->loop);
-	free(w->acceptors);
-	return 0;
+}
+
+int
+net_worker_main(const struct net_worker_start *start)
+{
+	struct net_worker worker = { 0 };
+	int status;
+
+	worker_init(&worker, start);
+	status = worker_begin(&worker, start);
+	if (status == 0)
+		worker_run(&worker);
+	net_loop_free(worker.loop);
+	free(worker.acceptors);
+	return status;
 }
 
 /* --- what a daemon may ask --- */
