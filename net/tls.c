@@ -339,7 +339,8 @@ set_load(const struct net_tls *tls)
 	set_add(&set, &tls->set, "", tls->certificate, tls->key, tls->log);
 	if (tls->sni_dir != NULL)
 		set_add_directory(&set, &tls->set, tls->sni_dir, tls->log);
-	qsort(set.certs, set.count, sizeof(struct net_tls_cert *), compare_certs);
+	if (set.count > 1)
+		qsort(set.certs, set.count, sizeof(struct net_tls_cert *), compare_certs);
 	return set;
 }
 
