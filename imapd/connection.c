@@ -214,14 +214,10 @@ logged_in(struct imap_connection *conn)
 
 /* What a client sends before it is logged in may be a password. */
 static void
-wipe_input(struct imap_connection *conn)
+wipe_input(const struct imap_connection *conn, struct buf *b)
 {
-	if (conn->login_timer == NULL)
-		return;
-	if (conn->frame.text.data != NULL)
-		mem_wipe(conn->frame.text.data, conn->frame.text.cap);
-	if (conn->chunk.data != NULL)
-		mem_wipe(conn->chunk.data, conn->chunk.cap);
+	if (conn->login_timer != NULL && b->data != NULL)
+		mem_wipe(b->data, b->cap);
 }
 
 static void
@@ -229,7 +225,8 @@ command_over(struct imap_connection *conn)
 {
 	struct imap_session *s = &conn->s;
 
-	wipe_input(conn);
+	wipe_input(conn, &conn->frame.text);
+	wipe_input(conn, &conn->chunk);
 	imap_frame_reset(&conn->frame);
 	buf_free(&conn->chunk);
 	watches_free(conn);
@@ -320,7 +317,7 @@ watch_mailbox(struct imap_connection *conn)
 static void
 handler_waits(struct imap_connection *conn)
 {
-	wipe_input(conn);
+	wipe_input(conn, &conn->chunk); /* the tag lives in the other one */
 	buf_free(&conn->chunk);
 	conn->state = CONN_WAITING;
 	if (conn->s.watch && conn->s.box != NULL && conn->watch_new == NULL &&
