@@ -1,0 +1,152 @@
+#include "admin/password_input.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/sasl_prep.h"
+
+/* Reads a line without its LF or CRLF into `line`, byte by byte so that what stands behind it stays
+ * unread.  False with the reason said. */
+static bool
+read_line(int fd, char line[PASSWORD_MAX_BYTES + 1])
+{
+	size_t len = 0;
+	ssize_t got;
+	char c;
+
+	for (;;) {
+		got = read(fd, &c, 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			admin_refuse("the password cannot be read: %s", strerror(errno));
+			return false;
+		}
+		if (got == 0 || c == '\n')
+			break;
+		if (c == '\0' || len == PASSWORD_MAX_BYTES) {
+			admin_refuse(c == '\0' ? "a password may not hold a NUL byte"
+					       : "a password has at most %d bytes",
+			    PASSWORD_MAX_BYTES);
+			return false;
+		}
+		line[len++] = c;
+	}
+	if (len > 0 && line[len - 1] == '\r')
+		len--;
+	line[len] = '\0';
+	return true;
+}
+
+/* Asks on the terminal without showing what is typed. */
+static bool
+ask(const char *question, char line[PASSWORD_MAX_BYTES + 1])
+{
+	struct termios shown, hidden;
+	bool ok;
+
+	fputs(question, stderr);
+	if (tcgetattr(STDIN_FILENO, &shown) != 0)
+		return false;
+	hidden = shown;
+	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	ok = read_line(STDIN_FILENO, line);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+	fputc('\n', stderr);
+	return ok;
+}
+
+static enum admin_status
+ask_twice(const struct admin *a, char line[PASSWORD_MAX_BYTES + 1])
+{
+	char again[PASSWORD_MAX_BYTES + 1];
+	enum admin_status status = ADMIN_DONE;
+
+	if (!isatty(STDIN_FILENO))
+		return admin_bad_usage(
+		    a, "--password-stdin or --generate is needed where nobody can be asked");
+	if (!ask("Password: ", line) || !ask("Once more: ", again))
+		status = ADMIN_REFUSED;
+	else if (strcmp(line, again) != 0)
+		status = admin_refuse("the two are not the same; nothing was changed");
+	mem_wipe(again, sizeof(again));
+	return status;
+}
+
+/* SCRAM works on the prepared form, and clients prepare what users type: what cannot be prepared
+ * could not be used to log in. */
+static bool
+make_keys(struct new_password *p)
+{
+	struct buf prepared = { 0 };
+	bool ok = sasl_prep(str_from(p->text), &prepared);
+
+	if (ok) {
+		scram_keys_make((struct str){ prepared.data, prepared.len }, &p->scram);
+		mem_wipe(prepared.data, prepared.len);
+	}
+	buf_free(&prepared);
+	return ok;
+}
+
+enum admin_status
+new_password_read(const struct admin *a, struct new_password *out)
+{
+	bool from_stdin = admin_option(a, "--password-stdin") != NULL;
+	bool generate = admin_option(a, "--generate") != NULL;
+	char line[PASSWORD_MAX_BYTES + 1] = "";
+	enum admin_status status = ADMIN_DONE;
+
+	*out = (struct new_password){ .generated = generate };
+	if (from_stdin && generate)
+		return admin_bad_usage(a, "--password-stdin and --generate exclude each other");
+	if (generate)
+		out->text = password_generate();
+	else if (from_stdin)
+		status = read_line(STDIN_FILENO, line) ? ADMIN_DONE : ADMIN_REFUSED;
+	else
+		status = ask_twice(a, line);
+	if (status == ADMIN_DONE && !generate)
+		out->text = mem_strdup(line);
+	mem_wipe(line, sizeof(line));
+	if (status == ADMIN_DONE && *out->text == '\0')
+		status = admin_refuse("the password is empty");
+	else if (status == ADMIN_DONE && !make_keys(out))
+		status = admin_refuse("the password holds characters that no mail client can send "
+				      "(it must be UTF-8 without control characters)");
+	if (status == ADMIN_DONE)
+		out->stored = password_create(str_from(out->text));
+	else
+		new_password_free(out);
+	return status;
+}
+
+void
+new_password_print(const struct new_password *p)
+{
+	if (p->generated)
+		puts(p->text);
+}
+
+static void
+free_secret(char *s)
+{
+	if (s != NULL)
+		mem_wipe(s, strlen(s));
+	free(s);
+}
+
+void
+new_password_free(struct new_password *p)
+{
+	free_secret(p->text);
+	free_secret(p->stored);
+	mem_wipe(&p->scram, sizeof(p->scram));
+	*p = (struct new_password){ 0 };
+}

@@ -1,0 +1,28 @@
+/* A new password, from where the administrator has it: --password-stdin, --generate, or a terminal. */
+#ifndef ADMIN_PASSWORD_INPUT_H
+#define ADMIN_PASSWORD_INPUT_H
+
+#include <stdbool.h>
+
+#include "admin/command.h"
+#include "store/password.h"
+
+#define PASSWORD_INPUT_OPTIONS                                                                     \
+	{ "--password-stdin", NULL, "read the password from standard input, one line" },           \
+	{                                                                                          \
+		"--generate", NULL, "make a strong password and print it, once"                    \
+	}
+
+struct new_password {
+	char *text;   /* as typed */
+	char *stored; /* {ARGON2ID} */
+	struct scram_keys scram;
+	bool generated;
+};
+
+/* Reads, checks and hashes it.  ADMIN_DONE: end it with new_password_free(). */
+enum admin_status new_password_read(const struct admin *a, struct new_password *out);
+void new_password_print(const struct new_password *p); /* to stdout, if it was generated */
+void new_password_free(struct new_password *p);        /* wipes it; twice is fine */
+
+#endif
