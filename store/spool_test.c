@@ -369,9 +369,18 @@ child_sends(const char *dir, int fd)
 
 	if (spool_open(dir, &OPTIONS, NULL, &spool) != STORE_OK)
 		_exit(1);
-	while (spool_claim(spool, time(NULL) + 10, &msg) == STORE_OK) {
+	for (;;) {
+		if (spool_claim(spool, time(NULL) + 10, &msg) != STORE_OK) {
+			usleep(1000);
+			continue;
+		}
 		char line[SPOOL_ID_LEN + 2] = "B";
 
+		if (msg->recipients[0].state ==
+		    SPOOL_DELIVERED) { /* somebody died just before the end */
+			spool_release(spool, msg);
+			continue;
+		}
 		memcpy(line + 1, msg->id, SPOOL_ID_LEN + 1);
 		if (write(fd, line, SPOOL_ID_LEN + 1) < 0)
 			break;
@@ -385,8 +394,7 @@ child_sends(const char *dir, int fd)
 		if (spool_release(spool, msg) != STORE_OK)
 			break;
 	}
-	for (;;)
-		pause();
+	_exit(1);
 }
 
 /* Runs the child for some random milliseconds, kills it, gives what it said. */
@@ -470,6 +478,107 @@ test_killed(void **state)
 	}
 }
 
+#define HELPERS 2 /* of each kind at once */
+
+struct helper {
+	pid_t pid;
+	int fd;
+	struct buf said;
+};
+
+static void
+start_helper(struct helper *h, void (*child)(const char *dir, int fd), const char *dir)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 1 << 20), 1 << 20);
+	h->pid = fork();
+	if (h->pid == 0) {
+		close(fds[0]);
+		child(dir, fds[1]);
+	}
+	close(fds[1]);
+	h->fd = fds[0];
+}
+
+static void
+end_helper(struct helper *h)
+{
+	ssize_t n;
+	int status;
+
+	kill(h->pid, SIGKILL);
+	assert_int_equal(waitpid(h->pid, &status, 0), h->pid);
+	do {
+		buf_reserve(&h->said, 65536);
+		n = read(h->fd, h->said.data + h->said.len, 65536);
+		h->said.len += n > 0 ? (size_t)n : 0;
+	} while (n > 0);
+	close(h->fd);
+}
+
+static size_t
+count_of(struct buf *log, char mark, const char *id)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i + SPOOL_ID_LEN + 1 <= log->len; i += SPOOL_ID_LEN + 1)
+		if (log->data[i] == mark && memcmp(log->data + i + 1, id, SPOOL_ID_LEN) == 0)
+			count++;
+	return count;
+}
+
+/* Several of each kind at once, all killed: what was acknowledged is there or was sent, and what
+ * was saved as sent was sent by one alone. */
+static void
+test_killed_together(void **state)
+{
+	struct buf added = { 0 }, sent = { 0 };
+	struct spool *spool;
+	size_t seen = 0;
+
+	for (int round = 0; round < 6; round++) {
+		struct helper adders[HELPERS] = { 0 }, senders[HELPERS] = { 0 };
+
+		for (int i = 0; i < HELPERS; i++) {
+			start_helper(&adders[i], child_adds, *state);
+			start_helper(&senders[i], child_sends, *state);
+		}
+		usleep((useconds_t)(50000 + rand() % 100000));
+		for (int i = 0; i < HELPERS; i++) {
+			end_helper(&senders[i]);
+			end_helper(&adders[i]);
+			buf_add(&added, adders[i].said.data, adders[i].said.len);
+			buf_add(&sent, senders[i].said.data, senders[i].said.len);
+			buf_free(&adders[i].said);
+			buf_free(&senders[i].said);
+		}
+		spool = open_spool(*state);
+		assert_whole(spool, *state);
+		spool_close(spool);
+	}
+	spool = open_spool(*state);
+	for (size_t i = 0; i + SPOOL_ID_LEN <= added.len; i += SPOOL_ID_LEN, seen++) {
+		char id[SPOOL_ID_LEN + 1] = "";
+		struct spool_message *msg;
+		enum store_err err;
+
+		memcpy(id, added.data + i, SPOOL_ID_LEN);
+		err = spool_find(spool, id, &msg);
+		if (err == STORE_OK)
+			spool_message_free(msg);
+		else if (count_of(&sent, 'B', id) == 0)
+			fail_msg("%s was acknowledged and is lost", id);
+		if (count_of(&sent, 'A', id) > 1)
+			fail_msg("%s was sent twice", id);
+	}
+	assert_true(seen > 0);
+	spool_close(spool);
+	buf_free(&added);
+	buf_free(&sent);
+}
+
 /* A message whose recipients are all settled, left by the dead, is claimed once more and goes. */
 static void
 test_settled_leftover(void **state)
@@ -501,6 +610,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settled_leftover, setup, teardown),
 	};
 
