@@ -209,12 +209,12 @@ static int
 forbid_families(scmp_filter_ctx ctx)
 {
 	int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-	    SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
+	    SCMP_A0(SCMP_CMP_GT, AF_NETLINK, 0));
 
 	for (unsigned f = 0; f < AF_NETLINK && rc == 0; f++)
 		if (!family_allowed(f))
 			rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
-			    1, SCMP_A0(SCMP_CMP_EQ, f));
+			    1, SCMP_A0(SCMP_CMP_EQ, f, 0));
 	return rc;
 }
 
