@@ -146,6 +146,7 @@ open_store(struct service *sv)
 		.index_root = config_string(sv->config, "store.index_root"),
 		.quota_exempt = exempt,
 		.quota_exempt_count = count,
+		.index_open_max = (unsigned)config_integer(sv->config, "store.index_connections"),
 		.free_floor_bytes = config_size(sv->config, "store.free_space_floor"),
 		.log = sv->log,
 	};
