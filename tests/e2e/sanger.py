@@ -5,6 +5,7 @@ SANGER_BIN chooses the build that is tested (default: build/)."""
 
 import contextlib
 import email.message
+import email.policy
 import email.utils
 import imaplib
 import json
@@ -291,7 +292,7 @@ def make_message(to="ann@example.org", sender="sender@example.net", subject="A t
                  body="Hello.\n", **headers):
     """A plain message; bytes(…) has CRLF line ends."""
     message = email.message.EmailMessage(
-        policy=email.policy.SMTP.clone(max_line_length=None))
+        policy=email.policy.SMTP.clone(max_line_length=100000))
     message["From"] = sender
     message["To"] = to
     message["Subject"] = subject
