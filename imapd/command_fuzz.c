@@ -1,0 +1,151 @@
+/* Whole commands on a real account: the input is one command without its tag, in a session that has a
+ * mailbox with messages selected.  The account lives in memory (/dev/shm) and is made anew every
+ * so often. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "imapd/imapd.h"
+#include "imapd/session.h"
+#include "store/account.h"
+#include "store/mailbox.h"
+
+#define RUNS_PER_ACCOUNT 2000
+#define STEPS_MAX        1000 /* IMAP_MORE in a row */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char MESSAGE[] = "From: Ann <ann@example.org>\r\n"
+			      "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
+			      "Date: Fri, 17 Jul 2026 02:44:25 +0200\r\n"
+			      "Content-Type: multipart/mixed; boundary=b\r\n"
+			      "\r\n"
+			      "--b\r\n\r\nplain text\r\n"
+			      "--b\r\nContent-Type: text/html; charset=utf-8\r\n"
+			      "Content-Transfer-Encoding: base64\r\n\r\nPGI+aGVsbG88L2I+\r\n"
+			      "--b--\r\n";
+
+static struct fuzz_world {
+	char dir[64];
+	struct store *store;
+	struct imapd imapd;
+	struct imap_session s;
+	unsigned runs;
+} world;
+
+static void
+check(enum store_err err)
+{
+	if (err == STORE_OK)
+		return;
+	fprintf(stderr, "store: %s\n", store_err_text(err));
+	abort();
+}
+
+static void
+add_message(struct account *acct, unsigned flags)
+{
+	struct append_message_info info = { .flags = flags, .internaldate_s = 1784249065 };
+	struct append *ap;
+
+	check(append_begin(acct, "INBOX", &ap));
+	check(append_message(ap, &info));
+	check(append_write(ap, MESSAGE, sizeof(MESSAGE) - 1));
+	check(append_commit(ap, &(uint32_t){ 0 }, NULL));
+	append_end(ap);
+}
+
+static void
+world_close(struct fuzz_world *w)
+{
+	char command[128];
+
+	if (w->store == NULL)
+		return;
+	imap_session_clear(&w->s);
+	store_close(w->store);
+	snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
+	if (system(command) != 0)
+		abort();
+	*w = (struct fuzz_world){ 0 };
+}
+
+static void
+on_exit_close(void)
+{
+	world_close(&world);
+}
+
+static void
+world_open(struct fuzz_world *w)
+{
+	struct store_options options = { .mail_root = w->dir, .free_floor_bytes = 1 };
+
+	snprintf(w->dir, sizeof(w->dir), "/dev/shm/sanger-fuzz-XXXXXX");
+	if (mkdtemp(w->dir) == NULL)
+		abort();
+	w->store = store_open(&options);
+	if (w->store == NULL)
+		abort();
+	check(account_open(w->store, "ann", "example.org", ACCOUNT_CREATE, &w->s.acct));
+	add_message(w->s.acct, MESSAGE_SEEN);
+	add_message(w->s.acct, 0);
+	add_message(w->s.acct, MESSAGE_DELETED);
+	w->imapd.message_max_bytes = 1000000;
+	w->s.imapd = &w->imapd;
+	w->s.peer = "192.0.2.1";
+	w->s.state = IMAP_AUTHENTICATED;
+}
+
+/* What a command leaves behind must be a state that the next one can live with. */
+static void
+check_session(const struct imap_session *s)
+{
+	if ((s->state == IMAP_SELECTED) != (s->box != NULL))
+		abort();
+}
+
+static void
+run_command(struct imap_session *s, struct str text)
+{
+	struct imap_run run = { 0 };
+	enum imap_result r = imap_run_begin(s, &run, text);
+
+	for (unsigned i = 0; r == IMAP_MORE && i < STEPS_MAX; i++) {
+		buf_reset(&s->out);
+		r = imap_run_step(s, &run);
+	}
+	if (r == IMAP_MORE || r == IMAP_WAIT)
+		imap_run_abort(&run); /* as when the client goes away */
+	buf_reset(&s->out);
+	check_session(s);
+	s->bad_commands = 0;
+}
+
+static void
+be_selected(struct fuzz_world *w)
+{
+	if (w->s.state == IMAP_LOGOUT || w->runs++ % RUNS_PER_ACCOUNT == 0) {
+		world_close(w);
+		world_open(w);
+		w->runs = 1;
+	}
+	if (w->s.box == NULL)
+		run_command(&w->s, STR("s SELECT INBOX"));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct buf text = { 0 };
+
+	if (world.store == NULL)
+		atexit(on_exit_close);
+	be_selected(&world);
+	buf_adds(&text, "a ");
+	buf_add(&text, data, size);
+	run_command(&world.s, (struct str){ text.data, text.len });
+	buf_free(&text);
+	return 0;
+}
