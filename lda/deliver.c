@@ -334,7 +334,8 @@ finish_copy(struct lda_delivery *d, struct copy *copy, uint64_t *counted_bytes)
 	const struct quota_rules *rules = &d->rcpt->quota;
 	int64_t size = (int64_t)maildir_delivery_size(copy->file);
 	char *name = NULL;
-	enum store_err err = maildir_delivery_finish(copy->file, 0, copy->flags, 0, &name);
+	enum store_err err =
+	    maildir_delivery_finish(copy->file, MAILDIR_DATE_NOW, copy->flags, 0, &name);
 
 	copy->file = NULL;
 	if (err != STORE_OK)
@@ -389,7 +390,7 @@ lda_deliver_system(struct lda *l, const struct lda_rcpt *rcpt, struct str messag
 		return verdict_of(err);
 	}
 	size = (int64_t)maildir_delivery_size(file);
-	err = maildir_delivery_finish(file, 0, 0, 0, NULL);
+	err = maildir_delivery_finish(file, MAILDIR_DATE_NOW, 0, 0, NULL);
 	if (err == STORE_OK &&
 	    home_open(l->root, rcpt->localpart, rcpt->domain, false, &home) == STORE_OK) {
 		quota_add(home, &rcpt->quota, "INBOX", size, 1);

@@ -308,8 +308,7 @@ quota_forget(struct account *acct, const char *name, const struct index_mailbox 
 {
 	struct quota_rules rules = account_quota_rules(acct);
 
-	quota_add(acct->home, &rules, name, -(row->disk_bytes - row->deleted_disk_bytes),
-	    -(row->messages - row->deleted));
+	quota_add(acct->home, &rules, name, -row->disk_bytes, -row->messages);
 }
 
 static enum store_err

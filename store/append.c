@@ -186,15 +186,11 @@ static void
 note_quota(struct append *ap)
 {
 	struct quota_rules rules = account_quota_rules(ap->acct);
-	int64_t bytes = 0, count = 0;
+	int64_t bytes = 0;
 
-	for (size_t i = 0; i < ap->count; i++) {
-		if ((ap->items[i].flags & MESSAGE_DELETED) == 0) {
-			bytes += (int64_t)ap->items[i].m.disk_size;
-			count++;
-		}
-	}
-	quota_add(ap->acct->home, &rules, ap->name, bytes, count);
+	for (size_t i = 0; i < ap->count; i++)
+		bytes += (int64_t)ap->items[i].m.disk_size;
+	quota_add(ap->acct->home, &rules, ap->name, bytes, (int64_t)ap->count);
 }
 
 /* A commit that failed after the files were in place: all or none. */

@@ -208,7 +208,7 @@ maildir_delivery_seal(struct maildir_delivery *d, time_t internal_date)
 		errno = EIO;
 		return failed(d, "size");
 	}
-	if (internal_date != 0 && futimens(d->fd, times) < 0)
+	if (internal_date >= 0 && futimens(d->fd, times) < 0)
 		return failed(d, "date");
 	if (fsync(d->fd) < 0)
 		return failed(d, "fsync"); /* never again on this file: its pages may be gone */

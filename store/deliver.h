@@ -27,7 +27,8 @@
 #include "store/err.h"
 #include "store/root.h"
 
-#define MAILDIR_CACHE_MAX 64 /* folders held open per root, 4 descriptors each */
+#define MAILDIR_CACHE_MAX 64           /* folders held open per root, 4 descriptors each */
+#define MAILDIR_DATE_NOW  ((time_t)-1) /* or any before 1970: the time of delivery */
 
 struct maildir_delivery;
 
@@ -47,7 +48,7 @@ uint64_t maildir_delivery_crlf_size(const struct maildir_delivery *d);
 int maildir_delivery_fd(const struct maildir_delivery *d);
 
 /* seal + place into new/ + confirm, and frees the delivery, also on an error.
- * `internal_date` becomes the file's mtime; 0: now.  With flags it goes to new/ too, with ":2,<flags>",
+ * `internal_date` becomes the file's mtime; MAILDIR_DATE_NOW: it stays as it is.  With flags it goes to new/ too, with ":2,<flags>",
  * which every Maildir program understands.
  * `name_out` (may be NULL) is the file's name, the caller's to free. */
 enum store_err maildir_delivery_finish(struct maildir_delivery *d, time_t internal_date,

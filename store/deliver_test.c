@@ -134,7 +134,7 @@ ends(void **state)
 	for (uint32_t i = 0; i < 3; i++) {
 		assert_int_equal(begin(&t, "INBOX", &several[i]), STORE_OK);
 		assert_int_equal(maildir_delivery_write(several[i], "x\n", 2), STORE_OK);
-		assert_int_equal(maildir_delivery_seal(several[i], 0), STORE_OK);
+		assert_int_equal(maildir_delivery_seal(several[i], MAILDIR_DATE_NOW), STORE_OK);
 		assert_int_equal(maildir_delivery_write(several[i], "x", 1), STORE_INVALID);
 		assert_int_equal(maildir_delivery_place(several[i], i + 7, 0, 0, &name), STORE_OK);
 		assert_non_null(strstr(name, ",S=2,W=3,U="));
@@ -159,11 +159,11 @@ folders_change(void **state)
 	assert_int_equal(folder_create(t.home, "A"), STORE_OK);
 	assert_int_equal(begin(&t, "A", &d), STORE_OK);
 	assert_int_equal(maildir_delivery_write(d, "x\n", 2), STORE_OK);
-	assert_int_equal(maildir_delivery_finish(d, 0, 0, 0, NULL), STORE_OK);
+	assert_int_equal(maildir_delivery_finish(d, MAILDIR_DATE_NOW, 0, 0, NULL), STORE_OK);
 	/* renamed in between: not delivered, and nothing stays */
 	assert_int_equal(begin(&t, "A", &d), STORE_OK);
 	assert_int_equal(folder_rename(t.home, "A", "B"), STORE_OK);
-	assert_int_equal(maildir_delivery_finish(d, 0, 0, 0, NULL), STORE_NOT_FOUND);
+	assert_int_equal(maildir_delivery_finish(d, MAILDIR_DATE_NOW, 0, 0, NULL), STORE_NOT_FOUND);
 	assert_int_equal(entries(t.home, ".B/new"), 1);
 	assert_int_equal(entries(t.home, ".B/tmp"), 0);
 	assert_int_equal(begin(&t, "A", &d), STORE_NOT_FOUND);
@@ -171,9 +171,9 @@ folders_change(void **state)
 	assert_int_equal(begin(&t, "B", &d), STORE_OK);
 	assert_int_equal(folder_delete(t.home, "B"), STORE_OK);
 	assert_int_equal(folder_create(t.home, "B"), STORE_OK);
-	assert_int_equal(maildir_delivery_finish(d, 0, 0, 0, NULL), STORE_NOT_FOUND);
+	assert_int_equal(maildir_delivery_finish(d, MAILDIR_DATE_NOW, 0, 0, NULL), STORE_NOT_FOUND);
 	assert_int_equal(begin(&t, "B", &d), STORE_OK);
-	assert_int_equal(maildir_delivery_finish(d, 0, 0, 0, NULL), STORE_OK);
+	assert_int_equal(maildir_delivery_finish(d, MAILDIR_DATE_NOW, 0, 0, NULL), STORE_OK);
 	assert_int_equal(entries(t.home, ".B/new"), 1);
 	testdir_close(&t);
 }
@@ -200,7 +200,7 @@ write_fails(void **state)
 		ok = begin(&t, "INBOX", &d) == STORE_OK &&
 		     maildir_delivery_write(d, big, 1 << 20) == STORE_IO &&
 		     maildir_delivery_write(d, "x", 1) == STORE_IO &&
-		     maildir_delivery_finish(d, 0, 0, 0, NULL) == STORE_IO;
+		     maildir_delivery_finish(d, MAILDIR_DATE_NOW, 0, 0, NULL) == STORE_IO;
 		_exit(ok ? 0 : 1);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -228,7 +228,7 @@ deliver_for_ever(const struct testdir *t, int ack_fd)
 
 		if (begin(t, "INBOX", &d) != STORE_OK ||
 		    maildir_delivery_write(d, body, BODY_BYTES) != STORE_OK ||
-		    maildir_delivery_finish(d, 0, 0, 0, &name) != STORE_OK)
+		    maildir_delivery_finish(d, MAILDIR_DATE_NOW, 0, 0, &name) != STORE_OK)
 			_exit(1);
 		memset(name_out, 0, sizeof(name_out));
 		strncpy(name_out, name, sizeof(name_out) - 1);
@@ -324,7 +324,7 @@ deliver_some(const char *root_path)
 			if (err == STORE_OK)
 				err = maildir_delivery_write(d, "x\n", 2);
 			if (err == STORE_OK)
-				err = maildir_delivery_finish(d, 0, 0, 0, NULL);
+				err = maildir_delivery_finish(d, MAILDIR_DATE_NOW, 0, 0, NULL);
 		}
 		if (err != STORE_OK || quota_add(home, &RULES, "INBOX", 2, 1) != STORE_OK)
 			_exit(3);

@@ -19,16 +19,6 @@ note_own(struct mailbox *box, uint64_t modseq)
 	box->own_modseqs[box->own_count++] = modseq;
 }
 
-/* Messages marked \Deleted (T) do not count, by the Maildir++ rules. */
-static void
-add_quota(struct mailbox *box, int64_t bytes, int64_t count)
-{
-	struct quota_rules rules = account_quota_rules(box->acct);
-
-	if (bytes != 0 || count != 0)
-		quota_add(box->acct->home, &rules, box->name, bytes, count);
-}
-
 /* --- flags ------------------------------------------------------------------------------------- */
 
 struct store_op {
@@ -37,7 +27,6 @@ struct store_op {
 	const struct flags_change *change;
 	struct keyword_set keywords; /* of the change, in the index's numbers */
 	struct flags_result *result;
-	int64_t quota_bytes, quota_count;
 	bool missed; /* a file was not at its name */
 };
 
@@ -80,17 +69,6 @@ apply_change(const struct store_op *op, struct index_message *m)
 		for (size_t i = 0; i < ARRAY_LEN(m->keywords.bits); i++)
 			m->keywords.bits[i] &= ~op->keywords.bits[i];
 		break;
-	}
-}
-
-static void
-count_quota(struct store_op *op, const struct index_message *from, const struct index_message *to)
-{
-	bool was = (from->flags & MESSAGE_DELETED) == 0, is = (to->flags & MESSAGE_DELETED) == 0;
-
-	if (was != is) {
-		op->quota_bytes += is ? (int64_t)to->disk_size : -(int64_t)to->disk_size;
-		op->quota_count += is ? 1 : -1;
 	}
 }
 
@@ -140,10 +118,8 @@ store_one(struct store_op *op, const struct index_message *from)
 		err = sync_extra_keywords(&op->sb, to.name, &from->keywords, &to.keywords);
 	if (err == STORE_OK)
 		err = index_message_change(op->box->acct->ix, &op->sb.row, from, &to);
-	if (err == STORE_OK) {
+	if (err == STORE_OK)
 		uidset_add(&op->result->changed, from->uid);
-		count_quota(op, from, &to);
-	}
 	return err;
 }
 
@@ -177,7 +153,6 @@ store_once(struct store_op *op, const struct uidset *uids, unsigned sync_flags)
 	uidset_clear(&op->result->changed);
 	uidset_clear(&op->result->failed);
 	op->missed = false;
-	op->quota_bytes = op->quota_count = 0;
 	if (err != STORE_OK)
 		return err;
 	err = sync_begin(acct, op->box->name, sync_flags, &op->sb);
@@ -192,7 +167,6 @@ store_once(struct store_op *op, const struct uidset *uids, unsigned sync_flags)
 		if (modseq != 0)
 			note_own(op->box, modseq);
 		op->result->modseq = modseq;
-		add_quota(op->box, op->quota_bytes, op->quota_count);
 	}
 	return err;
 }
@@ -245,7 +219,7 @@ struct expunge_op {
 	struct mailbox *box;
 	struct sync_box sb;
 	struct uidset *expunged;
-	int64_t quota_bytes, quota_count;
+	int64_t bytes, messages; /* that quota gets back */
 	bool missed;
 };
 
@@ -267,10 +241,8 @@ expunge_one(struct expunge_op *op, const struct index_message *m)
 		err = index_message_remove(op->box->acct->ix, &op->sb.row, m, op->sb.modseq);
 	if (err == STORE_OK) {
 		uidset_add(op->expunged, m->uid);
-		if ((m->flags & MESSAGE_DELETED) == 0) {
-			op->quota_bytes -= (int64_t)m->disk_size;
-			op->quota_count--;
-		}
+		op->bytes += (int64_t)m->disk_size;
+		op->messages++;
 	}
 	return err;
 }
@@ -306,10 +278,11 @@ static enum store_err
 expunge_once(struct expunge_op *op, const struct uidset *uids, unsigned sync_flags)
 {
 	struct account *acct = op->box->acct;
+	struct quota_rules rules = account_quota_rules(acct);
 	enum store_err err = account_write_begin(acct);
 
 	op->missed = false;
-	op->quota_bytes = op->quota_count = 0;
+	op->bytes = op->messages = 0;
 	if (err != STORE_OK)
 		return err;
 	err = sync_begin(acct, op->box->name, sync_flags, &op->sb);
@@ -319,7 +292,7 @@ expunge_once(struct expunge_op *op, const struct uidset *uids, unsigned sync_fla
 	op->sb.recheck |= op->missed;
 	err = account_write_end(acct, sync_end(&op->sb, err));
 	if (err == STORE_OK)
-		add_quota(op->box, op->quota_bytes, op->quota_count);
+		quota_add(acct->home, &rules, op->box->name, -op->bytes, -op->messages);
 	return err;
 }
 

@@ -24,7 +24,7 @@ struct copy_op {
 	size_t count;
 	int keyword_map[MAILBOX_KEYWORDS_MAX]; /* -1: not asked yet */
 	bool skip_missing, missed;
-	int64_t bytes, messages; /* that count at the destination (without \Deleted) */
+	int64_t bytes;
 };
 
 static enum store_err
@@ -91,10 +91,7 @@ link_one(struct copy_op *op, const struct index_message *m)
 		err = index_parsed_copy(
 		    op->box->acct->ix, op->from->row.id, m->uid, op->dest->row.id, copy.uid);
 	sync_handed_out(op->dest, copy.uid, copy.name);
-	if ((m->flags & MESSAGE_DELETED) == 0) {
-		op->bytes += (int64_t)m->disk_size;
-		op->messages++;
-	}
+	op->bytes += (int64_t)m->disk_size;
 	return err;
 }
 
@@ -206,7 +203,7 @@ copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
 	enum store_err err;
 
 	forget_pairs(op);
-	op->bytes = op->messages = 0;
+	op->bytes = 0;
 	op->missed = false;
 	memset(op->keyword_map, 0xff, sizeof(op->keyword_map));
 	err = account_write_begin(acct);
@@ -250,17 +247,15 @@ static void
 finish_copy(struct copy_op *op, struct copy_result *r)
 {
 	struct quota_rules rules = account_quota_rules(op->box->acct);
+	int64_t messages = (int64_t)op->count;
 
 	for (size_t i = 0; i < op->count; i++) {
 		uidset_add(&r->from, op->pairs[i].from_uid);
 		uidset_add(&r->to, op->pairs[i].to_uid);
 	}
-	if (op->messages > 0) {
-		quota_add(op->box->acct->home, &rules, op->to, op->bytes, op->messages);
-		if (op->move)
-			quota_add(
-			    op->box->acct->home, &rules, op->box->name, -op->bytes, -op->messages);
-	}
+	quota_add(op->box->acct->home, &rules, op->to, op->bytes, messages);
+	if (op->move)
+		quota_add(op->box->acct->home, &rules, op->box->name, -op->bytes, -messages);
 }
 
 static enum store_err

@@ -488,6 +488,102 @@ test_quota(void **state)
 	tree_remove(&t);
 }
 
+/* What was noted change by change is what a count of all files finds. */
+static void
+expect_usage(struct tree *t, const char *after, uint64_t bytes, uint64_t messages)
+{
+	struct account_quota noted, counted;
+
+	assert_int_equal(account_quota(t->acct, &noted), STORE_OK);
+	assert_int_equal(account_quota_recount(t->acct), STORE_OK);
+	assert_int_equal(account_quota(t->acct, &counted), STORE_OK);
+	if (noted.used_bytes != bytes || counted.used_bytes != bytes ||
+	    noted.used_messages != messages || counted.used_messages != messages)
+		fail_msg("%s: noted %llu bytes in %llu, counted %llu in %llu", after,
+		    (unsigned long long)noted.used_bytes, (unsigned long long)noted.used_messages,
+		    (unsigned long long)counted.used_bytes,
+		    (unsigned long long)counted.used_messages);
+}
+
+/* \Deleted changes nothing until the message is expunged. */
+static void
+test_quota_and_deleted(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct uidset one = tree_set("1"), two = tree_set("2");
+	struct copy_result r = { 0 };
+
+	(void)state;
+	tree_make(&t);
+	expect_usage(&t, "nothing", 0, 0);
+	tree_append(&t, "INBOX", "0123456789", 0, NULL);
+	tree_append(&t, "INBOX", "01234\r\n89", MESSAGE_DELETED, NULL);
+	tree_append(&t, "INBOX", "012", 0, NULL);
+	expect_usage(&t, "APPEND", 21, 3);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	tree_flag(box, "1", FLAGS_ADD, MESSAGE_DELETED, NULL);
+	expect_usage(&t, "STORE", 21, 3);
+	assert_int_equal(mailbox_copy(box, &one, "Sent", &r), STORE_OK);
+	expect_usage(&t, "COPY", 31, 4);
+	assert_int_equal(mailbox_copy(box, &one, "INBOX", &r), STORE_OK);
+	expect_usage(&t, "COPY to the same", 41, 5);
+	assert_int_equal(mailbox_move(box, &one, "INBOX", &r), STORE_OK);
+	expect_usage(&t, "MOVE to the same", 41, 5);
+	assert_int_equal(mailbox_move(box, &two, "Sent", &r), STORE_OK);
+	expect_usage(&t, "MOVE", 41, 5);
+	assert_int_equal(mailbox_copy(box, mailbox_view(box), "Trash", &r), STORE_OK);
+	expect_usage(&t, "COPY to Trash", 41, 5);
+	tree_sync(box);
+	tree_flag(box, "3", FLAGS_ADD, MESSAGE_DELETED, NULL);
+	tree_flag(box, "4", FLAGS_REMOVE, MESSAGE_DELETED, NULL);
+	expect_usage(&t, "STORE there and back", 41, 5);
+	assert_int_equal(mailbox_expunge(box, NULL, NULL), STORE_OK);
+	expect_usage(&t, "EXPUNGE", 28, 3);
+	mailbox_close(box);
+	assert_int_equal(account_delete_mailbox(t.acct, "Sent"), STORE_OK);
+	expect_usage(&t, "DELETE of a mailbox", 10, 1);
+	assert_int_equal(account_rename_mailbox(t.acct, "Trash", "Bin"), STORE_OK);
+	expect_usage(&t, "RENAME out of what is exempt", 13, 2);
+	uidset_free(&one);
+	uidset_free(&two);
+	uidset_free(&r.from);
+	uidset_free(&r.to);
+	tree_remove(&t);
+}
+
+static void
+test_internal_dates(void **state)
+{
+	static const int64_t DATES[] = { 0, 1, 1784249065 }; /* 0 is 1970, not now */
+	struct tree t;
+	struct append *ap;
+	struct mailbox *box;
+	struct message m;
+	uint32_t validity;
+
+	(void)state;
+	tree_make(&t);
+	for (size_t i = 0; i < ARRAY_LEN(DATES); i++) {
+		const struct append_message_info info = { .internaldate_s = DATES[i] };
+
+		assert_int_equal(append_begin(t.acct, "INBOX", &ap), STORE_OK);
+		assert_int_equal(append_message(ap, &info), STORE_OK);
+		assert_int_equal(append_commit(ap, &validity, NULL), STORE_OK);
+		append_end(ap);
+	}
+	for (int round = 0; round < 2; round++) { /* from the index, then from the files */
+		assert_int_equal(mailbox_open(t.acct, "INBOX", true, &box), STORE_OK);
+		for (size_t i = 0; i < ARRAY_LEN(DATES); i++) {
+			assert_int_equal(mailbox_message(box, (uint32_t)i + 1, &m), STORE_OK);
+			assert_int_equal(m.internaldate_s, DATES[i]);
+		}
+		mailbox_close(box);
+		tree_drop_index(&t);
+	}
+	tree_remove(&t);
+}
+
 static void
 test_find(void **state)
 {
@@ -788,6 +884,8 @@ main(void)
 		cmocka_unit_test(test_copy_and_move),
 		cmocka_unit_test(test_multiappend),
 		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_quota_and_deleted),
+		cmocka_unit_test(test_internal_dates),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_adopt_dovecot),
 		cmocka_unit_test(test_adopt_courier),

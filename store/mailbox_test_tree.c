@@ -91,7 +91,7 @@ tree_deliver(struct tree *t, const char *mailbox, const char *text)
 	CHECK_OK(store_root_open(t->root, NULL, &root));
 	CHECK_OK(maildir_delivery_begin(root, "ann", "example.org", mailbox, false, &d));
 	CHECK_OK(maildir_delivery_write(d, text, strlen(text)));
-	CHECK_OK(maildir_delivery_finish(d, 0, 0, 0, NULL));
+	CHECK_OK(maildir_delivery_finish(d, MAILDIR_DATE_NOW, 0, 0, NULL));
 	store_root_close(root);
 }
 

@@ -4,8 +4,8 @@
  * of what the folders hold.
  * It is counted anew when it is missing, damaged, for other limits, larger than 5120 bytes, or over
  * the limit and older than 15 minutes.
- * Mail in the excluded folders (Trash) is not counted.  Messages flagged T are: what a flag changes
- * would have to be noted by every program that sets it.
+ * Mail in the excluded folders (Trash) is not counted.  Messages flagged T (\Deleted) are, as Dovecot
+ * counts them: they fill the disk until they are expunged.
  * A count that runs while others deliver can be off by what they have under way; the next count
  * mends it. Our own processes lose no change: they append under a shared lock and the count is put
  * in place under an exclusive one.
