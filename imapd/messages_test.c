@@ -368,6 +368,59 @@ fetch_big_in_steps(void **state)
 	buf_free(&text);
 }
 
+/* The file shrinks while its literal is under way: nothing may be said any more, and above all not
+ * the rest of a message that is not there. */
+static void
+fetch_breaks_rather_than_lies(void **state)
+{
+	struct world *w = *state;
+	struct imap_run run = { 0 };
+	struct buf text = { 0 };
+	char command[256];
+	enum imap_result r;
+
+	buf_adds(&text, "From: a@b\n\n");
+	for (int i = 0; i < 20000; i++)
+		buf_printf(&text, "line %d of a big message\n", i);
+	append(w, buf_cstr(&text), 1770000000);
+	buf_free(&text);
+	say(w, &w->a, "1 SELECT INBOX");
+	r = imap_run_begin(&w->a, &run, STR("2 FETCH 5 BODY.PEEK[]"));
+	assert_int_equal(r, IMAP_MORE);
+	buf_reset(&w->a.out);
+	snprintf(command, sizeof(command),
+	    "find %s -size +100k -path '*/cur/*' -exec truncate -s 200000 {} +", w->dir);
+	assert_int_equal(system(command), 0);
+	while (r == IMAP_MORE) {
+		buf_reset(&w->a.out);
+		r = imap_run_step(&w->a, &run);
+	}
+	assert_true(w->a.broken);
+	assert_int_equal(w->a.state, IMAP_LOGOUT);
+	assert_null(memmem(w->a.out.data, w->a.out.len, "2 NO", 4));
+	imap_run_abort(&run);
+}
+
+/* Before anything is announced it is no matter: the file counts as it is. */
+static void
+fetch_takes_the_file_as_it_is(void **state)
+{
+	static const struct line TALK[] = {
+		{ 'a', "1 SELECT INBOX", "**1 OK *\r\n" },
+		{ 'a', "2 FETCH 4 BODY.PEEK[]",
+		    "* 4 FETCH (BODY[] {55}\r\n**needle\r\nx\r\n)\r\n2 OK *\r\n" },
+		{ 'a', "3 FETCH 4 BODY.PEEK[TEXT]",
+		    "* 4 FETCH (BODY[TEXT] {11}\r\nneedle\r\nx\r\n)\r\n3 OK *\r\n" },
+	};
+	struct world *w = *state;
+	char command[256];
+
+	snprintf(command, sizeof(command),
+	    "grep -rl dateless %s | while read f; do printf 'x\\n' >>\"$f\"; done", w->dir);
+	assert_int_equal(system(command), 0);
+	DIALOGUE(w, TALK);
+}
+
 /* --- STORE ------------------------------------------------------------------------------------- */
 
 static void
@@ -612,6 +665,8 @@ main(void)
 		TEST(fetch_gives_sections),
 		TEST(fetch_binary_with_nuls),
 		TEST(fetch_big_in_steps),
+		TEST(fetch_breaks_rather_than_lies),
+		TEST(fetch_takes_the_file_as_it_is),
 		TEST(store_changes_flags),
 		TEST(store_is_conditional),
 		TEST(search_finds),

@@ -41,10 +41,12 @@ add_keywords(struct imap_session *s, bool *first, const struct keyword_set *keyw
 	unsigned count = mailbox_keyword_count(s->box);
 
 	for (unsigned i = 0; i < count; i++) {
-		const char *name = mailbox_keyword_name(s->box, i);
+		const char *name;
 
-		if (name != NULL && name[0] != '\0' &&
-		    (keywords == NULL || keyword_set_has(keywords, i)))
+		if (keywords != NULL && !keyword_set_has(keywords, i))
+			continue;
+		name = mailbox_keyword_name(s->box, i);
+		if (name != NULL && name[0] != '\0')
 			add_name(&s->out, first, name);
 	}
 }
