@@ -1,15 +1,10 @@
-#include "store/index.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "store/index_internal.h"
 
 #define INDEX_BUSY_MS   5000 /* another process commits; the writer lock keeps writers apart */
 #define INDEX_WAL_PAGES 1000 /* then the journal is written back */
@@ -42,47 +37,6 @@ static const char SCHEMA[] =
     " PRIMARY KEY (mailbox, modseq, uid)) WITHOUT ROWID;"
     "CREATE TABLE parsed (key INTEGER PRIMARY KEY, envelope BLOB, body BLOB, bodystructure BLOB,"
     " parts BLOB, sent_day INTEGER);";
-
-enum statement {
-	BEGIN_READ,
-	BEGIN_WRITE,
-	COMMIT,
-	ROLLBACK,
-	MAILBOX_GET,
-	MAILBOX_INSERT,
-	MAILBOX_UPDATE,
-	MAILBOX_RENAME,
-	DROP_MAILBOX,
-	DROP_UIDMAP,
-	DROP_KEYWORD,
-	DROP_MESSAGE,
-	DROP_EXPUNGED,
-	DROP_PARSED,
-	KEYWORDS,
-	KEYWORD_PUT,
-	UIDMAP_ALL,
-	UIDMAP_FROM,
-	UIDMAP_GET,
-	UIDMAP_PUT,
-	UIDMAP_DROP,
-	MESSAGE_GET,
-	MESSAGE_RANGE,
-	MESSAGE_CHANGED,
-	MESSAGE_FLAGS,
-	MESSAGE_UNSEEN,
-	MESSAGE_UNSIZED,
-	MESSAGE_ADD,
-	MESSAGE_CHANGE,
-	MESSAGE_REMOVE,
-	EXPUNGED_ADD,
-	EXPUNGED_TRIM,
-	EXPUNGED_GET,
-	PARSED_GET,
-	PARSED_PUT,
-	PARSED_COPY,
-	PARSED_REMOVE,
-	STATEMENTS
-};
 
 #define MESSAGE_COLUMNS                                                                            \
 	"key & 4294967295, flags, keywords, modseq, internaldate, size, disk_size, name"
@@ -161,24 +115,10 @@ static const char *const SQL[STATEMENTS] = {
 	[PARSED_REMOVE] = "DELETE FROM parsed WHERE key = ?1",
 };
 
-struct index {
-	const struct log *log;
-	char *path;
-	sqlite3 *db;
-	sqlite3_stmt *stmts[STATEMENTS];
-	dev_t dev;
-	ino_t ino;
-	char epoch[INDEX_EPOCH_BYTES];
-	/* The chunk of the UID map being edited in this transaction. */
-	int64_t chunk_mailbox; /* 0: none */
-	uint32_t chunk_number;
-	struct uidset chunk;
-};
-
 /* --- errors ------------------------------------------------------------------------------------ */
 
-static enum store_err
-index_err(const struct index *ix, int rc, const char *what)
+enum store_err
+index_check(const struct index *ix, int rc, const char *what)
 {
 	switch (rc & 0xff) {
 	case SQLITE_OK:
@@ -208,9 +148,8 @@ index_err(const struct index *ix, int rc, const char *what)
 	}
 }
 
-/* The statement, reset and ready to be bound; NULL and *err_out if it cannot be prepared. */
-static sqlite3_stmt *
-statement(struct index *ix, enum statement id, enum store_err *err_out)
+sqlite3_stmt *
+index_statement(struct index *ix, enum statement id, enum store_err *err_out)
 {
 	int rc = SQLITE_OK;
 
@@ -218,39 +157,32 @@ statement(struct index *ix, enum statement id, enum store_err *err_out)
 		rc = sqlite3_prepare_v3(
 		    ix->db, SQL[id], -1, SQLITE_PREPARE_PERSISTENT, &ix->stmts[id], NULL);
 	}
-	*err_out = index_err(ix, rc, SQL[id]);
+	*err_out = index_check(ix, rc, SQL[id]);
 	return *err_out == STORE_OK ? ix->stmts[id] : NULL;
 }
 
-/* Runs a statement that gives no rows. */
-static enum store_err
-run(struct index *ix, sqlite3_stmt *st)
+enum store_err
+index_run(struct index *ix, sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st);
-	enum store_err err = index_err(ix, rc, sqlite3_sql(st));
+	enum store_err err = index_check(ix, rc, sqlite3_sql(st));
 
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
 	return err;
 }
 
-static enum store_err
-run_ints(struct index *ix, enum statement id, const int64_t *values, size_t count)
+enum store_err
+index_run_ints(struct index *ix, enum statement id, const int64_t *values, size_t count)
 {
 	enum store_err err;
-	sqlite3_stmt *st = statement(ix, id, &err);
+	sqlite3_stmt *st = index_statement(ix, id, &err);
 
 	if (st == NULL)
 		return err;
 	for (size_t i = 0; i < count; i++)
 		sqlite3_bind_int64(st, (int)i + 1, values[i]);
-	return run(ix, st);
-}
-
-static int64_t
-message_key(int64_t mailbox, uint32_t uid)
-{
-	return mailbox << 32 | uid;
+	return index_run(ix, st);
 }
 
 /* --- opening ----------------------------------------------------------------------------------- */
@@ -302,7 +234,7 @@ open_existing(struct index *ix)
 	rc = sqlite3_open_v2(ix->path, &ix->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
 	if (rc != SQLITE_OK)
-		return access(ix->path, F_OK) != 0 ? STORE_NOT_FOUND : index_err(ix, rc, "open");
+		return access(ix->path, F_OK) != 0 ? STORE_NOT_FOUND : index_check(ix, rc, "open");
 	sqlite3_extended_result_codes(ix->db, 1);
 	sqlite3_busy_timeout(ix->db, INDEX_BUSY_MS);
 	rc = sqlite3_exec(ix->db, SETUP, NULL, NULL, NULL);
@@ -314,7 +246,7 @@ open_existing(struct index *ix)
 	}
 	sqlite3_finalize(st);
 	if (rc != SQLITE_ROW && rc != SQLITE_OK)
-		return index_is_current(ix) ? index_err(ix, rc, "setup") : STORE_NOT_FOUND;
+		return index_is_current(ix) ? index_check(ix, rc, "setup") : STORE_NOT_FOUND;
 	if (version != INDEX_VERSION) {
 		log_info(ix->log, "index-version", "path=%s version=%d wanted=%d", ix->path,
 		    version, INDEX_VERSION);
@@ -368,7 +300,7 @@ create(struct index *ix)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ix->db, "PRAGMA user_version = " TEXT(INDEX_VERSION) "; COMMIT",
 		    NULL, NULL, NULL);
-	err = index_err(ix, rc, "create");
+	err = index_check(ix, rc, "create");
 	close_db(ix); /* the last connection: writes the journal back and removes it */
 	if (err == STORE_OK) {
 		remove_journals(ix->path);
@@ -437,39 +369,16 @@ index_epoch(const struct index *ix)
 enum store_err
 index_begin(struct index *ix, bool write)
 {
-	return run_ints(ix, write ? BEGIN_WRITE : BEGIN_READ, NULL, 0);
-}
-
-static enum store_err
-chunk_flush(struct index *ix)
-{
-	enum store_err err;
-	sqlite3_stmt *st;
-	struct buf blob = { 0 };
-
-	if (ix->chunk_mailbox == 0)
-		return STORE_OK;
-	st = statement(ix, uidset_is_empty(&ix->chunk) ? UIDMAP_DROP : UIDMAP_PUT, &err);
-	if (st == NULL)
-		return err;
-	uidset_pack(&ix->chunk, &blob);
-	sqlite3_bind_int64(st, 1, ix->chunk_mailbox);
-	sqlite3_bind_int64(st, 2, ix->chunk_number);
-	if (!uidset_is_empty(&ix->chunk))
-		sqlite3_bind_blob(st, 3, blob.data, (int)blob.len, SQLITE_STATIC);
-	err = run(ix, st);
-	buf_free(&blob);
-	ix->chunk_mailbox = 0;
-	return err;
+	return index_run_ints(ix, write ? BEGIN_WRITE : BEGIN_READ, NULL, 0);
 }
 
 enum store_err
 index_commit(struct index *ix)
 {
-	enum store_err err = chunk_flush(ix);
+	enum store_err err = index_chunk_flush(ix);
 
 	if (err == STORE_OK)
-		err = run_ints(ix, COMMIT, NULL, 0);
+		err = index_run_ints(ix, COMMIT, NULL, 0);
 	if (err != STORE_OK)
 		index_rollback(ix);
 	return err;
@@ -484,7 +393,7 @@ index_rollback(struct index *ix)
 			sqlite3_reset(ix->stmts[i]);
 	}
 	if (sqlite3_get_autocommit(ix->db) == 0)
-		run_ints(ix, ROLLBACK, NULL, 0);
+		index_run_ints(ix, ROLLBACK, NULL, 0);
 }
 
 /* --- mailboxes --------------------------------------------------------------------------------- */
@@ -496,8 +405,8 @@ index_mailbox_clear(struct index_mailbox *row)
 	*row = (struct index_mailbox){ 0 };
 }
 
-static void
-column_text(sqlite3_stmt *st, int column, char *out, size_t cap)
+void
+index_column_text(sqlite3_stmt *st, int column, char *out, size_t cap)
 {
 	const char *text = (const char *)sqlite3_column_text(st, column);
 
@@ -516,8 +425,8 @@ static void
 mailbox_columns(sqlite3_stmt *st, struct index_mailbox *r)
 {
 	r->id = sqlite3_column_int64(st, 0);
-	column_text(st, 1, r->mailbox_id, sizeof(r->mailbox_id));
-	column_text(st, 2, r->epoch, sizeof(r->epoch));
+	index_column_text(st, 1, r->mailbox_id, sizeof(r->mailbox_id));
+	index_column_text(st, 2, r->epoch, sizeof(r->epoch));
 	r->uidvalidity = (uint32_t)sqlite3_column_int64(st, 3);
 	r->uidnext = (uint32_t)sqlite3_column_int64(st, 4);
 	r->recent_uid = (uint32_t)sqlite3_column_int64(st, 5);
@@ -545,14 +454,14 @@ enum store_err
 index_mailbox_get(struct index *ix, const char *name, struct index_mailbox *row_out)
 {
 	enum store_err err;
-	sqlite3_stmt *st = statement(ix, MAILBOX_GET, &err);
+	sqlite3_stmt *st = index_statement(ix, MAILBOX_GET, &err);
 	int rc;
 
 	if (st == NULL)
 		return err;
 	sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
 	rc = sqlite3_step(st);
-	err = index_err(ix, rc, "mailbox");
+	err = index_check(ix, rc, "mailbox");
 	if (rc == SQLITE_ROW) {
 		*row_out = (struct index_mailbox){ .name = mem_strdup(name) };
 		mailbox_columns(st, row_out);
@@ -598,20 +507,20 @@ index_mailbox_put(struct index *ix, struct index_mailbox *row)
 	sqlite3_stmt *st;
 
 	if (row->id == 0) {
-		st = statement(ix, MAILBOX_INSERT, &err);
+		st = index_statement(ix, MAILBOX_INSERT, &err);
 		if (st == NULL)
 			return err;
 		sqlite3_bind_text(st, 1, row->name, -1, SQLITE_STATIC);
-		err = run(ix, st);
+		err = index_run(ix, st);
 		if (err != STORE_OK)
 			return err;
 		row->id = sqlite3_last_insert_rowid(ix->db);
 	}
-	st = statement(ix, MAILBOX_UPDATE, &err);
+	st = index_statement(ix, MAILBOX_UPDATE, &err);
 	if (st == NULL)
 		return err;
 	bind_mailbox(st, row);
-	return run(ix, st);
+	return index_run(ix, st);
 }
 
 enum store_err
@@ -619,10 +528,10 @@ index_mailbox_drop(struct index *ix, int64_t id)
 {
 	static const enum statement DROPS[] = { DROP_MAILBOX, DROP_UIDMAP, DROP_KEYWORD,
 		DROP_MESSAGE, DROP_EXPUNGED, DROP_PARSED };
-	enum store_err err = chunk_flush(ix);
+	enum store_err err = index_chunk_flush(ix);
 
 	for (size_t i = 0; i < ARRAY_LEN(DROPS) && err == STORE_OK; i++)
-		err = run_ints(ix, DROPS[i], &id, 1);
+		err = index_run_ints(ix, DROPS[i], &id, 1);
 	return err;
 }
 
@@ -633,20 +542,20 @@ index_drop_all(struct index *ix)
 				  "DELETE FROM message; DELETE FROM expunged; DELETE FROM parsed";
 
 	ix->chunk_mailbox = 0;
-	return index_err(ix, sqlite3_exec(ix->db, ALL, NULL, NULL, NULL), "drop all");
+	return index_check(ix, sqlite3_exec(ix->db, ALL, NULL, NULL, NULL), "drop all");
 }
 
 enum store_err
 index_mailbox_rename(struct index *ix, const char *from, const char *to)
 {
 	enum store_err err;
-	sqlite3_stmt *st = statement(ix, MAILBOX_RENAME, &err);
+	sqlite3_stmt *st = index_statement(ix, MAILBOX_RENAME, &err);
 
 	if (st == NULL)
 		return err;
 	sqlite3_bind_text(st, 1, from, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, to, -1, SQLITE_STATIC);
-	return run(ix, st);
+	return index_run(ix, st);
 }
 
 enum store_err
@@ -654,7 +563,7 @@ index_keywords(struct index *ix, int64_t mailbox,
     void (*cb)(void *arg, unsigned number, const char *name), void *arg)
 {
 	enum store_err err;
-	sqlite3_stmt *st = statement(ix, KEYWORDS, &err);
+	sqlite3_stmt *st = index_statement(ix, KEYWORDS, &err);
 	int rc;
 
 	if (st == NULL)
@@ -667,7 +576,7 @@ index_keywords(struct index *ix, int64_t mailbox,
 		if (number >= 0 && number < MAILBOX_KEYWORDS_MAX)
 			cb(arg, (unsigned)number, name != NULL ? name : "");
 	}
-	err = index_err(ix, rc, "keywords");
+	err = index_check(ix, rc, "keywords");
 	sqlite3_reset(st);
 	return err;
 }
@@ -676,478 +585,12 @@ enum store_err
 index_keyword_put(struct index *ix, int64_t mailbox, unsigned number, const char *name)
 {
 	enum store_err err;
-	sqlite3_stmt *st = statement(ix, KEYWORD_PUT, &err);
+	sqlite3_stmt *st = index_statement(ix, KEYWORD_PUT, &err);
 
 	if (st == NULL)
 		return err;
 	sqlite3_bind_int64(st, 1, mailbox);
 	sqlite3_bind_int64(st, 2, number);
 	sqlite3_bind_text(st, 3, name, -1, SQLITE_STATIC);
-	return run(ix, st);
-}
-
-/* --- the UID map ------------------------------------------------------------------------------- */
-
-static enum store_err
-read_chunks(struct index *ix, sqlite3_stmt *st, struct uidset *uids_out)
-{
-	struct uidset part = { 0 };
-	enum store_err err = STORE_OK;
-	int rc;
-
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		const void *blob = sqlite3_column_blob(st, 0);
-
-		if (!uidset_unpack(&part, blob, (size_t)sqlite3_column_bytes(st, 0)) ||
-		    uidset_first(&part) <= uidset_last(uids_out)) {
-			err = STORE_CORRUPT;
-			break;
-		}
-		for (size_t i = 0; i < part.run_count; i++)
-			uidset_add_range(uids_out, part.runs[i].first, part.runs[i].last);
-	}
-	if (err == STORE_OK)
-		err = index_err(ix, rc, "uidmap");
-	sqlite3_reset(st);
-	uidset_free(&part);
-	return err;
-}
-
-enum store_err
-index_uids(struct index *ix, int64_t mailbox, struct uidset *uids_out)
-{
-	enum store_err err = chunk_flush(ix);
-	sqlite3_stmt *st;
-
-	uidset_clear(uids_out);
-	if (err != STORE_OK || (st = statement(ix, UIDMAP_ALL, &err)) == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, mailbox);
-	return read_chunks(ix, st, uids_out);
-}
-
-enum store_err
-index_count_from(struct index *ix, int64_t mailbox, uint32_t uid, uint32_t *count_out)
-{
-	struct uidset uids = { 0 };
-	enum store_err err = chunk_flush(ix);
-	sqlite3_stmt *st;
-
-	if (err != STORE_OK || (st = statement(ix, UIDMAP_FROM, &err)) == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, mailbox);
-	sqlite3_bind_int64(st, 2, uid / INDEX_CHUNK_UIDS);
-	err = read_chunks(ix, st, &uids);
-	*count_out = uidset_count(&uids) - (uid > 0 ? uidset_count_upto(&uids, uid - 1) : 0);
-	uidset_free(&uids);
-	return err;
-}
-
-static enum store_err
-chunk_load(struct index *ix, int64_t mailbox, uint32_t uid)
-{
-	uint32_t number = uid / INDEX_CHUNK_UIDS;
-	enum store_err err;
-	sqlite3_stmt *st;
-
-	if (ix->chunk_mailbox == mailbox && ix->chunk_number == number)
-		return STORE_OK;
-	err = chunk_flush(ix);
-	if (err != STORE_OK || (st = statement(ix, UIDMAP_GET, &err)) == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, mailbox);
-	sqlite3_bind_int64(st, 2, number);
-	uidset_clear(&ix->chunk);
-	err = read_chunks(ix, st, &ix->chunk);
-	if (err == STORE_OK) {
-		ix->chunk_mailbox = mailbox;
-		ix->chunk_number = number;
-	}
-	return err;
-}
-
-/* --- messages ---------------------------------------------------------------------------------- */
-
-static void
-message_columns(sqlite3_stmt *st, struct index_message *m)
-{
-	const void *keywords = sqlite3_column_blob(st, 2);
-	size_t len = (size_t)sqlite3_column_bytes(st, 2);
-
-	m->uid = (uint32_t)sqlite3_column_int64(st, 0);
-	m->flags = (unsigned)sqlite3_column_int(st, 1) & MESSAGE_FLAGS_ALL;
-	m->keywords = (struct keyword_set){ 0 };
-	if (keywords != NULL && len <= sizeof(m->keywords))
-		memcpy(&m->keywords, keywords, len);
-	m->modseq = (uint64_t)sqlite3_column_int64(st, 3);
-	m->internaldate_s = sqlite3_column_int64(st, 4);
-	m->size = sqlite3_column_type(st, 5) == SQLITE_NULL ? INDEX_SIZE_UNKNOWN
-							    : (uint64_t)sqlite3_column_int64(st, 5);
-	m->disk_size = (uint64_t)sqlite3_column_int64(st, 6);
-	column_text(st, 7, m->name, sizeof(m->name));
-}
-
-enum store_err
-index_message_get(struct index *ix, int64_t mailbox, uint32_t uid, struct index_message *m_out)
-{
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, MESSAGE_GET, &err);
-	int rc;
-
-	if (st == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, message_key(mailbox, uid));
-	rc = sqlite3_step(st);
-	err = index_err(ix, rc, "message");
-	if (rc == SQLITE_ROW)
-		message_columns(st, m_out);
-	sqlite3_reset(st);
-	return err == STORE_OK && rc != SQLITE_ROW ? STORE_NOT_FOUND : err;
-}
-
-/* One query per stretch of the set; small holes are read over. */
-enum store_err
-index_messages(struct index *ix, int64_t mailbox, const struct uidset *uids, uint32_t after,
-    struct index_message *out, size_t max, size_t *count_out)
-{
-	enum { HOLE = 64 };
-	uint32_t at = uidset_next(uids, after);
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, MESSAGE_RANGE, &err);
-
-	*count_out = 0;
-	while (st != NULL && at != 0 && *count_out < max) {
-		uint32_t next = 0; /* where the next stretch begins */
-		int rc;
-
-		sqlite3_bind_int64(st, 1, message_key(mailbox, at));
-		sqlite3_bind_int64(st, 2, message_key(mailbox, uidset_last(uids)));
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-			uint32_t uid = (uint32_t)sqlite3_column_int64(st, 0);
-
-			if (uidset_contains(uids, uid)) {
-				message_columns(st, &out[(*count_out)++]);
-				if (*count_out == max)
-					break;
-				continue;
-			}
-			next = uidset_next(uids, uid);
-			if (next == 0 || next - uid > HOLE)
-				break;
-			next = 0;
-		}
-		err = index_err(ix, rc, "messages");
-		sqlite3_reset(st);
-		if (err != STORE_OK)
-			return err;
-		at = next;
-	}
-	return err;
-}
-
-enum store_err
-index_changed(struct index *ix, int64_t mailbox, uint64_t modseq, uint32_t uid,
-    struct index_message *out, size_t max, size_t *count_out)
-{
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, MESSAGE_CHANGED, &err);
-	int rc;
-
-	*count_out = 0;
-	if (st == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, mailbox);
-	sqlite3_bind_int64(st, 2, (int64_t)modseq);
-	sqlite3_bind_int64(st, 3, message_key(mailbox, uid));
-	sqlite3_bind_int64(st, 4, (int64_t)max);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW && *count_out < max)
-		message_columns(st, &out[(*count_out)++]);
-	err = index_err(ix, rc, "changed");
-	sqlite3_reset(st);
-	return err;
-}
-
-enum store_err
-index_with_flags(
-    struct index *ix, int64_t mailbox, unsigned mask, unsigned value, struct uidset *uids_out)
-{
-	struct uidset some = { 0 };
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, MESSAGE_FLAGS, &err);
-
-	uidset_clear(uids_out);
-	for (unsigned flags = 0; flags <= MESSAGE_FLAGS_ALL && err == STORE_OK; flags++) {
-		int rc;
-
-		if ((flags & mask) != value)
-			continue;
-		uidset_clear(&some);
-		sqlite3_bind_int64(st, 1, mailbox);
-		sqlite3_bind_int64(st, 2, flags);
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-			uidset_add(&some, (uint32_t)sqlite3_column_int64(st, 0));
-		err = index_err(ix, rc, "flags");
-		sqlite3_reset(st);
-		uidset_union(uids_out, &some);
-	}
-	uidset_free(&some);
-	return err;
-}
-
-enum store_err
-index_first_unseen(struct index *ix, int64_t mailbox, uint32_t *uid_out)
-{
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, MESSAGE_UNSEEN, &err);
-
-	*uid_out = 0;
-	for (unsigned flags = 0; flags <= MESSAGE_FLAGS_ALL && err == STORE_OK; flags++) {
-		int rc;
-
-		if ((flags & MESSAGE_SEEN) != 0)
-			continue;
-		sqlite3_bind_int64(st, 1, mailbox);
-		sqlite3_bind_int64(st, 2, flags);
-		rc = sqlite3_step(st);
-		if (rc == SQLITE_ROW) {
-			uint32_t uid = (uint32_t)sqlite3_column_int64(st, 0);
-
-			if (*uid_out == 0 || uid < *uid_out)
-				*uid_out = uid;
-		}
-		err = index_err(ix, rc, "unseen");
-		sqlite3_reset(st);
-	}
-	return err;
-}
-
-enum store_err
-index_unsized(struct index *ix, int64_t mailbox, struct uidset *uids_out)
-{
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, MESSAGE_UNSIZED, &err);
-	int rc;
-
-	uidset_clear(uids_out);
-	if (st == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, mailbox);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-		uidset_add(uids_out, (uint32_t)sqlite3_column_int64(st, 0));
-	err = index_err(ix, rc, "unsized");
-	sqlite3_reset(st);
-	return err;
-}
-
-static enum store_err
-message_write(struct index *ix, enum statement id, int64_t mailbox, const struct index_message *m)
-{
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, id, &err);
-	size_t len = ARRAY_LEN(m->keywords.bits);
-
-	if (st == NULL)
-		return err;
-	while (len > 0 && m->keywords.bits[len - 1] == 0)
-		len--;
-	sqlite3_bind_int64(st, 1, message_key(mailbox, m->uid));
-	sqlite3_bind_int64(st, 2, mailbox);
-	sqlite3_bind_int64(st, 3, m->flags & MESSAGE_FLAGS_ALL);
-	if (len > 0)
-		sqlite3_bind_blob(
-		    st, 4, m->keywords.bits, (int)(len * sizeof(uint64_t)), SQLITE_STATIC);
-	sqlite3_bind_int64(st, 5, (int64_t)m->modseq);
-	sqlite3_bind_int64(st, 6, m->internaldate_s);
-	if (m->size != INDEX_SIZE_UNKNOWN)
-		sqlite3_bind_int64(st, 7, (int64_t)m->size);
-	sqlite3_bind_int64(st, 8, (int64_t)m->disk_size);
-	sqlite3_bind_text(st, 9, m->name, -1, SQLITE_STATIC);
-	return run(ix, st);
-}
-
-static void
-count(struct index_mailbox *row, const struct index_message *m, int sign)
-{
-	row->messages += sign;
-	if ((m->flags & MESSAGE_SEEN) == 0)
-		row->unseen += sign;
-	if ((m->flags & MESSAGE_DELETED) != 0) {
-		row->deleted += sign;
-		row->deleted_disk_bytes += sign * (int64_t)m->disk_size;
-	}
-	if (m->size == INDEX_SIZE_UNKNOWN)
-		row->unsized += sign;
-	else
-		row->bytes += sign * (int64_t)m->size;
-	row->disk_bytes += sign * (int64_t)m->disk_size;
-}
-
-enum store_err
-index_message_add(struct index *ix, struct index_mailbox *row, const struct index_message *m)
-{
-	enum store_err err = chunk_load(ix, row->id, m->uid);
-
-	if (err == STORE_OK)
-		err = message_write(ix, MESSAGE_ADD, row->id, m);
-	if (err != STORE_OK)
-		return err;
-	uidset_add(&ix->chunk, m->uid);
-	count(row, m, 1);
-	return STORE_OK;
-}
-
-enum store_err
-index_message_change(struct index *ix, struct index_mailbox *row, const struct index_message *from,
-    const struct index_message *to)
-{
-	enum store_err err = message_write(ix, MESSAGE_CHANGE, row->id, to);
-
-	if (err == STORE_OK) {
-		count(row, from, -1);
-		count(row, to, 1);
-	}
-	return err;
-}
-
-/* Half of the history goes when it is too long; the floor says so. */
-static enum store_err
-expunged_trim(struct index *ix, struct index_mailbox *row)
-{
-	enum store_err err;
-	sqlite3_stmt *st;
-	uint64_t floor = 0;
-	uint32_t n = 0;
-
-	if (row->expunged_count <= INDEX_EXPUNGED_MAX)
-		return STORE_OK;
-	st = statement(ix, EXPUNGED_GET, &err);
-	if (st == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, row->id);
-	sqlite3_bind_int64(st, 2, 0);
-	while (sqlite3_step(st) == SQLITE_ROW) {
-		uint64_t modseq = (uint64_t)sqlite3_column_int64(st, 1);
-
-		if (n >= row->expunged_count - INDEX_EXPUNGED_MAX / 2 && modseq != floor)
-			break;
-		floor = modseq;
-		n++;
-	}
-	sqlite3_reset(st);
-	err = run_ints(ix, EXPUNGED_TRIM, (const int64_t[]){ row->id, (int64_t)floor }, 2);
-	if (err == STORE_OK) {
-		row->expunged_floor = floor;
-		row->expunged_count -= n < row->expunged_count ? n : row->expunged_count;
-	}
-	return err;
-}
-
-enum store_err
-index_message_remove(
-    struct index *ix, struct index_mailbox *row, const struct index_message *m, uint64_t modseq)
-{
-	const int64_t key = message_key(row->id, m->uid);
-	enum store_err err = chunk_load(ix, row->id, m->uid);
-
-	if (err == STORE_OK)
-		err = run_ints(ix, MESSAGE_REMOVE, &key, 1);
-	if (err == STORE_OK)
-		err = run_ints(ix, PARSED_REMOVE, &key, 1);
-	if (err == STORE_OK)
-		err = run_ints(
-		    ix, EXPUNGED_ADD, (const int64_t[]){ row->id, (int64_t)modseq, m->uid }, 3);
-	if (err != STORE_OK)
-		return err;
-	row->expunged_count++;
-	uidset_remove(&ix->chunk, m->uid);
-	count(row, m, -1);
-	return expunged_trim(ix, row);
-}
-
-enum store_err
-index_expunged(struct index *ix, int64_t mailbox, uint64_t modseq, struct uidset *uids_out)
-{
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, EXPUNGED_GET, &err);
-	int rc;
-
-	uidset_clear(uids_out);
-	if (st == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, mailbox);
-	sqlite3_bind_int64(st, 2, (int64_t)modseq);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-		uidset_add(uids_out, (uint32_t)sqlite3_column_int64(st, 0));
-	err = index_err(ix, rc, "expunged");
-	sqlite3_reset(st);
-	return err;
-}
-
-/* --- what parsing learnt ----------------------------------------------------------------------- */
-
-void
-index_parsed_free(struct index_parsed *p)
-{
-	buf_free(&p->envelope);
-	buf_free(&p->body);
-	buf_free(&p->bodystructure);
-	buf_free(&p->parts);
-	*p = (struct index_parsed){ 0 };
-}
-
-static void
-column_buf(sqlite3_stmt *st, int column, struct buf *out)
-{
-	const void *blob = sqlite3_column_blob(st, column);
-
-	if (blob != NULL)
-		buf_add(out, blob, (size_t)sqlite3_column_bytes(st, column));
-}
-
-enum store_err
-index_parsed_get(struct index *ix, int64_t mailbox, uint32_t uid, struct index_parsed *p_out)
-{
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, PARSED_GET, &err);
-	int rc;
-
-	if (st == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, message_key(mailbox, uid));
-	rc = sqlite3_step(st);
-	err = index_err(ix, rc, "parsed");
-	if (rc == SQLITE_ROW) {
-		column_buf(st, 0, &p_out->envelope);
-		column_buf(st, 1, &p_out->body);
-		column_buf(st, 2, &p_out->bodystructure);
-		column_buf(st, 3, &p_out->parts);
-		p_out->has_sent_date = sqlite3_column_type(st, 4) != SQLITE_NULL;
-		p_out->sent_date_days = sqlite3_column_int64(st, 4);
-	}
-	sqlite3_reset(st);
-	return err == STORE_OK && rc != SQLITE_ROW ? STORE_NOT_FOUND : err;
-}
-
-enum store_err
-index_parsed_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct index_parsed *p)
-{
-	const struct buf *blobs[] = { &p->envelope, &p->body, &p->bodystructure, &p->parts };
-	enum store_err err;
-	sqlite3_stmt *st = statement(ix, PARSED_PUT, &err);
-
-	if (st == NULL)
-		return err;
-	sqlite3_bind_int64(st, 1, message_key(mailbox, uid));
-	for (size_t i = 0; i < ARRAY_LEN(blobs); i++)
-		sqlite3_bind_blob64(st, (int)i + 2, blobs[i]->data, blobs[i]->len, SQLITE_STATIC);
-	if (p->has_sent_date)
-		sqlite3_bind_int64(st, 6, p->sent_date_days);
-	return run(ix, st);
-}
-
-enum store_err
-index_parsed_copy(struct index *ix, int64_t from, uint32_t from_uid, int64_t to, uint32_t to_uid)
-{
-	return run_ints(ix, PARSED_COPY,
-	    (const int64_t[]){ message_key(from, from_uid), message_key(to, to_uid) }, 2);
+	return index_run(ix, st);
 }

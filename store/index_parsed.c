@@ -1,0 +1,70 @@
+/* What parsing a message learnt, kept; see index.h. */
+#include "store/index_internal.h"
+
+void
+index_parsed_free(struct index_parsed *p)
+{
+	buf_free(&p->envelope);
+	buf_free(&p->body);
+	buf_free(&p->bodystructure);
+	buf_free(&p->parts);
+	*p = (struct index_parsed){ 0 };
+}
+
+static void
+column_buf(sqlite3_stmt *st, int column, struct buf *out)
+{
+	const void *blob = sqlite3_column_blob(st, column);
+
+	if (blob != NULL)
+		buf_add(out, blob, (size_t)sqlite3_column_bytes(st, column));
+}
+
+enum store_err
+index_parsed_get(struct index *ix, int64_t mailbox, uint32_t uid, struct index_parsed *p_out)
+{
+	enum store_err err;
+	sqlite3_stmt *st = index_statement(ix, PARSED_GET, &err);
+	int rc;
+
+	if (st == NULL)
+		return err;
+	sqlite3_bind_int64(st, 1, index_message_key(mailbox, uid));
+	rc = sqlite3_step(st);
+	err = index_check(ix, rc, "parsed");
+	if (rc == SQLITE_ROW) {
+		column_buf(st, 0, &p_out->envelope);
+		column_buf(st, 1, &p_out->body);
+		column_buf(st, 2, &p_out->bodystructure);
+		column_buf(st, 3, &p_out->parts);
+		p_out->has_sent_date = sqlite3_column_type(st, 4) != SQLITE_NULL;
+		p_out->sent_date_days = sqlite3_column_int64(st, 4);
+	}
+	sqlite3_reset(st);
+	return err == STORE_OK && rc != SQLITE_ROW ? STORE_NOT_FOUND : err;
+}
+
+enum store_err
+index_parsed_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct index_parsed *p)
+{
+	const struct buf *blobs[] = { &p->envelope, &p->body, &p->bodystructure, &p->parts };
+	enum store_err err;
+	sqlite3_stmt *st = index_statement(ix, PARSED_PUT, &err);
+
+	if (st == NULL)
+		return err;
+	sqlite3_bind_int64(st, 1, index_message_key(mailbox, uid));
+	for (size_t i = 0; i < ARRAY_LEN(blobs); i++)
+		sqlite3_bind_blob64(st, (int)i + 2, blobs[i]->data, blobs[i]->len, SQLITE_STATIC);
+	if (p->has_sent_date)
+		sqlite3_bind_int64(st, 6, p->sent_date_days);
+	return index_run(ix, st);
+}
+
+enum store_err
+index_parsed_copy(struct index *ix, int64_t from, uint32_t from_uid, int64_t to, uint32_t to_uid)
+{
+	return index_run_ints(ix, PARSED_COPY,
+	    (const int64_t[]){ index_message_key(from, from_uid), index_message_key(to, to_uid) },
+	    2);
+}
