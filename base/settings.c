@@ -255,18 +255,19 @@ setting_find(const char *name)
 }
 
 struct unit {
-	uint64_t factor;
+	uint64_t factor; /* 0 ends a table */
 	char letter;
 };
-static const struct unit SIZE_UNITS[] = { { TIB, 'T' }, { GIB, 'G' }, { MIB, 'M' }, { KIB, 'K' } };
-static const struct unit TIME_UNITS[] = { { DAY, 'd' }, { HOUR, 'h' }, { MIN, 'm' } };
+static const struct unit SIZE_UNITS[] = { { TIB, 'T' }, { GIB, 'G' }, { MIB, 'M' }, { KIB, 'K' },
+	{ 0 } };
+static const struct unit TIME_UNITS[] = { { DAY, 'd' }, { HOUR, 'h' }, { MIN, 'm' }, { 0 } };
 
 static void
-number_with_unit(const struct unit *units, size_t count, uint64_t value, struct buf *out)
+number_with_unit(const struct unit *u, uint64_t value, struct buf *out)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (value >= units[i].factor && value % units[i].factor == 0) {
-			buf_printf(out, "%" PRIu64 "%c", value / units[i].factor, units[i].letter);
+	for (; u->factor != 0; u++) {
+		if (value >= u->factor && value % u->factor == 0) {
+			buf_printf(out, "%" PRIu64 "%c", value / u->factor, u->letter);
 			return;
 		}
 	}
@@ -277,11 +278,11 @@ void
 setting_number(enum setting_type type, uint64_t value, struct buf *out)
 {
 	if (type == SETTING_SIZE)
-		number_with_unit(SIZE_UNITS, ARRAY_LEN(SIZE_UNITS), value, out);
+		number_with_unit(SIZE_UNITS, value, out);
 	else if (type == SETTING_DURATION && value != 0 && value % MIN != 0)
 		buf_printf(out, "%" PRIu64 "s", value);
 	else if (type == SETTING_DURATION)
-		number_with_unit(TIME_UNITS, ARRAY_LEN(TIME_UNITS), value, out);
+		number_with_unit(TIME_UNITS, value, out);
 	else
 		buf_printf(out, "%" PRIu64, value);
 }

@@ -295,7 +295,6 @@ run_attempt(size_t number, const struct attempt *t)
 		goto out;
 	assert_true(base64_decode(&first, (struct str){ out.data, out.len }));
 	assert_true(str_has_prefix((struct str){ first.data, first.len }, STR("r=clientnonce")));
-	end = memchr(first.data, ',', first.len);
 	assert_non_null(strstr(buf_cstr(&first), ",i=4096"));
 	end = strchr(first.data, ',');
 	buf_adds(&bound, t->gs2);

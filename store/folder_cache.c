@@ -31,7 +31,7 @@ folder_cache_new(size_t folders_max)
 
 	pthread_mutex_init(&cache->mutex, NULL);
 	cache->max = folders_max;
-	cache->items = mem_realloc_array(NULL, folders_max, sizeof(*cache->items));
+	cache->items = mem_realloc_array(NULL, folders_max, sizeof(struct cached_folder *));
 	return cache;
 }
 

@@ -23,8 +23,10 @@ read_file(struct buf *out, const char *name, const char *ending)
 
 	buf_printf(&path, "%s/%s%s", SAMPLES, name, ending);
 	f = fopen(buf_cstr(&path), "rb");
-	if (f == NULL)
+	if (f == NULL) {
 		fail_msg("%s is missing", buf_cstr(&path));
+		return;
+	}
 	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
 		buf_add(out, chunk, n);
 	fclose(f);

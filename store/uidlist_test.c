@@ -48,7 +48,7 @@ lists(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(LISTS); i++) {
 		struct buf text = { 0 };
-		struct uidlist list;
+		struct uidlist list = { 0 };
 		const struct uidlist_entry *entry;
 
 		buf_adds(&text, LISTS[i].text);

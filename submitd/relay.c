@@ -256,10 +256,14 @@ relays_open(struct service *sv, const char *hostname)
 void
 relays_close(struct relays *r)
 {
+	struct relay_connection *next;
+
 	if (r == NULL)
 		return;
-	while (r->idle != NULL)
-		connection_free(r->idle);
+	for (struct relay_connection *c = r->idle; c != NULL; c = next) {
+		next = c->next;
+		connection_free(c);
+	}
 	net_tls_free(r->tls);
 	free(r);
 }
