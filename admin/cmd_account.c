@@ -106,8 +106,8 @@ add_run(struct admin *a)
 		status = new_password_read(a, &password);
 	if (status != ADMIN_DONE)
 		return status;
-	row.localpart = mem_strndup(localpart.p, localpart.len);
-	row.domain = mem_strndup(domain.p, domain.len);
+	row.localpart = account_db_fold(localpart);
+	row.domain = account_db_fold(domain);
 	row.password = mem_strdup(password.stored);
 	if (wishes.realname != NULL && *wishes.realname != '\0')
 		row.realname = mem_strdup(wishes.realname);

@@ -44,8 +44,7 @@ struct admin_command {
 	const char *summary;                            /* one line */
 	const char *help;                               /* further sentences, or NULL */
 	const char *example;
-	/* Runs before the user is changed and the configuration must be fit for use: config check
-	 * and doctor look at these themselves. */
+	/* Runs before the configuration is read and the user changed; admin_start() does it. */
 	bool before_config;
 	enum admin_status (*run)(struct admin *a);
 };
@@ -86,6 +85,9 @@ bool admin_open_accounts(struct admin *a);
 bool admin_open_store(struct admin *a);
 bool admin_open_spool(struct admin *a);
 
+/* Reads the configuration and becomes server.user: what main() does before a command, and one with
+ * before_config does itself. */
+bool admin_start(struct admin *a);
 /* Becomes server.user when root and that user exists; false with the reason said. */
 bool admin_become_user(const struct config *config);
 

@@ -4,9 +4,29 @@
 
 #include "admin/command.h"
 
-extern const struct admin_command admin_cmd_account_add, admin_cmd_account_list,
-    admin_cmd_account_show, admin_cmd_account_set, admin_cmd_account_passwd,
-    admin_cmd_account_delete;
-extern const struct admin_command admin_cmd_config_check, admin_cmd_config_list;
+extern const struct admin_command admin_cmd_account_add;
+extern const struct admin_command admin_cmd_account_list;
+extern const struct admin_command admin_cmd_account_show;
+extern const struct admin_command admin_cmd_account_set;
+extern const struct admin_command admin_cmd_account_passwd;
+extern const struct admin_command admin_cmd_account_rename;
+extern const struct admin_command admin_cmd_account_delete;
+extern const struct admin_command admin_cmd_account_leave;
+extern const struct admin_command admin_cmd_quota_show;
+extern const struct admin_command admin_cmd_quota_recount;
+extern const struct admin_command admin_cmd_mailbox_list;
+extern const struct admin_command admin_cmd_mailbox_create;
+extern const struct admin_command admin_cmd_mailbox_delete;
+extern const struct admin_command admin_cmd_mailbox_subscribe;
+extern const struct admin_command admin_cmd_mailbox_unsubscribe;
+extern const struct admin_command admin_cmd_reindex;
+extern const struct admin_command admin_cmd_queue_list;
+extern const struct admin_command admin_cmd_queue_show;
+extern const struct admin_command admin_cmd_queue_flush;
+extern const struct admin_command admin_cmd_queue_hold;
+extern const struct admin_command admin_cmd_queue_release;
+extern const struct admin_command admin_cmd_queue_delete;
+extern const struct admin_command admin_cmd_config_check;
+extern const struct admin_command admin_cmd_config_list;
 
 #endif

@@ -87,6 +87,18 @@ admin_become_user(const struct config *config)
 }
 
 bool
+admin_start(struct admin *a)
+{
+	struct buf errors = { 0 };
+
+	a->config = config_load(a->config_path, &errors);
+	if (a->config == NULL)
+		fputs(buf_cstr(&errors), stderr);
+	buf_free(&errors);
+	return a->config != NULL && admin_become_user(a->config);
+}
+
+bool
 admin_open_accounts(struct admin *a)
 {
 	const char *path = config_string(a->config, "store.account_db");

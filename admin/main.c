@@ -169,18 +169,6 @@ wants_help(int argc, char **argv)
 
 /* --- running ------------------------------------------------------------------------------------ */
 
-static bool
-load_config(struct admin *a)
-{
-	struct buf errors = { 0 };
-
-	a->config = config_load(a->config_path, &errors);
-	if (a->config == NULL)
-		fputs(buf_cstr(&errors), stderr);
-	buf_free(&errors);
-	return a->config != NULL;
-}
-
 static void
 close_all(struct admin *a)
 {
@@ -200,7 +188,7 @@ run(struct admin *a)
 	umask(ADMIN_UMASK);
 	output_setup();
 	a->log = log_open("mailadmin", NULL, LOG_LEVEL_WARN);
-	if (a->command->before_config || (load_config(a) && admin_become_user(a->config)))
+	if (a->command->before_config || admin_start(a))
 		status = a->command->run(a);
 	close_all(a);
 	return status;

@@ -190,6 +190,12 @@ fold(struct str s)
 	return copy;
 }
 
+char *
+account_db_fold(struct str part)
+{
+	return fold(part);
+}
+
 /* --- connections ------------------------------------------------------------------------------- */
 
 static bool

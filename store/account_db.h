@@ -50,6 +50,10 @@ char *account_row_address(const struct account_row *row); /* "localpart@domain",
  * The parts point into `address`. */
 bool account_address_parse(struct str address, struct str *localpart_out, struct str *domain_out);
 
+/* The form in which a part of an address is stored, which also names its folder: as it is, or where it
+ * is not ASCII in lower case and NFC.  The caller's. */
+char *account_db_fold(struct str part);
+
 /* The log, which says what is wrong, is borrowed until the close.
  * STORE_NOT_FOUND (READ only), STORE_VERSION, STORE_CORRUPT, STORE_DENIED, STORE_IO. */
 enum store_err account_db_open(
