@@ -390,17 +390,12 @@ run_state(struct smtp_session *s)
 	return STEP_WAIT;
 }
 
+/* Runs until something is missing.  The stream is there, and no job runs. */
 static void
-session_run(struct smtp_session *s)
+session_steps(struct smtp_session *s)
 {
 	enum smtp_step step = STEP_AGAIN;
 
-	if (s->busy || s->ending)
-		return;
-	if (s->stream == NULL) {
-		session_end(s);
-		return;
-	}
 	while (step == STEP_AGAIN && s->state != STATE_CLOSING) {
 		/* Somebody who sends and never reads waits here for himself: on_drained goes on. */
 		if (s->out.len + net_stream_pending(s->stream) > NET_OUTPUT_HIGH_BYTES)
@@ -416,6 +411,17 @@ session_run(struct smtp_session *s)
 	}
 	if (s->state != STATE_TLS && s->state != STATE_AUTH_DELAY)
 		net_stream_timeout(s->stream, silence_s(s));
+}
+
+static void
+session_run(struct smtp_session *s)
+{
+	if (s->busy || s->ending)
+		return;
+	if (s->stream == NULL)
+		session_end(s);
+	else
+		session_steps(s);
 }
 
 static void
@@ -543,8 +549,8 @@ smtp_server_start(struct net_stream *stream, const struct smtp_service *service,
 		return s;
 	}
 	s->state = STATE_COMMAND;
-	smtp_command_greet(s);
-	session_run(s);
+	if (smtp_command_greet(s) == STEP_AGAIN)
+		session_steps(s);
 	return s;
 }
 
