@@ -45,6 +45,7 @@ struct attempt {
 	struct smtp_client_rcpt *rcpts; /* the pending ones … */
 	struct spool_recipient **of;    /* … and whose they are */
 	size_t count;
+	struct smtp_client_message message; /* the client reads it until on_sent */
 	enum store_err err;
 };
 
@@ -262,38 +263,60 @@ note_result(struct attempt *a, struct spool_recipient *rcpt, const struct smtp_r
 
 /* --- one attempt -------------------------------------------------------------------------------- */
 
+/* False if the content cannot be read. */
+static bool
+describe_message(struct attempt *a)
+{
+	const struct spool_message *msg = a->msg;
+	struct stat st;
+
+	if (fstat(a->fd, &st) < 0)
+		return false;
+	a->message = (struct smtp_client_message){
+		.from = msg->sender,
+		.rcpts = a->rcpts,
+		.rcpt_count = a->count,
+		.fd = a->fd,
+		.size_bytes = (uint64_t)st.st_size,
+		.body = msg->body == SPOOL_BODY_BINARYMIME ? SMTP_BODY_BINARYMIME
+			: msg->body == SPOOL_BODY_8BITMIME ? SMTP_BODY_8BITMIME
+							   : SMTP_BODY_7BIT,
+		.smtputf8 = msg->smtputf8,
+		.ret = msg->ret == SPOOL_RET_FULL   ? SMTP_RET_FULL
+		       : msg->ret == SPOOL_RET_HDRS ? SMTP_RET_HDRS
+						    : SMTP_RET_NONE,
+		.envid = msg->envid,
+	};
+	return true;
+}
+
+/* Nothing was asked about the recipients: whatever went wrong, even a relay's 5xx greeting, is a matter of
+ * that host and not theirs, so they wait. */
+static void
+defer_all(struct attempt *a, const struct smtp_result *why, const char *relay)
+{
+	struct smtp_result later = *why;
+
+	later.outcome = SMTP_OUTCOME_TEMPORARY;
+	for (size_t i = 0; i < a->count; i++)
+		note_result(a, a->of[i], &later, relay);
+	settle(a);
+}
+
+static const struct smtp_result UNREADABLE = { .outcome = SMTP_OUTCOME_TEMPORARY,
+	.text = "the message could not be read" };
+
 static void
 on_ready(void *arg, struct smtp_client *client, const char *relay, const struct smtp_result *why)
 {
 	struct attempt *a = arg;
-	struct stat st;
-	struct smtp_client_message message = {
-		.from = a->msg->sender,
-		.rcpts = a->rcpts,
-		.rcpt_count = a->count,
-		.fd = a->fd,
-		.body = a->msg->body == SPOOL_BODY_BINARYMIME ? SMTP_BODY_BINARYMIME
-			: a->msg->body == SPOOL_BODY_8BITMIME ? SMTP_BODY_8BITMIME
-							      : SMTP_BODY_7BIT,
-		.smtputf8 = a->msg->smtputf8,
-		.ret = a->msg->ret == SPOOL_RET_FULL   ? SMTP_RET_FULL
-		       : a->msg->ret == SPOOL_RET_HDRS ? SMTP_RET_HDRS
-						       : SMTP_RET_NONE,
-		.envid = a->msg->envid,
-	};
 
-	if (client == NULL || fstat(a->fd, &st) < 0) {
-		static const struct smtp_result NO_STAT = { .outcome = SMTP_OUTCOME_TEMPORARY,
-			.text = "the message could not be read" };
-
-		for (size_t i = 0; i < a->count; i++)
-			note_result(a, a->of[i], client == NULL ? why : &NO_STAT, relay);
-		relay_give_back(a->connection, client != NULL);
-		settle(a);
+	if (client != NULL && describe_message(a)) {
+		smtp_client_send(client, &a->message);
 		return;
 	}
-	message.size_bytes = (uint64_t)st.st_size;
-	smtp_client_send(client, &message);
+	relay_give_back(a->connection, client != NULL);
+	defer_all(a, client != NULL ? &UNREADABLE : why, relay);
 }
 
 static void
@@ -325,16 +348,11 @@ static void
 on_content_open(void *arg)
 {
 	struct attempt *a = arg;
-	static const struct smtp_result UNREADABLE = { .outcome = SMTP_OUTCOME_TEMPORARY,
-		.text = "the message could not be opened" };
 
-	if (a->err == STORE_OK) {
+	if (a->err == STORE_OK)
 		a->connection = relay_take(a->runner->relays, &RELAY_EVENTS, a);
-		return;
-	}
-	for (size_t i = 0; i < a->count; i++)
-		note_result(a, a->of[i], &UNREADABLE, NULL);
-	settle(a);
+	else
+		defer_all(a, &UNREADABLE, NULL);
 }
 
 static void
