@@ -481,7 +481,11 @@ account_write_begin(struct account *acct)
 	if (err == STORE_OK)
 		err = index_begin(acct->ix, true);
 	if (err == STORE_OK)
+		err = account_finish_moves(acct);
+	if (err == STORE_OK)
 		return STORE_OK;
+	if (acct->ix != NULL)
+		index_rollback(acct->ix);
 	pthread_mutex_unlock(&acct->db_mutex);
 unlock_home:
 	home_unlock(&acct->lock);

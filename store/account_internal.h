@@ -58,6 +58,9 @@ void account_read_end(struct account *acct);
 enum store_err account_write_begin(struct account *acct);
 enum store_err account_write_end(struct account *acct, enum store_err err);
 
+/* In a write transaction that has just begun: finishes a move that another process died in (mailbox_move.c). */
+enum store_err account_finish_moves(struct account *acct);
+
 /* A damaged index is set aside by the next writer. */
 void account_index_damaged(struct account *acct);
 /* For a function that ended with `err`: true if the index was damaged and trying once more makes sense. */

@@ -36,7 +36,9 @@ static const char SCHEMA[] =
     "CREATE TABLE expunged (mailbox INTEGER, modseq INTEGER, uid INTEGER,"
     " PRIMARY KEY (mailbox, modseq, uid)) WITHOUT ROWID;"
     "CREATE TABLE parsed (key INTEGER PRIMARY KEY, envelope BLOB, body BLOB, bodystructure BLOB,"
-    " parts BLOB, sent_day INTEGER);";
+    " parts BLOB, sent_day INTEGER);"
+    "CREATE TABLE move_intent (id INTEGER PRIMARY KEY, from_box TEXT NOT NULL, from_uid INTEGER,"
+    " to_box TEXT NOT NULL, to_uid INTEGER, to_name TEXT NOT NULL);";
 
 #define MESSAGE_COLUMNS                                                                            \
 	"key & 4294967295, flags, keywords, modseq, internaldate, size, disk_size, name"
@@ -113,6 +115,11 @@ static const char *const SQL[STATEMENTS] = {
 	    "INSERT OR IGNORE INTO parsed (key, envelope, body, bodystructure, parts, sent_day)"
 	    " SELECT ?2, envelope, body, bodystructure, parts, sent_day FROM parsed WHERE key = ?1",
 	[PARSED_REMOVE] = "DELETE FROM parsed WHERE key = ?1",
+	[MOVE_ADD] = "INSERT INTO move_intent (from_box, from_uid, to_box, to_uid, to_name)"
+		     " VALUES (?1, ?2, ?3, ?4, ?5)",
+	[MOVE_NEXT] = "SELECT id, from_box, from_uid, to_box, to_uid, to_name FROM move_intent"
+		      " WHERE id > ?1 ORDER BY id LIMIT 1",
+	[MOVE_CLEAR] = "DELETE FROM move_intent",
 };
 
 /* --- errors ------------------------------------------------------------------------------------ */
@@ -539,7 +546,8 @@ enum store_err
 index_drop_all(struct index *ix)
 {
 	static const char ALL[] = "DELETE FROM mailbox; DELETE FROM uidmap; DELETE FROM keyword;"
-				  "DELETE FROM message; DELETE FROM expunged; DELETE FROM parsed";
+				  "DELETE FROM message; DELETE FROM expunged; DELETE FROM parsed;"
+				  "DELETE FROM move_intent";
 
 	ix->chunk_mailbox = 0;
 	return index_check(ix, sqlite3_exec(ix->db, ALL, NULL, NULL, NULL), "drop all");

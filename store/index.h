@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "store/mailbox.h"
 
-#define INDEX_VERSION      1
+#define INDEX_VERSION      2
 #define INDEX_CACHE_KIB    512   /* SQLite's page cache per connection */
 #define INDEX_CHUNK_UIDS   16384 /* UIDs per row of the UID map */
 #define INDEX_EXPUNGED_MAX 20000 /* expunged UIDs remembered per mailbox, at most */
@@ -130,5 +130,18 @@ enum store_err index_parsed_put(
 enum store_err index_parsed_copy(
     struct index *ix, int64_t from, uint32_t from_uid, int64_t to, uint32_t to_uid);
 void index_parsed_free(struct index_parsed *p);
+
+/* --- moves under way: what store/mailbox_move.c finishes if the process dies --- */
+struct index_move {
+	int64_t id;
+	char *from, *to; /* mailboxes */
+	uint32_t from_uid, to_uid;
+	char to_name[INDEX_NAME_BYTES]; /* as it was linked; flags may have changed since */
+};
+enum store_err index_move_add(struct index *ix, const struct index_move *move);
+/* The first with an id above `after`; STORE_NOT_FOUND: none.  Ends with index_move_clear(). */
+enum store_err index_move_next(struct index *ix, int64_t after, struct index_move *move_out);
+void index_move_clear(struct index_move *move);
+enum store_err index_moves_drop(struct index *ix); /* all */
 
 #endif

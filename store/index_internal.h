@@ -1,5 +1,5 @@
 /* The inside of an open index.db, shared by index.c (the file, transactions, mailboxes), index_messages.c (the UID map
- * and messages) and index_parsed.c. */
+ * and messages), index_parsed.c and index_move.c. */
 #ifndef STORE_INDEX_INTERNAL_H
 #define STORE_INDEX_INTERNAL_H
 
@@ -49,6 +49,9 @@ enum statement {
 	PARSED_PUT,
 	PARSED_COPY,
 	PARSED_REMOVE,
+	MOVE_ADD,
+	MOVE_NEXT,
+	MOVE_CLEAR,
 	STATEMENTS
 };
 

@@ -1,6 +1,7 @@
-/* COPY and MOVE: hard links under new UIDs.  Order: all links in the destination → one fsync of its cur/ →
- * (move: unlink the sources) → one index commit for both mailboxes.  A crash after the fsync leaves a copy that the
- * next opener finds; one before it leaves links that carry UIDs nobody was told of.  See mailbox.h. */
+/* COPY and MOVE: hard links under new UIDs.  Order: (move: what will be done, committed to the index) → all links in the
+ * destination → one fsync of its cur/ → (move: unlink the sources) → one index commit for both mailboxes.  A copy cut
+ * short leaves links that carry UIDs nobody was told of, and the next opener finds them; a move cut short is finished
+ * by it (mailbox_move.c).  See mailbox.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 struct pair {
 	uint32_t from_uid, to_uid;
 	char *to_name;
+	bool linked;
 };
 
 struct copy_op {
@@ -24,7 +26,7 @@ struct copy_op {
 	size_t count;
 	int keyword_map[MAILBOX_KEYWORDS_MAX]; /* -1: not asked yet */
 	bool skip_missing, missed;
-	int64_t bytes;
+	int64_t bytes, messages; /* that were linked */
 };
 
 static enum store_err
@@ -57,33 +59,47 @@ note_pair(struct copy_op *op, uint32_t from_uid, uint32_t to_uid, const char *to
 		op->pairs = mem_realloc_array(
 		    op->pairs, op->count == 0 ? 1 : 2 * op->count, sizeof(*op->pairs));
 	}
-	op->pairs[op->count++] = (struct pair){ from_uid, to_uid, mem_strdup(to_name) };
+	op->pairs[op->count++] = (struct pair){ from_uid, to_uid, mem_strdup(to_name), false };
+}
+
+/* Decides on a UID and a name for one message; nothing is on disk yet. */
+static enum store_err
+plan_one(struct copy_op *op, const struct index_message *m)
+{
+	struct keyword_set keywords;
+	struct buf name = { 0 };
+	uint32_t uid = op->dest->row.uidnext + (uint32_t)op->count;
+	enum store_err err = map_keywords(op, &m->keywords, &keywords);
+
+	if (err != STORE_OK)
+		return err;
+	maildir_name_new(&name, m->disk_size,
+	    m->size == INDEX_SIZE_UNKNOWN ? MAILDIR_SIZE_UNKNOWN : m->size, uid, true,
+	    sync_letters_of(m->flags), (uint32_t)(keywords.bits[0] & 0x3ffffff));
+	note_pair(op, m->uid, uid, buf_cstr(&name));
+	buf_free(&name);
+	return STORE_OK;
 }
 
 static enum store_err
-link_one(struct copy_op *op, const struct index_message *m)
+link_one(struct copy_op *op, const struct index_message *m, struct pair *pair)
 {
 	static const struct keyword_set NONE = { { 0 } };
 	struct index_message copy = *m;
-	struct buf name = { 0 };
 	enum store_err err = map_keywords(op, &m->keywords, &copy.keywords);
 
 	if (err != STORE_OK)
 		return err;
-	copy.uid = op->dest->row.uidnext;
+	copy.uid = pair->to_uid;
 	copy.modseq = op->dest->modseq;
-	maildir_name_new(&name, m->disk_size,
-	    m->size == INDEX_SIZE_UNKNOWN ? MAILDIR_SIZE_UNKNOWN : m->size, copy.uid, true,
-	    sync_letters_of(m->flags), (uint32_t)(copy.keywords.bits[0] & 0x3ffffff));
-	snprintf(copy.name, sizeof(copy.name), "%s", buf_cstr(&name));
-	buf_free(&name);
+	snprintf(copy.name, sizeof(copy.name), "%s", pair->to_name);
 	if (linkat(op->from->dir.cur_fd, m->name, op->dest->dir.cur_fd, copy.name, 0) != 0) {
 		op->missed |= errno == ENOENT;
 		return errno == ENOENT ? STORE_OK : dir_err(errno);
 	}
+	pair->linked = true;
 	op->dest->touched_cur = true;
-	sync_take_uid(op->dest);
-	note_pair(op, m->uid, copy.uid, copy.name);
+	op->dest->row.uidnext = copy.uid + 1;
 	err = sync_extra_keywords(op->dest, copy.name, &NONE, &copy.keywords);
 	if (err == STORE_OK)
 		err = index_message_add(op->box->acct->ix, &op->dest->row, &copy);
@@ -92,31 +108,68 @@ link_one(struct copy_op *op, const struct index_message *m)
 		    op->box->acct->ix, op->from->row.id, m->uid, op->dest->row.id, copy.uid);
 	sync_handed_out(op->dest, copy.uid, copy.name);
 	op->bytes += (int64_t)m->disk_size;
+	op->messages++;
 	return err;
+}
+
+/* Plans (link false) or links (true) all messages of `uids`, in the same order. */
+static enum store_err
+for_all(struct copy_op *op, const struct uidset *uids, bool link)
+{
+	struct index_message *rows = mem_alloc(MAILBOX_SLICE_ROWS * sizeof(*rows));
+	enum store_err err = STORE_OK;
+	uint32_t after = 0;
+	size_t at = 0, n = 1;
+
+	while (err == STORE_OK && n > 0) {
+		err = index_messages(
+		    op->box->acct->ix, op->from->row.id, uids, after, rows, MAILBOX_SLICE_ROWS, &n);
+		for (size_t i = 0; i < n && err == STORE_OK; i++) {
+			if (!link)
+				err = plan_one(op, &rows[i]);
+			else if (at < op->count && op->pairs[at].from_uid == rows[i].uid)
+				err = link_one(op, &rows[i], &op->pairs[at++]);
+		}
+		if (n > 0)
+			after = rows[n - 1].uid;
+	}
+	free(rows);
+	return err;
+}
+
+/* Commits what a move is about to do; see mailbox_move.c. */
+static enum store_err
+note_intent(struct copy_op *op)
+{
+	struct index *ix = op->box->acct->ix;
+	enum store_err err = sync_put_unfinished(op->from);
+
+	if (err == STORE_OK && !op->same)
+		err = sync_put_unfinished(op->dest);
+	for (size_t i = 0; i < op->count && err == STORE_OK; i++) {
+		struct index_move move = { .from = op->box->name,
+			.to = op->dest->row.name,
+			.from_uid = op->pairs[i].from_uid,
+			.to_uid = op->pairs[i].to_uid };
+
+		snprintf(move.to_name, sizeof(move.to_name), "%s", op->pairs[i].to_name);
+		err = index_move_add(ix, &move);
+	}
+	if (err == STORE_OK)
+		err = index_commit(ix);
+	return err == STORE_OK ? index_begin(ix, true) : err;
 }
 
 static enum store_err
 link_all(struct copy_op *op, const struct uidset *uids)
 {
-	struct index_message *rows = mem_alloc(MAILBOX_SLICE_ROWS * sizeof(*rows));
-	enum store_err err = sync_reserve_uids(op->dest, uidset_count(uids));
-	uint32_t after = 0;
-	size_t n = 1;
+	enum store_err err = sync_modseq(op->dest);
 
 	if (err == STORE_OK)
-		err = sync_modseq(op->dest);
-	while (err == STORE_OK && n > 0) {
-		err = index_messages(
-		    op->box->acct->ix, op->from->row.id, uids, after, rows, MAILBOX_SLICE_ROWS, &n);
-		for (size_t i = 0; i < n && err == STORE_OK; i++)
-			err = link_one(op, &rows[i]);
-		if (n > 0)
-			after = rows[n - 1].uid;
-	}
-	free(rows);
+		err = for_all(op, uids, true);
 	if (err == STORE_OK && op->missed && !op->skip_missing)
 		err = STORE_CHANGED;
-	if (err == STORE_OK && op->count > 0)
+	if (err == STORE_OK && op->messages > 0)
 		err = dir_sync(op->dest->dir.cur_fd);
 	return err;
 }
@@ -124,33 +177,29 @@ link_all(struct copy_op *op, const struct uidset *uids)
 static enum store_err
 unlink_sources(struct copy_op *op)
 {
-	static const struct keyword_set NONE = { { 0 } };
-	enum store_err err = op->count > 0 ? sync_modseq(op->from) : STORE_OK;
+	enum store_err err = STORE_OK;
 
 	for (size_t i = 0; i < op->count && err == STORE_OK; i++) {
 		struct index_message m;
 
+		if (!op->pairs[i].linked)
+			continue;
 		err = index_message_get(
 		    op->box->acct->ix, op->from->row.id, op->pairs[i].from_uid, &m);
-		if (err != STORE_OK)
-			break;
-		op->from->touched_cur = true;
-		if (unlinkat(op->from->dir.cur_fd, m.name, 0) != 0 && errno != ENOENT)
-			return dir_err(errno);
-		err = sync_extra_keywords(op->from, m.name, &m.keywords, &NONE);
 		if (err == STORE_OK)
-			err = index_message_remove(
-			    op->box->acct->ix, &op->from->row, &m, op->from->modseq);
+			err = sync_unlink(op->from, &m);
 	}
-	return err;
+	return err == STORE_OK ? index_moves_drop(op->box->acct->ix) : err;
 }
 
 /* Nothing of a failed copy stays.  A move that has begun to unlink keeps its links: they are the mail now. */
 static void
 undo_links(struct copy_op *op)
 {
-	for (size_t i = 0; i < op->count; i++)
-		unlinkat(op->dest->dir.cur_fd, op->pairs[i].to_name, 0);
+	for (size_t i = 0; i < op->count; i++) {
+		if (op->pairs[i].linked)
+			unlinkat(op->dest->dir.cur_fd, op->pairs[i].to_name, 0);
+	}
 }
 
 static void
@@ -170,7 +219,15 @@ copy_locked(struct copy_op *op, const struct uidset *uids)
 
 	if (!mailbox_is_same(op->box, op->from))
 		return STORE_NOT_FOUND;
-	err = link_all(op, uids);
+	err = sync_reserve_uids(op->dest, uidset_count(uids));
+	if (err == STORE_OK)
+		err = for_all(op, uids, false);
+	if (err != STORE_OK || op->count == 0)
+		return err;
+	if (op->move)
+		err = note_intent(op);
+	if (err == STORE_OK)
+		err = link_all(op, uids);
 	if (err != STORE_OK) {
 		undo_links(op);
 		return err;
@@ -188,6 +245,8 @@ undo_uncommitted(struct copy_op *op)
 	if (account_folder_prefix(op->to, &path) == STORE_OK) {
 		prefix_len = path.len;
 		for (size_t i = 0; i < op->count; i++) {
+			if (!op->pairs[i].linked)
+				continue;
 			path.len = prefix_len;
 			buf_printf(&path, "cur/%s", op->pairs[i].to_name);
 			unlinkat(op->box->acct->home->fd, buf_cstr(&path), 0);
@@ -203,7 +262,7 @@ copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
 	enum store_err err;
 
 	forget_pairs(op);
-	op->bytes = 0;
+	op->bytes = op->messages = 0;
 	op->missed = false;
 	memset(op->keyword_map, 0xff, sizeof(op->keyword_map));
 	err = account_write_begin(acct);
@@ -247,15 +306,16 @@ static void
 finish_copy(struct copy_op *op, struct copy_result *r)
 {
 	struct quota_rules rules = account_quota_rules(op->box->acct);
-	int64_t messages = (int64_t)op->count;
 
 	for (size_t i = 0; i < op->count; i++) {
+		if (!op->pairs[i].linked)
+			continue;
 		uidset_add(&r->from, op->pairs[i].from_uid);
 		uidset_add(&r->to, op->pairs[i].to_uid);
 	}
-	quota_add(op->box->acct->home, &rules, op->to, op->bytes, messages);
+	quota_add(op->box->acct->home, &rules, op->to, op->bytes, op->messages);
 	if (op->move)
-		quota_add(op->box->acct->home, &rules, op->box->name, -op->bytes, -messages);
+		quota_add(op->box->acct->home, &rules, op->box->name, -op->bytes, -op->messages);
 }
 
 static enum store_err

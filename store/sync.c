@@ -404,6 +404,36 @@ sync_end(struct sync_box *sb, enum store_err err)
 }
 
 enum store_err
+sync_put_unfinished(struct sync_box *sb)
+{
+	const struct index_stamp stamp = sb->row.cur_stamp;
+	enum store_err err;
+
+	sb->row.cur_stamp = (struct index_stamp){ 0 };
+	err = index_mailbox_put(sb->acct->ix, &sb->row);
+	sb->row.cur_stamp = stamp;
+	sb->modseq = 0;
+	return err;
+}
+
+enum store_err
+sync_unlink(struct sync_box *sb, const struct index_message *m)
+{
+	static const struct keyword_set NONE = { { 0 } };
+	enum store_err err = sync_modseq(sb);
+
+	if (err != STORE_OK)
+		return err;
+	sb->touched_cur = true;
+	if (unlinkat(sb->dir.cur_fd, m->name, 0) != 0 && errno != ENOENT)
+		return dir_err(errno);
+	err = sync_extra_keywords(sb, m->name, &m->keywords, &NONE);
+	if (err == STORE_OK)
+		err = index_message_remove(sb->acct->ix, &sb->row, m, sb->modseq);
+	return err;
+}
+
+enum store_err
 sync_refresh(struct account *acct, const char *name, unsigned flags, uint32_t *claimed_from_out,
     uint32_t *claimed_below_out)
 {

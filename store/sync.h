@@ -64,6 +64,12 @@ enum store_err sync_end(struct sync_box *sb, enum store_err err);
 enum store_err sync_refresh(struct account *acct, const char *name, unsigned flags,
     uint32_t *claimed_from_out, uint32_t *claimed_below_out);
 
+/* For a commit in the middle: puts the row so that whoever finds it finds the folder to be compared.  What is changed
+ * afterwards takes a new mod-sequence. */
+enum store_err sync_put_unfinished(struct sync_box *sb);
+/* Removes a message: the file (gone already is fine), its rare keywords, the row. */
+enum store_err sync_unlink(struct sync_box *sb, const struct index_message *m);
+
 /* Without any lock: does the folder look as the row says?  `prefix` as of account_folder_prefix(). */
 bool sync_is_current(struct account *acct, const struct index_mailbox *row, const char *prefix);
 

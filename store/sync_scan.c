@@ -424,8 +424,9 @@ sync_scan(struct sync_box *sb, bool with_cur, struct sync_belief *b)
 	b->taken = &uids;
 	if (err == STORE_OK && count > 0)
 		err = add_unknown(sb, unknown, count, b);
-	/* A UID is shown only after the rename that carries it is durable. */
-	if (err == STORE_OK && sb->touched_cur)
+	/* A UID is shown only after the rename that carries it is durable, also where a process that is dead by now
+	 * made it. */
+	if (err == STORE_OK && (sb->touched_cur || count > 0))
 		err = dir_sync(sb->dir.cur_fd);
 	free(unknown);
 	uidset_free(&uids);
