@@ -27,5 +27,6 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_queue_delete,
 	&admin_cmd_config_check,
 	&admin_cmd_config_list,
+	&admin_cmd_doctor,
 };
 const size_t ADMIN_COMMANDS_COUNT = ARRAY_LEN(ADMIN_COMMANDS);

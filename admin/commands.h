@@ -28,5 +28,6 @@ extern const struct admin_command admin_cmd_queue_release;
 extern const struct admin_command admin_cmd_queue_delete;
 extern const struct admin_command admin_cmd_config_check;
 extern const struct admin_command admin_cmd_config_list;
+extern const struct admin_command admin_cmd_doctor;
 
 #endif

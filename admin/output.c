@@ -64,6 +64,16 @@ add_visible(struct buf *out, const char *s)
 		buf_addc(out, (unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
 }
 
+void
+output_text(const char *s)
+{
+	struct buf text = { 0 };
+
+	add_visible(&text, s);
+	fputs(buf_cstr(&text), stdout);
+	buf_free(&text);
+}
+
 static void
 add_bytes(struct buf *out, uint64_t bytes)
 {

@@ -22,7 +22,8 @@ struct output_column {
 	enum output_form form;
 };
 
-void output_setup(void); /* once, before any JSON is made: no memory ends the process */
+void output_text(const char *s); /* to stdout, control bytes as '?' */
+void output_setup(void);         /* once, before any JSON is made: no memory ends the process */
 
 json_t *output_string(const char *s); /* NULL is null */
 

@@ -1,0 +1,207 @@
+/* The mail tree: each account's opens, its parts belong to us, usage is what the files say, and
+ * nobody's mail lies about without an account. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin/doctor.h"
+#include "base/mem.h"
+#include "store/dir.h"
+
+struct tally {
+	size_t opened, without_tree, sampled;
+	size_t dovecot, courier;
+	size_t odd_owner;
+	char odd_path[512]; /* the first one */
+};
+
+/* --- one account -------------------------------------------------------------------------------- */
+
+static void
+look_at_owner(struct tally *t, int dir_fd, const char *dir_path, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_uid == geteuid())
+		return;
+	if (t->odd_owner++ == 0)
+		snprintf(t->odd_path, sizeof(t->odd_path), "%s/%s", dir_path, name);
+}
+
+/* The account's directory and each folder's, but not every message. */
+static void
+look_at_entries(struct tally *t, const struct account *mail)
+{
+	const char *path = account_path(mail);
+	DIR *dir = opendir(path);
+	const struct dirent *e;
+
+	if (dir == NULL)
+		return;
+	look_at_owner(t, dirfd(dir), path, ".");
+	while ((e = readdir(dir)) != NULL) {
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			look_at_owner(t, dirfd(dir), path, e->d_name);
+		t->dovecot += strcmp(e->d_name, "dovecot-uidlist") == 0;
+		t->courier += strcmp(e->d_name, "courierimapuiddb") == 0;
+	}
+	closedir(dir);
+}
+
+/* The Maildir++ rules let programs forget about maildirsize; counting mends it. */
+static void
+check_usage(struct doctor *d, struct account *mail)
+{
+	struct account_quota noted, counted;
+
+	if (account_quota(mail, &noted) != STORE_OK || account_quota_recount(mail) != STORE_OK ||
+	    account_quota(mail, &counted) != STORE_OK)
+		doctor_fail(d, "mail", "look into the log", "%s: usage cannot be counted",
+		    account_address(mail));
+	else if (noted.used_bytes != counted.used_bytes)
+		doctor_warn(d, "mail",
+		    "nothing: it has been mended; mail that came meanwhile is no harm",
+		    "%s: maildirsize said %" PRIu64 " bytes, there are %" PRIu64,
+		    account_address(mail), noted.used_bytes, counted.used_bytes);
+}
+
+static void
+check_account(struct doctor *d, struct tally *t, const struct account_row *row)
+{
+	struct mailbox_list boxes = { 0 };
+	struct account *mail;
+	enum store_err err = account_open(d->a->store, row->localpart, row->domain, 0, &mail);
+
+	if (err == STORE_NOT_FOUND) {
+		t->without_tree++;
+		return;
+	}
+	if (err == STORE_OK && t->sampled < DOCTOR_SAMPLE_ACCOUNTS) {
+		t->sampled++;
+		err = account_list(mail, &boxes);
+		mailbox_list_free(&boxes);
+		look_at_entries(t, mail);
+		if (err == STORE_OK)
+			check_usage(d, mail);
+	}
+	if (err == STORE_OK)
+		t->opened++;
+	else
+		doctor_fail(d, "mail",
+		    "chown -R the directory to server.user; the log names the file",
+		    "the mail of %s@%s cannot be opened: %s", row->localpart, row->domain,
+		    store_err_text(err));
+	account_close(mail);
+	store_idle(d->a->store);
+}
+
+/* --- trees without an account ------------------------------------------------------------------- */
+
+struct strays {
+	struct doctor *d;
+	const char *domain;
+	size_t count;
+	char first[300];
+};
+
+static bool
+look_for_stray(void *arg, const char *name, unsigned char type)
+{
+	struct strays *s = arg;
+	struct account_row row = { 0 };
+
+	if (type != DT_DIR || name[0] == '.')
+		return true;
+	if (account_db_find(s->d->a->accounts, str_from(name), str_from(s->domain), &row) ==
+		STORE_NOT_FOUND &&
+	    s->count++ == 0)
+		snprintf(s->first, sizeof(s->first), "%s/%s", s->domain, name);
+	account_row_free(&row);
+	return true;
+}
+
+static bool
+look_into_domain(void *arg, const char *name, unsigned char type)
+{
+	struct strays *s = arg;
+	const char *root = config_string(s->d->a->config, "store.mail_root");
+	char *path;
+	int fd;
+
+	if (type != DT_DIR || name[0] == '.')
+		return true;
+	path = mem_printf("%s/%s", root, name);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(path);
+	s->domain = name;
+	if (fd >= 0) {
+		dir_list(fd, look_for_stray, s);
+		close(fd);
+	}
+	return true;
+}
+
+static void
+check_strays(struct doctor *d)
+{
+	const char *root = config_string(d->a->config, "store.mail_root");
+	struct strays s = { .d = d };
+	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	dir_list(fd, look_into_domain, &s);
+	close(fd);
+	if (s.count > 0)
+		doctor_warn(d, "mail",
+		    "remove it, or mailadmin account add gives it back to a user",
+		    "%zu mail tree%s without an account, the first: %s/%s", s.count,
+		    s.count == 1 ? "" : "s", root, s.first);
+}
+
+/* --- all ---------------------------------------------------------------------------------------- */
+
+static void
+report(struct doctor *d, const struct tally *t)
+{
+	doctor_ok(d, "mail", "%zu mail tree%s opened, %zu looked into; %zu not made yet", t->opened,
+	    t->opened == 1 ? "" : "s", t->sampled, t->without_tree);
+	if (t->odd_owner > 0)
+		doctor_fail(d, "mail", "chown -R the mail tree to server.user",
+		    "%zu entr%s not the daemons' own, the first: %s", t->odd_owner,
+		    t->odd_owner == 1 ? "y is" : "ies are", t->odd_path);
+	if (t->dovecot > 0)
+		doctor_ok(d, "mail", "%zu tree%s adopted from Dovecot, UIDs go on", t->dovecot,
+		    t->dovecot == 1 ? "" : "s");
+	if (t->courier > 0)
+		doctor_ok(d, "mail", "%zu tree%s adopted from Courier, UIDs go on", t->courier,
+		    t->courier == 1 ? "" : "s");
+}
+
+void
+doctor_mail(struct doctor *d)
+{
+	struct tally t = { 0 };
+	struct account_row *rows;
+	size_t count;
+
+	if (!d->accounts_ok ||
+	    access(config_string(d->a->config, "store.mail_root"), R_OK | X_OK) != 0)
+		return; /* said already */
+	if (!admin_open_store(d->a) ||
+	    account_db_list(d->a->accounts, NULL, &rows, &count) != STORE_OK) {
+		doctor_fail(d, "mail", "look into the log", "the mail tree cannot be opened");
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		check_account(d, &t, &rows[i]);
+	account_rows_free(rows, count);
+	check_strays(d);
+	report(d, &t);
+}

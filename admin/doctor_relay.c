@@ -1,0 +1,108 @@
+/* Does each relay take a connection, greet, and give the TLS that is asked for? */
+#include <string.h>
+#include <unistd.h>
+
+#include "admin/doctor.h"
+#include "net/loop.h"
+#include "net/smtp_client.h"
+#include "net/tls.h"
+
+#define RELAY_CHECK_S 10
+
+struct attempt {
+	struct net_loop *loop;
+	bool reached;
+	char why[512];
+};
+
+static void
+on_ready(void *arg, const struct smtp_result *result)
+{
+	struct attempt *t = arg;
+
+	t->reached = result->outcome == SMTP_OUTCOME_ACCEPTED;
+	snprintf(t->why, sizeof(t->why), "%s", result->text);
+	net_loop_stop(t->loop);
+}
+
+static void
+on_lost(void *arg, const struct smtp_result *result)
+{
+	on_ready(arg, result);
+}
+
+static void
+on_late(void *arg)
+{
+	struct attempt *t = arg;
+
+	snprintf(t->why, sizeof(t->why), "no answer within %d s", RELAY_CHECK_S);
+	net_loop_stop(t->loop);
+}
+
+static void
+try_relay(struct doctor *d, struct smtp_client_config *config, const char *name)
+{
+	static const struct smtp_client_events EVENTS = { .on_ready = on_ready,
+		.on_lost = on_lost };
+	struct attempt t = { .loop = net_loop_new(d->a->log) };
+	struct net_timer *timer = net_timer_new(t.loop, on_late, &t);
+	struct smtp_client *client = smtp_client_open(t.loop, config, &EVENTS, &t);
+
+	net_timer_start_s(timer, RELAY_CHECK_S);
+	net_loop_run(t.loop);
+	net_timer_free(timer);
+	smtp_client_free(client);
+	net_loop_free(t.loop);
+	if (t.reached)
+		doctor_ok(d, "relay", "%s answers", name);
+	else
+		doctor_fail(d, "relay",
+		    "start it, or mend submitd.relay and submitd.relay_tls; mail waits meanwhile",
+		    "%s: %s", name, t.why);
+}
+
+void
+doctor_relay(struct doctor *d)
+{
+	const struct config *c = d->a->config;
+	const char *tls_word = config_string(c, "submitd.relay_tls");
+	const char *hostname = config_string(c, "server.hostname");
+	size_t count = config_count(c, "submitd.relay");
+	struct net_tls_client_spec spec = {
+		.verify = strcmp(tls_word, "verify") == 0 ? NET_TLS_CA : NET_TLS_ANY,
+		.ca_file = config_string(c, "submitd.relay_ca_file"),
+	};
+	struct net_tls *tls = NULL;
+	char name[256] = "localhost";
+
+	gethostname(name, sizeof(name) - 1);
+	if (count == 0)
+		doctor_fail(d, "relay", "set submitd.relay", "there is none: nothing can be sent");
+	if (count > 0 && strcmp(tls_word, "none") != 0) {
+		tls = net_tls_client_new(&spec, d->a->log);
+		if (tls == NULL) {
+			doctor_fail(d, "relay", "look at submitd.relay_ca_file",
+			    "TLS towards the relay cannot be set up");
+			return;
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct config_address *to = config_address_at(c, "submitd.relay", i);
+		struct smtp_client_config config = {
+			.host = to->host,
+			.port = to->port,
+			.helo = hostname != NULL ? hostname : name,
+			.tls = tls == NULL                              ? SMTP_TLS_NONE
+			       : strcmp(tls_word, "opportunistic") == 0 ? SMTP_TLS_OPPORTUNISTIC
+									: SMTP_TLS_REQUIRED,
+			.tls_client = tls,
+			.connect_timeout_s = RELAY_CHECK_S,
+			.greeting_timeout_s = RELAY_CHECK_S,
+			.command_timeout_s = RELAY_CHECK_S,
+		};
+
+		try_relay(d, &config, to->text);
+	}
+	net_tls_free(tls);
+}
