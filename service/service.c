@@ -1,11 +1,13 @@
 #include "service/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -63,6 +65,26 @@ read_relays(struct service *sv)
 	return ok;
 }
 
+/* Opened by root, the log belongs to root; whoever opens it again is server.user. */
+static void
+give_log_to_user(const struct config *config)
+{
+	const char *path = config_string(config, "log.file");
+	const char *user = config_string(config, "server.user");
+	const struct passwd *pw = getuid() == 0 && user != NULL ? getpwnam(user) : NULL;
+	struct stat st;
+	int fd;
+
+	if (pw == NULL || path == NULL || *path == '\0')
+		return;
+	fd = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    st.st_uid == 0 && fchown(fd, pw->pw_uid, pw->pw_gid) != 0)
+		fprintf(stderr, "%s: cannot be given to %s: %s\n", path, user, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 bool
 service_open(
     struct service *sv, const struct service_spec *spec, const char *config_path, int *exit_out)
@@ -80,6 +102,7 @@ service_open(
 		*exit_out = EX_CANTCREAT;
 		return false;
 	}
+	give_log_to_user(sv->config);
 	if (!read_relays(sv)) {
 		fprintf(stderr, "%s: %s: bad list of networks\n", spec->name, spec->relay_setting);
 		return false;
