@@ -348,6 +348,9 @@ idle_sessions(struct run *r)
 	fflush(stdout);
 	while (getchar() != EOF)
 		;
+	for (long i = 0; i < r->count; i++)
+		client_close(c[i]);
+	free(c);
 }
 
 static int
@@ -366,6 +369,7 @@ idle_latency(struct run *r)
 	struct client *imap = login(r), *lmtp = client_open(r->lmtp_port, false);
 	double *times = calloc((size_t)r->count, sizeof(double));
 	char envelope[1024];
+	double median;
 	size_t len;
 	char *message = message_of(r, &len);
 
@@ -397,7 +401,12 @@ idle_latency(struct run *r)
 		times[i] = now_s() - answered;
 	}
 	qsort(times, (size_t)r->count, sizeof(double), compare);
-	return times[r->count / 2];
+	median = times[r->count / 2];
+	client_close(imap);
+	client_close(lmtp);
+	free(message);
+	free(times);
+	return median;
 }
 
 static void
