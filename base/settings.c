@@ -148,8 +148,6 @@ const struct setting SETTINGS[] = {
 	    "Sender addresses an account may use: its own, or any."),
 	NUMBER("submitd", "recipients_max", "recipients", "1000", 1, 10000,
 	    "Recipients of one message. RFC 5321 asks for at least 100."),
-	NUMBER("submitd", "recipients_per_hour", "recipients", "2000", 1, 1000000,
-	    "Recipients one account may write to in an hour."),
 	NUMBER("submitd", "queue_max", "messages", "100000", 1, 100000000,
 	    "Messages in the spool; beyond that submissions are put off."),
 	LIST("submitd", "relay", SETTING_HOST, NULL, 0,
@@ -203,15 +201,7 @@ const struct setting SETTINGS[] = {
 	PATH("filter", "default", NULL,
 	    "Filter script of accounts that have none of their own. Not set: everything goes to INBOX."),
 	DURATION("filter", "vacation_min_period", "1d", 0, 30 * DAY,
-	    "Shortest time between two automatic replies to one sender."),
-	NUMBER("filter", "steps_max", "steps", "100000", 100, 100000000,
-	    "Steps a filter may take for one message."),
-	DURATION("filter", "time_max", "10s", 1, 5 * MIN,
-	    "Time a filter may take for one message."),
-	NUMBER("filter", "redirects_max", "redirects", "10", 0, 1000,
-	    "Addresses to which a filter may forward one message."),
-	NUMBER("filter", "actions_max", "actions", "32", 1, 1000,
-	    "Actions a filter may ask for with one message."),
+	    "Shortest time between two automatic replies to one sender. Not used before filters can reply."),
 };
 /* clang-format on */
 const size_t SETTINGS_COUNT = ARRAY_LEN(SETTINGS);

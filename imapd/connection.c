@@ -46,6 +46,8 @@ struct imap_connection {
 	struct imap_run run;
 	struct imap_frame frame; /* its text lives as long as the command */
 	struct net_stream *st;   /* NULL: closed */
+	struct account
+	    *acct; /* s.acct for the loop, to compare, also while a job runs; NULL before login */
 	enum conn_state state;
 	enum conn_job job;       /* in flight, or the last one */
 	bool busy;               /* a job is in flight and owns s and run */
@@ -192,7 +194,7 @@ too_many_sessions(const struct imap_connection *conn)
 	uint64_t count = 0;
 
 	for (const struct imap_connection *c = conn->s.imapd->connections; c != NULL; c = c->next)
-		count += c == conn || (!c->busy && c->s.acct == conn->s.acct);
+		count += c->acct == conn->acct;
 	return count > most;
 }
 
@@ -203,6 +205,7 @@ logged_in(struct imap_connection *conn)
 
 	net_timer_free(conn->login_timer);
 	conn->login_timer = NULL;
+	conn->acct = conn->s.acct;
 	net_stream_logged_in(conn->st);
 	net_stream_timeout(conn->st, imapd->autologout_s);
 	if (too_many_sessions(conn)) {

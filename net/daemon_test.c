@@ -429,7 +429,9 @@ setup(void **state)
 
 	make_certs(s);
 	s->keys = net_tls_keys_new();
-	tls = (struct net_tls_server_spec){ s->cert, s->key, s->sni, s->keys };
+	tls = (struct net_tls_server_spec){
+		.certificate = s->cert, .key = s->key, .sni_dir = s->sni, .keys = s->keys
+	};
 	s->tls = net_tls_server_new(&tls, s->log);
 	assert_non_null(s->tls);
 	start_daemon(s);
@@ -817,6 +819,36 @@ test_slow_reader(void **state)
 	SSL_CTX_free(ctx);
 }
 
+/* Each KeyUpdate asks for one in answer (RFC 8446 §4.6.3): who sends them and never reads is cut off,
+ * and others are served meanwhile. */
+static void
+test_key_update_flood(void **state)
+{
+	SSL_CTX *ctx = test_client_ctx();
+	SSL *ssl = tls_hello(*state, ctx, NULL, NULL), *other;
+	int small = 4096, updates = 0;
+	char line[LINE_BYTES];
+	long pid, before_kb;
+
+	setsockopt(SSL_get_fd(ssl), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	tls_ask(ssl, "pid\n", line);
+	pid = strtol(line, NULL, 10);
+	before_kb = memory_kb(pid);
+	while (updates < 2000000 && SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1 &&
+	       SSL_do_handshake(ssl) == 1)
+		if (++updates == 1000) {
+			other = tls_hello(*state, ctx, NULL, NULL);
+			tls_ask(other, "echo served\n", line);
+			assert_string_equal(line, "served\n");
+			tls_bye(other);
+		}
+	assert_in_range(updates, 1000, 1999999);
+	assert_in_range(memory_kb(pid), 0, before_kb + 32 * 1024);
+	close(SSL_get_fd(ssl));
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+}
+
 /* Input that nobody consumes stops being read. */
 static void
 test_input_backpressure(void **state)
@@ -1032,7 +1064,7 @@ static void
 test_port_taken(void **state)
 {
 	struct service *s = *state, *second = service_new();
-	struct net_tls_server_spec tls = { s->cert, s->key, NULL, NULL };
+	struct net_tls_server_spec tls = { .certificate = s->cert, .key = s->key };
 
 	second->tls = net_tls_server_new(&tls, second->log);
 	free(second->plain_address);
@@ -1057,10 +1089,10 @@ test_bad_tls_files(void **state)
 {
 	struct service *s = *state;
 	char *missing = mem_printf("%s/missing", s->dir);
-	struct net_tls_server_spec spec = { missing, s->key, NULL, NULL };
+	struct net_tls_server_spec spec = { .certificate = missing, .key = s->key };
 
 	assert_null(net_tls_server_new(&spec, s->log));
-	spec = (struct net_tls_server_spec){ s->key, s->cert, NULL, NULL }; /* swapped */
+	spec = (struct net_tls_server_spec){ .certificate = s->key, .key = s->cert }; /* swapped */
 	assert_null(net_tls_server_new(&spec, s->log));
 	free(missing);
 }
@@ -1078,6 +1110,7 @@ main(void)
 		cmocka_unit_test(test_starttls),
 		cmocka_unit_test(test_starttls_injection),
 		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_key_update_flood),
 		cmocka_unit_test(test_input_backpressure),
 		cmocka_unit_test(test_address_limit),
 		cmocka_unit_test(test_worker_killed),

@@ -155,7 +155,9 @@ main(int argc, char **argv)
 	int count = argc > 1 ? atoi(argv[1]) : 2000;
 	char *dir = test_dir(), *cert = mem_printf("%s/c", dir), *key = mem_printf("%s/k", dir);
 	uint16_t port = test_free_port();
-	struct net_tls_server_spec tls = { cert, key, NULL, net_tls_keys_new() };
+	struct net_tls_server_spec tls = {
+		.certificate = cert, .key = key, .keys = net_tls_keys_new()
+	};
 	struct bench b = { .address = mem_printf("127.0.0.1:%u", port),
 		.pid_file = mem_printf("%s/pid", dir),
 		.log = log_open("bench", NULL, LOG_LEVEL_WARN) };

@@ -75,6 +75,7 @@ struct net_stream {
 	struct buf cipher; /* TLS bytes that the socket did not take */
 	const char *lent;  /* during on_input: new bytes in the loop's read buffer */
 	size_t in_off, out_off, lent_len;
+	size_t recv_left; /* raw bytes that may be read before others get their turn */
 	size_t input_limit;
 	char *detail; /* of on_closed */
 
@@ -126,6 +127,7 @@ bool net_ip_from_sockaddr(const struct sockaddr *sa, struct net_ip *ip_out, uint
 SSL *net_tls_session(struct net_tls *tls, struct net_stream *st);
 void net_tls_maybe_check(struct net_tls *tls, struct net_loop *loop);
 void net_tls_ref(struct net_tls *tls);
+unsigned net_tls_handshake_s(const struct net_tls *tls);
 void net_tls_cert_free(struct net_tls_cert *cert); /* drops one reference */
 X509 *net_tls_cert_x509(const struct net_tls_cert *cert);
 /* After a client's handshake: does the fingerprint match?  True if none is asked for. */

@@ -19,7 +19,7 @@
 #define LOGIN_REMEMBER 4 /* wrong passwords of one address that do not count again */
 #define KEY_BYTES      32
 #define YIELD_AHEAD    4 /* connections that a worker may have more than another */
-#define FAILURES_MAX   1000
+#define FAILURES_MAX   10000
 
 struct row { /* one worker's */
 	atomic_bool accepting;
@@ -42,6 +42,8 @@ struct net_limits {
 	size_t listener_count;
 	atomic_uint rows_top; /* rows that were ever in use are below */
 	unsigned char key[KEY_BYTES];
+	atomic_uint login_free_failures;
+	_Atomic uint64_t login_delay_max_ms;
 	struct row rows[NET_LIMITS_WORKERS_MAX];
 	struct login logins[LOGIN_SETS][LOGIN_WAYS];
 };
@@ -61,6 +63,7 @@ net_limits_new(const struct net_limits_listener *listeners, size_t count)
 			l->listeners[i].total_max = NET_LISTENER_TOTAL_MAX;
 	}
 	l->listener_count = count;
+	net_limits_login_policy(l, NET_LOGIN_FREE_FAILURES, NET_LOGIN_DELAY_MAX_MS);
 	return l;
 }
 
@@ -302,18 +305,26 @@ login_get(struct net_limits *l, uint64_t key, uint32_t now)
 	return e;
 }
 
+void
+net_limits_login_policy(struct net_limits *l, unsigned free_failures, uint64_t delay_max_ms)
+{
+	l->login_free_failures = free_failures;
+	l->login_delay_max_ms = delay_max_ms;
+}
+
 uint64_t
 net_limits_login_delay_ms(struct net_limits *l, const struct net_ip *ip)
 {
 	const struct login *e = ip != NULL ? login_find(l, address_key(ip)) : NULL;
 	unsigned n = e != NULL ? failures(e, now_s()) : 0;
-	uint64_t delay_ms = NET_LOGIN_DELAY_FIRST_MS;
+	uint64_t delay_ms = NET_LOGIN_DELAY_FIRST_MS, most_ms = l->login_delay_max_ms;
+	unsigned free_failures = l->login_free_failures;
 
-	if (n < NET_LOGIN_FREE_FAILURES)
+	if (n < free_failures)
 		return 0;
-	for (n -= NET_LOGIN_FREE_FAILURES; n > 0 && delay_ms < NET_LOGIN_DELAY_MAX_MS; n--)
+	for (n -= free_failures; n > 0 && delay_ms < most_ms; n--)
 		delay_ms *= 2;
-	return delay_ms < NET_LOGIN_DELAY_MAX_MS ? delay_ms : NET_LOGIN_DELAY_MAX_MS;
+	return delay_ms < most_ms ? delay_ms : most_ms;
 }
 
 static uint32_t
@@ -359,6 +370,6 @@ net_limits_login_ok(struct net_limits *l, const struct net_ip *ip)
 {
 	struct login *e = ip != NULL ? login_find(l, address_key(ip)) : NULL;
 
-	if (e != NULL && failures(e, now_s()) <= NET_LOGIN_FREE_FAILURES)
+	if (e != NULL && failures(e, now_s()) <= l->login_free_failures)
 		e->state = 0;
 }

@@ -14,10 +14,10 @@
 #define NET_LIMITS_WORKERS_MAX   64 /* running at once, with those that drain */
 #define NET_LIMITS_LISTENERS_MAX 16
 
-#define NET_LOGIN_FREE_FAILURES  10   /* failed logins of an address before it must wait */
+#define NET_LOGIN_FREE_FAILURES  10   /* default: failed logins of an address before it must wait */
 #define NET_LOGIN_DELAY_FIRST_MS 1000 /* doubles with each further failure */
-#define NET_LOGIN_DELAY_MAX_MS   (32 * 1000)
-#define NET_LOGIN_FORGET_S       (60 * 60) /* without a failure that counts */
+#define NET_LOGIN_DELAY_MAX_MS   (32 * 1000) /* default */
+#define NET_LOGIN_FORGET_S       (60 * 60)   /* without a failure that counts */
 
 struct net_limits_listener {
 	unsigned total_max; /* connections at once; 0: NET_LISTENER_TOTAL_MAX */
@@ -57,12 +57,14 @@ size_t net_limits_connections(const struct net_limits *l, unsigned listener);
 
 /* --- failed logins ---  A session asks for the delay before it verifies a password, waits so long
  * with a timer, verifies, and tells the result.  ip NULL (UNIX socket) is never delayed. */
+/* For all workers, from now on; else the defaults above. */
+void net_limits_login_policy(struct net_limits *l, unsigned free_failures, uint64_t delay_max_ms);
 uint64_t net_limits_login_delay_ms(struct net_limits *l, const struct net_ip *ip);
 /* The same user with the same wrong password again does not count (a client that retries an old password forever);
  * only a keyed digest is kept. */
 void net_limits_login_failed(
     struct net_limits *l, const struct net_ip *ip, struct str user, struct str password);
-/* Forgets the address's failures if there were at most NET_LOGIN_FREE_FAILURES. */
+/* Forgets the address's failures if there were at most the free ones. */
 void net_limits_login_ok(struct net_limits *l, const struct net_ip *ip);
 
 #endif

@@ -233,16 +233,22 @@ test_failed_logins(void **state)
 		net_limits_login_failed(l, &ip, STR("ann"), str_from(password));
 	}
 	assert_int_equal(net_limits_login_delay_ms(l, &ip), NET_LOGIN_DELAY_MAX_MS);
+	net_limits_login_policy(l, 3, 5000);
+	assert_int_equal(net_limits_login_delay_ms(l, &ip), 5000);
+	net_limits_login_policy(l, 1000, 5000);
+	assert_int_equal(net_limits_login_delay_ms(l, &ip), 0);
 	net_limits_free(l);
 }
 
 /* In a child: what the sandbox promises.  The exit status is the first promise that is broken. */
 static int
-inside_sandbox(const char *good, const char *bad, bool landlock)
+inside_sandbox(const char *good, const char *bad, bool landlock, bool may_connect)
 {
 	struct seen s = { .loop = net_loop_new(NULL) };
 	struct net_sandbox_path paths[] = { { good, NET_WRITE }, { "/not/there", NET_READ } };
-	struct net_sandbox_spec spec = { paths, 2, false };
+	struct net_sandbox_spec spec = {
+		.paths = paths, .path_count = 2, .may_connect = may_connect
+	};
 	char *from = mem_printf("%s/tmp/a", good), *to = mem_printf("%s/new/a", good);
 	char *dir = mem_printf("%s/tmp", good), *dir2 = mem_printf("%s/new", good);
 	char *other = mem_printf("%s/b", bad);
@@ -268,27 +274,36 @@ inside_sandbox(const char *good, const char *bad, bool landlock)
 #ifndef __SANITIZE_ADDRESS__
 	if (fork() >= 0 || execl("/bin/true", "true", (char *)NULL) == 0 || errno != EPERM)
 		return 7;
-	if (socket(AF_PACKET, SOCK_RAW, 0) >= 0 || errno != EAFNOSUPPORT)
+	if (socket(AF_PACKET, SOCK_RAW, 0) >= 0 || errno != (may_connect ? EAFNOSUPPORT : EPERM))
 		return 8;
+	if ((socket(AF_INET, SOCK_DGRAM, 0) >= 0) != may_connect)
+		return 9;
 #endif
 	return 0;
 }
 
 static void
-test_sandbox(void **state)
+check_sandbox(bool may_connect)
 {
 	char *good = test_dir(), *bad = test_dir();
 	int status;
 
-	(void)state;
 	if (fork() == 0)
 		_exit(inside_sandbox(
-		    good, bad, syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 2));
+		    good, bad, syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 2, may_connect));
 	wait(&status);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 	test_dir_remove(good);
 	test_dir_remove(bad);
+}
+
+static void
+test_sandbox(void **state)
+{
+	(void)state;
+	check_sandbox(false);
+	check_sandbox(true);
 }
 
 int

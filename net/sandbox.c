@@ -205,12 +205,16 @@ family_allowed(unsigned family) /* netlink: getaddrinfo() asks it for our addres
 	return family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK;
 }
 
+/* Who makes no connections needs no sockets but those that are accepted: none to send a datagram. */
 static int
-forbid_families(scmp_filter_ctx ctx)
+forbid_sockets(scmp_filter_ctx ctx, bool may_connect)
 {
-	int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-	    SCMP_A0(SCMP_CMP_GT, AF_NETLINK, 0));
+	int rc;
 
+	if (!may_connect)
+		return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 0);
+	rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+	    SCMP_A0(SCMP_CMP_GT, AF_NETLINK, 0));
 	for (unsigned f = 0; f < AF_NETLINK && rc == 0; f++)
 		if (!family_allowed(f))
 			rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
@@ -245,7 +249,7 @@ enter_seccomp(const struct net_sandbox_spec *spec)
 	for (size_t i = 0; i < ARRAY_LEN(FORBIDDEN) && rc == 0; i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), FORBIDDEN[i], 0);
 	if (rc == 0)
-		rc = forbid_families(ctx);
+		rc = forbid_sockets(ctx, spec->may_connect);
 	if (rc == 0)
 		rc = forbid_processes(ctx);
 	if (rc == 0) /* typing into the terminal we were started from */
@@ -268,6 +272,10 @@ net_sandbox_enter(const struct net_sandbox_spec *spec, struct log *log)
 	setrlimit(RLIMIT_CORE, &none);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
 		log_warn(log, "sandbox", "error=%s", strerror(errno));
+		return;
+	}
+	if (spec->off) {
+		log_warn(log, "sandbox", "state=%s", "off as configured");
 		return;
 	}
 	landlock = enter_landlock(spec, log);

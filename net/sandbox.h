@@ -22,6 +22,7 @@ struct net_sandbox_spec {
 	 * zone files, /dev/urandom) is added here, read-only. */
 	const struct net_sandbox_path *paths;
 	size_t path_count;
+	bool off; /* only no core dumps and no new privileges, nothing that could be in the way */
 	bool may_connect; /* opens connections of its own (submitd); else only accepted ones */
 };
 

@@ -209,6 +209,7 @@ smtp_command_after_auth(struct smtp_session *s)
 	if (s->sasl_status == SASL_STATUS_DONE && smtp_reply_is_ok(&s->reply)) {
 		s->login = mem_strdup(sasl_session_login(s->sasl));
 		s->mechanism = sasl_session_mechanism(s->sasl);
+		smtp_session_start_life(s);
 		if (s->stream != NULL)
 			net_stream_logged_in(s->stream);
 	} else {

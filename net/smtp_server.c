@@ -491,13 +491,35 @@ on_closed(void *arg, enum net_closed why, const char *detail)
 		session_end(s);
 }
 
-/* A session has lived long enough: it ends as soon as no message is on its way. */
+/* A session has lived long enough: it ends as soon as no message is on its way; at once if nobody
+ * has logged in in time. */
 static void
 on_life_over(void *arg)
 {
 	struct smtp_session *s = arg;
 
-	smtp_server_drain(s);
+	if (s->service->login_timeout_s == 0 || s->login != NULL) {
+		smtp_server_drain(s);
+	} else if (s->busy) {
+		net_timer_start_s(s->life, 1); /* a password is being looked at */
+	} else if (s->stream != NULL && s->state != STATE_CLOSING) {
+		log_info(s->log, "login-timeout", "peer=%s", s->peer);
+		if (s->state == STATE_TLS)
+			net_stream_abort(s->stream);
+		else
+			smtp_session_finish_with(s, 421, "4.7.0", "No login in time");
+	}
+}
+
+/* The time that is left until login, and after it. */
+void
+smtp_session_start_life(struct smtp_session *s)
+{
+	unsigned life_s = smtp_or_default(s->service->session_timeout_s, SMTP_SESSION_TIMEOUT_S);
+
+	if (s->login == NULL && s->service->login_timeout_s > 0)
+		life_s = s->service->login_timeout_s;
+	net_timer_start_s(s->life, life_s);
 }
 
 static const struct net_stream_events STREAM_EVENTS = {
@@ -540,8 +562,7 @@ smtp_server_start(struct net_stream *stream, const struct smtp_service *service,
 		s->peer_ip = *ip;
 	s->channel.peer = s->peer;
 	s->life = net_timer_new(s->loop, on_life_over, s);
-	net_timer_start_s(
-	    s->life, smtp_or_default(service->session_timeout_s, SMTP_SESSION_TIMEOUT_S));
+	smtp_session_start_life(s);
 	net_stream_begin(stream, &STREAM_EVENTS, s);
 	if (service->implicit_tls) {
 		s->state = STATE_TLS;

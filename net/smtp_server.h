@@ -152,6 +152,7 @@ struct smtp_service {
 	uint64_t size_max_bytes; /* SIZE; counted as data_write() gets them */
 	unsigned rcpt_max, bad_commands_max;
 	unsigned command_timeout_s, data_timeout_s, session_timeout_s;
+	unsigned login_timeout_s; /* from connection to login; 0: none but the others */
 };
 
 /* Takes a new stream over (net_stream_begin() is called here, and TLS started if implicit).  The session

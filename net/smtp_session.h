@@ -116,6 +116,7 @@ enum smtp_step smtp_session_finish_with(
  * the loop. */
 enum smtp_step smtp_session_run_handler(struct smtp_session *s, unsigned fast_bit,
     void (*run)(struct smtp_session *s), void (*after)(struct smtp_session *s));
+void smtp_session_start_life(struct smtp_session *s);
 void smtp_session_run_reset(struct smtp_session *s); /* the handler; s->why says why */
 void smtp_session_forget_transaction(struct smtp_session *s);
 

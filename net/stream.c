@@ -21,7 +21,12 @@
 #include "net/internal.h"
 #include "net/tls.h"
 
-#define READ_ROUNDS      4    /* reads of one stream before others get their turn */
+#define READ_ROUNDS 4 /* reads of one stream before others get their turn */
+#define RECV_MAX_BYTES                                                                             \
+	(READ_ROUNDS * NET_READ_BYTES) /* raw bytes before that, whatever they hold */
+/* TLS bytes that may wait for a peer who does not read.  Our own output stays below; what comes on top
+ * answers KeyUpdates (RFC 8446 §4.6.3), of which a peer can send any number. */
+#define CIPHER_MAX_BYTES (2 * NET_OUTPUT_HIGH_BYTES)
 #define LINGER_MS        2000 /* for the peer to close after our last byte */
 #define INPUT_KEEP_BYTES 4096 /* consumed input that may lie before the rest */
 #define BINDING_BYTES    32   /* of tls-exporter, RFC 9266 §2 */
@@ -554,15 +559,23 @@ net_stream_recv(struct net_stream *st, void *p, size_t size)
 {
 	ssize_t n;
 
-	if (st->recv_empty) {
+	if (st->recv_empty || st->recv_left == 0) { /* poll will tell of the rest */
 		errno = EAGAIN;
 		return -1;
 	}
+	if (st->ssl != NULL && st->loop->cipher.len + st->cipher.len > CIPHER_MAX_BYTES) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	if (size > st->recv_left)
+		size = st->recv_left;
 	do {
 		n = recv(st->fd, p, size, 0);
 	} while (n < 0 && errno == EINTR);
-	if (n > 0)
+	if (n > 0) {
 		st->moved_ms = uv_now(&st->loop->uv);
+		st->recv_left -= (size_t)n;
+	}
 	st->recv_empty = n != 0 && n < (ssize_t)size;
 	return n;
 }
@@ -682,7 +695,7 @@ net_stream_start_tls(struct net_stream *st, struct net_tls *tls)
 	net_tls_ref(tls);
 	st->tls = tls;
 	st->state = STREAM_UPGRADE;
-	start_timer_ms(st, NET_TLS_HANDSHAKE_S * 1000);
+	start_timer_ms(st, (uint64_t)net_tls_handshake_s(tls) * 1000);
 	mark_dirty(st);
 }
 
@@ -840,6 +853,7 @@ work(struct net_stream *st, bool readable)
 {
 	bool wanted = wants_input(st);
 
+	st->recv_left = RECV_MAX_BYTES;
 	if (readable)
 		st->recv_empty = false;
 	if (st->state == STREAM_NEW || st->state == STREAM_GONE)

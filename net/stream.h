@@ -61,7 +61,7 @@ void net_stream_set_events(
 /* Starts TLS as server: right after net_stream_begin() for implicit TLS, or for STARTTLS after the go-ahead was
  * written (it is sent first, in the clear).  Plaintext received behind the STARTTLS line and not yet consumed
  * ends the stream with NET_CLOSED_TLS: an attacker may have put it there (RFC 3207 §6,
- * RFC 9051 §11.1).  on_open comes when the handshake is done, within NET_TLS_HANDSHAKE_S. */
+ * RFC 9051 §11.1).  on_open comes when the handshake is done, within the context's time. */
 void net_stream_start_tls(struct net_stream *st, struct net_tls *tls);
 /* The same as client.  `host` is sent as SNI and, with NET_TLS_CA, checked. */
 void net_stream_start_tls_client(struct net_stream *st, struct net_tls *tls, const char *host);

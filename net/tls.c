@@ -61,6 +61,7 @@ struct net_tls {
 	struct cert_set set;
 	uint64_t checked_ms;
 	bool checking;
+	unsigned handshake_s;
 
 	enum net_tls_verify verify; /* client */
 	unsigned char fingerprint[TLS_DIGEST_BYTES];
@@ -572,6 +573,7 @@ tls_new(const SSL_METHOD *method, struct log *log)
 
 	atomic_init(&tls->refs, 1);
 	tls->log = log;
+	tls->handshake_s = NET_TLS_HANDSHAKE_S;
 	tls->ctx = SSL_CTX_new(method);
 	if (tls->ctx == NULL)
 		abort(); /* out of memory, or no OpenSSL to speak of */
@@ -615,6 +617,10 @@ net_tls_server_new(const struct net_tls_server_spec *spec, struct log *log)
 	tls->key = mem_strdup(spec->key);
 	tls->sni_dir = spec->sni_dir != NULL ? mem_strdup(spec->sni_dir) : NULL;
 	tls->keys = spec->keys;
+	if (spec->handshake_s > 0)
+		tls->handshake_s = spec->handshake_s;
+	if (spec->tls13_only)
+		SSL_CTX_set_min_proto_version(tls->ctx, TLS1_3_VERSION);
 	SSL_CTX_set_options(tls->ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_client_hello_cb(tls->ctx, on_client_hello, tls);
 	SSL_CTX_set_tlsext_servername_callback(tls->ctx, on_server_name);
@@ -690,6 +696,12 @@ net_tls_client_new(const struct net_tls_client_spec *spec, struct log *log)
 	ERR_clear_error();
 	net_tls_free(tls);
 	return NULL;
+}
+
+unsigned
+net_tls_handshake_s(const struct net_tls *tls)
+{
+	return tls->handshake_s;
 }
 
 void

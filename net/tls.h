@@ -1,4 +1,4 @@
-/* TLS contexts: who we are (server) and whom we trust (client).  TLS 1.2 and up.
+/* TLS contexts: who we are (server) and whom we trust (client).  TLS 1.2 and up, or 1.3 alone.
  * A context is made once, by the parent before it forks or by a worker, and used by any number of
  * streams on one thread (net_stream_start_tls).  The files it was made from must stay readable for the worker: a
  * server context looks at them at most every NET_TLS_CHECK_S and takes changed ones over; a
@@ -16,7 +16,7 @@ struct net_tls;
 struct net_tls_keys;
 
 #define NET_TLS_CHECK_S        60         /* between looks at the certificate files */
-#define NET_TLS_HANDSHAKE_S    10         /* a handshake that takes longer is aborted */
+#define NET_TLS_HANDSHAKE_S    10         /* default: a handshake that takes longer is aborted */
 #define NET_TLS_TICKET_EPOCH_S (6 * 3600) /* ticket keys change; a ticket is good for 1-2 epochs */
 
 /* Session ticket keys (RFC 5077, RFC 8446 §4.6.1).  Made in the parent before it forks, so that a client resumes
@@ -37,6 +37,8 @@ struct net_tls_server_spec {
 	 * default certificate. */
 	const char *sni_dir;
 	struct net_tls_keys *keys; /* borrowed; NULL: no resumption */
+	bool tls13_only;           /* refuse TLS 1.2 too */
+	unsigned handshake_s;      /* 0: NET_TLS_HANDSHAKE_S */
 };
 
 /* NULL if a file is missing or bad, with the reason in the log. */

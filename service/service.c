@@ -153,6 +153,8 @@ open_tls(struct service *sv)
 		.key = config_string(sv->config, "tls.key"),
 		.sni_dir = config_string(sv->config, "tls.sni_dir"),
 		.keys = sv->keys,
+		.tls13_only = strcmp(config_string(sv->config, "tls.min_version"), "1.3") == 0,
+		.handshake_s = (unsigned)config_duration_s(sv->config, "tls.handshake_timeout"),
 	};
 
 	sv->tls = net_tls_server_new(&spec, sv->log);
@@ -192,6 +194,10 @@ open_auth(struct service *sv)
 
 	if (!sasl_setup(sv->log))
 		return false;
+	if (sv->worker != NULL)
+		net_limits_login_policy(net_worker_limits(sv->worker),
+		    (unsigned)config_integer(sv->config, "auth.fail_limit"),
+		    config_duration_s(sv->config, "auth.fail_delay_max") * 1000);
 	sv->auth = auth_new(sv->accounts, &options, sv->log);
 	sv->sasl = (struct sasl_service){
 		.name = sv->spec->sasl_name,
@@ -281,6 +287,7 @@ lock_in(struct service *sv)
 	struct net_sandbox_spec spec = {
 		.paths = paths,
 		.path_count = ARRAY_LEN(paths),
+		.off = !config_bool(c, "server.sandbox"),
 		.may_connect = sv->spec->may_connect,
 	};
 
@@ -462,6 +469,7 @@ run_daemon(struct service *sv)
 		.threads = (unsigned)own_integer(sv, "threads"),
 		.user = config_string(sv->config, "server.user"),
 		.pid_file = pid_file,
+		.drain_s = (unsigned)config_duration_s(sv->config, "server.drain"),
 		.reload_drain_s = (unsigned)config_duration_s(sv->config, "server.drain"),
 		.worker_start = worker_start,
 		.worker_drain = sv->spec->drain != NULL ? worker_drain : NULL,

@@ -165,6 +165,19 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 	};
 }
 
+/* A machine that cannot keep up takes nothing new. */
+static void
+on_data_begin(struct smtp_session *s, struct smtp_reply *r)
+{
+	const struct config *c = session_of(s)->door->sv->config;
+	double load;
+
+	if (getloadavg(&load, 1) != 1 || load <= (double)config_integer(c, "server.load_ceiling"))
+		return;
+	log_warn(smtp_session_log(s), "load", "load=%.1f ceiling=server.load_ceiling", load);
+	smtp_reply_set(r, 451, "4.3.2", "The system is overloaded, try again later");
+}
+
 static enum store_err
 begin_draft(struct smtp_session *s, struct submit_session *ss)
 {
@@ -270,6 +283,7 @@ static const struct smtp_handlers HANDLERS = {
 	.auth_delay_ms = auth_delay_ms,
 	.mail = on_mail,
 	.rcpt = on_rcpt,
+	.data_begin = on_data_begin,
 	.data_write = on_data_write,
 	.data_end = on_data_end,
 	.reset = on_reset,
@@ -305,6 +319,7 @@ submit_door_open(struct submit_door *door, struct service *sv, bool implicit_tls
 		.size_max_bytes = config_size(sv->config, "store.message_size_max"),
 		.rcpt_max = (unsigned)config_integer(sv->config, "submitd.recipients_max"),
 		.command_timeout_s = (unsigned)config_duration_s(sv->config, "submitd.timeout"),
+		.login_timeout_s = (unsigned)config_duration_s(sv->config, "auth.login_timeout"),
 	};
 }
 
