@@ -495,15 +495,27 @@ unlock_writer:
 }
 
 enum store_err
-account_write_end(struct account *acct, enum store_err err)
+account_write_commit(struct account *acct, enum store_err err)
 {
 	if (err == STORE_OK)
-		err = index_commit(acct->ix);
-	else
-		index_rollback(acct->ix);
+		return index_commit(acct->ix);
+	index_rollback(acct->ix);
+	return err;
+}
+
+void
+account_write_unlock(struct account *acct)
+{
 	pthread_mutex_unlock(&acct->db_mutex);
 	home_unlock(&acct->lock);
 	pthread_mutex_unlock(&acct->write_mutex);
+}
+
+enum store_err
+account_write_end(struct account *acct, enum store_err err)
+{
+	err = account_write_commit(acct, err);
+	account_write_unlock(acct);
 	return err;
 }
 

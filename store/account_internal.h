@@ -57,6 +57,9 @@ void account_read_end(struct account *acct);
  * STORE_OK, and gives err or why the commit failed. */
 enum store_err account_write_begin(struct account *acct);
 enum store_err account_write_end(struct account *acct, enum store_err err);
+/* The same in two parts, for who has something to take back if the commit fails. */
+enum store_err account_write_commit(struct account *acct, enum store_err err);
+void account_write_unlock(struct account *acct);
 
 /* In a write transaction that has just begun: finishes a move that another process died in (mailbox_move.c). */
 enum store_err account_finish_moves(struct account *acct);

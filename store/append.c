@@ -164,6 +164,16 @@ confirm(struct append *ap)
 	return err;
 }
 
+/* What was placed must be gone before anybody else can take the lock and find it. */
+static void
+take_back(struct append *ap)
+{
+	for (size_t i = 0; i < ap->count; i++) {
+		maildir_delivery_abort(ap->items[i].delivery);
+		ap->items[i].delivery = NULL;
+	}
+}
+
 static enum store_err
 publish(struct append *ap, struct sync_box *sb)
 {
@@ -175,6 +185,8 @@ publish(struct append *ap, struct sync_box *sb)
 		err = place(ap, &ap->items[i], sb);
 	if (err == STORE_OK)
 		err = confirm(ap);
+	else
+		take_back(ap);
 	for (size_t i = 0; i < ap->count && err == STORE_OK; i++) {
 		err = index_message_add(ap->acct->ix, &sb->row, &ap->items[i].m);
 		sync_handed_out(sb, ap->items[i].m.uid, ap->items[i].m.name);
@@ -193,15 +205,15 @@ note_quota(struct append *ap)
 	quota_add(ap->acct->home, &rules, ap->name, bytes, (int64_t)ap->count);
 }
 
-/* A commit that failed after the files were in place: all or none. */
+/* Something failed after the files were in place: all or none. */
 static void
 unpublish(struct append *ap)
 {
 	struct buf path = { 0 };
 
 	for (size_t i = 0; i < ap->count; i++) {
-		if (ap->items[i].delivery != NULL || ap->items[i].m.name[0] == '\0')
-			continue; /* append_end() takes it back */
+		if (ap->items[i].m.name[0] == '\0')
+			continue;
 		buf_reset(&path);
 		if (account_folder_prefix(ap->name, &path) == STORE_OK) {
 			buf_printf(&path, "cur/%s", ap->items[i].m.name);
@@ -215,6 +227,7 @@ enum store_err
 append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_out)
 {
 	struct sync_box sb;
+	uint32_t uidnext;
 	int tries = 0;
 
 	if (ap->err == STORE_OK)
@@ -234,11 +247,15 @@ append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_
 		return ap->err;
 	*uidvalidity_out = sb.row.uidvalidity;
 	ap->err = publish(ap, &sb);
-	ap->err = account_write_end(ap->acct, sync_end(&sb, ap->err));
+	uidnext = sb.row.uidnext;
+	ap->err = account_write_commit(ap->acct, sync_end(&sb, ap->err));
 	if (ap->err != STORE_OK) {
 		unpublish(ap);
-		return ap->err;
+		sync_burn_uids(ap->acct, ap->name, *uidvalidity_out, uidnext);
 	}
+	account_write_unlock(ap->acct);
+	if (ap->err != STORE_OK)
+		return ap->err;
 	if (uids_out != NULL)
 		uidset_clear(uids_out);
 	for (size_t i = 0; i < ap->count && uids_out != NULL; i++)

@@ -105,9 +105,18 @@ dir_sync(int fd)
 enum store_err
 dir_make(int at_fd, const char *name)
 {
-	if (mkdirat(at_fd, name, DIR_MODE) == 0)
-		return dir_sync(at_fd);
-	return errno == EEXIST ? STORE_OK : dir_err(errno);
+	enum store_err err;
+	int saved;
+
+	if (mkdirat(at_fd, name, DIR_MODE) != 0)
+		return errno == EEXIST ? STORE_OK : dir_err(errno);
+	err = dir_sync(at_fd);
+	if (err != STORE_OK) { /* or the next caller would take it for durable */
+		saved = errno;
+		unlinkat(at_fd, name, AT_REMOVEDIR);
+		errno = saved;
+	}
+	return err;
 }
 
 bool

@@ -26,6 +26,7 @@ struct copy_op {
 	size_t count;
 	int keyword_map[MAILBOX_KEYWORDS_MAX]; /* -1: not asked yet */
 	bool skip_missing, missed;
+	bool undone;             /* nothing of what was linked is left */
 	int64_t bytes, messages; /* that were linked */
 };
 
@@ -196,9 +197,11 @@ unlink_sources(struct copy_op *op)
 static void
 undo_links(struct copy_op *op)
 {
+	op->undone = true;
 	for (size_t i = 0; i < op->count; i++) {
-		if (op->pairs[i].linked)
-			unlinkat(op->dest->dir.cur_fd, op->pairs[i].to_name, 0);
+		if (op->pairs[i].linked &&
+		    unlinkat(op->dest->dir.cur_fd, op->pairs[i].to_name, 0) != 0)
+			op->undone = false;
 	}
 }
 
@@ -259,11 +262,12 @@ static enum store_err
 copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
 {
 	struct account *acct = op->box->acct;
+	uint32_t uidvalidity, uidnext;
 	enum store_err err;
 
 	forget_pairs(op);
 	op->bytes = op->messages = 0;
-	op->missed = false;
+	op->missed = op->undone = false;
 	memset(op->keyword_map, 0xff, sizeof(op->keyword_map));
 	err = account_write_begin(acct);
 	if (err != STORE_OK)
@@ -279,11 +283,17 @@ copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
 			return account_write_end(acct, sync_end(op->from, err));
 	}
 	err = copy_locked(op, uids);
+	uidvalidity = op->dest->row.uidvalidity;
+	uidnext = op->dest->row.uidnext;
 	if (!op->same)
 		err = sync_end(op->dest, err);
-	err = account_write_end(acct, sync_end(op->from, err));
+	err = account_write_commit(acct, sync_end(op->from, err));
 	if (err != STORE_OK && !op->move)
 		undo_uncommitted(op);
+	/* A move whose links stay is finished by the next writer, who must find their UIDs still to come. */
+	if (err != STORE_OK && (!op->move || op->undone))
+		sync_burn_uids(acct, op->to, uidvalidity, uidnext);
+	account_write_unlock(acct);
 	return err;
 }
 

@@ -92,11 +92,23 @@ sync_is_current(struct account *acct, const struct index_mailbox *row, const cha
 
 /* --- leases ------------------------------------------------------------------------------------ */
 
+/* Leases more.  If that fails the file may be in place without being durable: the old one is put back, so that the next
+ * who needs a lease writes it anew instead of relying on this one. */
 static enum store_err
-write_file(struct sync_box *sb)
+write_leases(struct sync_box *sb, uint32_t uid_lease, uint64_t modseq_lease)
 {
-	enum store_err err = sanger_mailbox_write(sb->acct->home, sb->dir.fd, &sb->file);
+	const uint32_t old_uid = sb->file.uid_lease;
+	const uint64_t old_modseq = sb->file.modseq_lease;
+	enum store_err err;
 
+	sb->file.uid_lease = uid_lease;
+	sb->file.modseq_lease = modseq_lease;
+	err = sanger_mailbox_write(sb->acct->home, sb->dir.fd, &sb->file);
+	if (err != STORE_OK) {
+		sb->file.uid_lease = old_uid;
+		sb->file.modseq_lease = old_modseq;
+		sanger_mailbox_write(sb->acct->home, sb->dir.fd, &sb->file);
+	}
 	sb->row.uid_lease = sb->file.uid_lease;
 	sb->row.modseq_lease = sb->file.modseq_lease;
 	return err;
@@ -106,15 +118,15 @@ enum store_err
 sync_reserve_uids(struct sync_box *sb, uint32_t count)
 {
 	uint64_t need = (uint64_t)sb->row.uidnext + count;
+	uint64_t modseq_lease = sb->file.modseq_lease;
 
 	if (need >= UINT32_MAX - SYNC_UID_LEASE)
 		return STORE_LIMIT;
 	if (need <= sb->file.uid_lease)
 		return STORE_OK;
-	sb->file.uid_lease = (uint32_t)need + SYNC_UID_LEASE;
-	if (sb->file.modseq_lease < sb->row.modseq + SYNC_MODSEQ_LEASE / 2)
-		sb->file.modseq_lease = sb->row.modseq + SYNC_MODSEQ_LEASE;
-	return write_file(sb);
+	if (modseq_lease < sb->row.modseq + SYNC_MODSEQ_LEASE / 2)
+		modseq_lease = sb->row.modseq + SYNC_MODSEQ_LEASE;
+	return write_leases(sb, (uint32_t)need + SYNC_UID_LEASE, modseq_lease);
 }
 
 uint32_t
@@ -130,10 +142,8 @@ sync_modseq(struct sync_box *sb)
 
 	if (sb->modseq != 0)
 		return STORE_OK;
-	if (sb->row.modseq + 1 >= sb->file.modseq_lease) {
-		sb->file.modseq_lease = sb->row.modseq + 1 + SYNC_MODSEQ_LEASE;
-		err = write_file(sb);
-	}
+	if (sb->row.modseq + 1 >= sb->file.modseq_lease)
+		err = write_leases(sb, sb->file.uid_lease, sb->row.modseq + 1 + SYNC_MODSEQ_LEASE);
 	if (err == STORE_OK)
 		sb->modseq = ++sb->row.modseq;
 	return err;
@@ -431,6 +441,27 @@ sync_unlink(struct sync_box *sb, const struct index_message *m)
 	if (err == STORE_OK)
 		err = index_message_remove(sb->acct->ix, &sb->row, m, sb->modseq);
 	return err;
+}
+
+void
+sync_burn_uids(struct account *acct, const char *name, uint32_t uidvalidity, uint32_t uidnext)
+{
+	struct index_mailbox row = { 0 };
+	enum store_err err = index_begin(acct->ix, true);
+
+	if (err == STORE_OK)
+		err = index_mailbox_get(acct->ix, name, &row);
+	if (err == STORE_OK && row.uidvalidity == uidvalidity) {
+		if (row.uidnext < uidnext)
+			row.uidnext = uidnext;
+		row.cur_stamp = (struct index_stamp){ 0 };
+		err = index_mailbox_put(acct->ix, &row);
+	}
+	if (err == STORE_OK)
+		index_commit(acct->ix);
+	else
+		index_rollback(acct->ix);
+	index_mailbox_clear(&row);
 }
 
 enum store_err

@@ -70,6 +70,10 @@ enum store_err sync_put_unfinished(struct sync_box *sb);
 /* Removes a message: the file (gone already is fine), its rare keywords, the row. */
 enum store_err sync_unlink(struct sync_box *sb, const struct index_message *m);
 
+/* Between a failed account_write_commit() and the unlock: UIDs below `uidnext` may be in names on disk, even of files that
+ * were unlinked, and are given to nobody else; the folder is compared next time.  As far as the index can be written. */
+void sync_burn_uids(struct account *acct, const char *name, uint32_t uidvalidity, uint32_t uidnext);
+
 /* Without any lock: does the folder look as the row says?  `prefix` as of account_folder_prefix(). */
 bool sync_is_current(struct account *acct, const struct index_mailbox *row, const char *prefix);
 

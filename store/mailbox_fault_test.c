@@ -1,0 +1,533 @@
+/* What happens when a system call fails in the middle of APPEND, COPY, MOVE, STORE, EXPUNGE or the arrival of mail:
+ * every call that changes the disk is made to fail once, one run for each.  The linker puts the __wrap_ functions in
+ * front of the library's (-Wl,--wrap). */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "store/mailbox_test_tree.h"
+
+/* --- calls that fail --------------------------------------------------------------------------- */
+
+enum call { FSYNC_FILE, FSYNC_DIR, RENAME, RENAME_NEW, LINK, UNLINK, WRITE, OPEN, CALLS };
+static const char *const CALL_NAMES[CALLS] = { "fsync of a file", "fsync of a directory", "rename",
+	"rename without replacing", "link", "unlink", "write", "open" };
+
+enum { FAILED_MAX = 16 };
+static struct {
+	bool armed, fired;
+	bool lasting; /* all such calls fail from then on */
+	bool kill;    /* the process ends there instead */
+	enum call call;
+	unsigned left; /* calls that still succeed */
+	int errnum;
+	struct statx failed[FAILED_MAX]; /* files whose fsync has failed: never to be asked again */
+	unsigned failed_count;
+	ino_t lease_dir; /* a folder whose sanger-mailbox is in place, but not synced; 0: none */
+} fault;
+
+static bool
+fails(enum call call)
+{
+	if (!fault.armed || call != fault.call || (fault.fired && !fault.lasting))
+		return false;
+	if (!fault.fired && fault.left > 0) {
+		fault.left--;
+		return false;
+	}
+	if (fault.kill)
+		_exit(9);
+	fault.fired = true;
+	errno = fault.errnum;
+	return true;
+}
+
+/* An inode's number alone is used again as soon as the file is gone. */
+static bool
+is_same_file(const struct statx *a, const struct statx *b)
+{
+	return a->stx_ino == b->stx_ino && a->stx_btime.tv_sec == b->stx_btime.tv_sec &&
+	       a->stx_btime.tv_nsec == b->stx_btime.tv_nsec;
+}
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int
+__wrap_fsync(int fd)
+{
+	struct statx st;
+	bool is_dir;
+
+	CHECK(statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) == 0);
+	is_dir = S_ISDIR(st.stx_mode);
+	for (unsigned i = 0; i < fault.failed_count && !is_dir; i++)
+		CHECK(!is_same_file(&fault.failed[i], &st));
+	if (fails(is_dir ? FSYNC_DIR : FSYNC_FILE)) {
+		if (!is_dir && fault.failed_count < FAILED_MAX)
+			fault.failed[fault.failed_count++] = st;
+		return -1;
+	}
+	if (st.stx_ino == fault.lease_dir)
+		fault.lease_dir = 0;
+	return 0; /* nobody pulls the plug here */
+}
+
+int __real_renameat(int from_fd, const char *from, int to_fd, const char *to);
+int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to);
+int
+__wrap_renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	struct stat st;
+
+	if (fails(RENAME))
+		return -1;
+	if (strcmp(to, "sanger-mailbox") == 0 && fstat(to_fd, &st) == 0)
+		fault.lease_dir = st.st_ino;
+	return __real_renameat(from_fd, from, to_fd, to);
+}
+
+int __real_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
+int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
+int
+__wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	return fails(RENAME_NEW) ? -1 : __real_renameat2(from_fd, from, to_fd, to, flags);
+}
+
+int __real_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+int __wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags);
+int
+__wrap_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	return fails(LINK) ? -1 : __real_linkat(from_fd, from, to_fd, to, flags);
+}
+
+int __real_unlinkat(int fd, const char *path, int flags);
+int __wrap_unlinkat(int fd, const char *path, int flags);
+int
+__wrap_unlinkat(int fd, const char *path, int flags)
+{
+	return fails(UNLINK) ? -1 : __real_unlinkat(fd, path, flags);
+}
+
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+ssize_t
+__wrap_write(int fd, const void *bytes, size_t len)
+{
+	return fails(WRITE) ? -1 : __real_write(fd, bytes, len);
+}
+
+int __real_openat(int fd, const char *path, int flags, ...);
+int __wrap_openat(int fd, const char *path, int flags, ...);
+int
+__wrap_openat(int fd, const char *path, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	return fails(OPEN) ? -1 : __real_openat(fd, path, flags, mode);
+}
+
+/* --- what is done ------------------------------------------------------------------------------ */
+
+static enum store_err
+append_some(struct tree *t, const char *mailbox, unsigned count)
+{
+	const struct append_message_info info = { .flags = MESSAGE_SEEN,
+		.internaldate_s = 1000000000 };
+	struct append *ap;
+	char text[32];
+	uint32_t validity;
+	enum store_err err = append_begin(t->acct, mailbox, &ap);
+
+	if (err != STORE_OK)
+		return err;
+	for (unsigned i = 0; i < count && err == STORE_OK; i++) {
+		err = append_message(ap, &info);
+		snprintf(text, sizeof(text), "appended %u\n", i);
+		if (err == STORE_OK)
+			err = append_write(ap, text, strlen(text));
+	}
+	if (err == STORE_OK)
+		err = append_commit(ap, &validity, NULL);
+	append_end(ap);
+	return err;
+}
+
+static enum store_err
+do_append(struct tree *t, struct mailbox *box)
+{
+	(void)box;
+	return append_some(t, "Archive", 1);
+}
+
+static enum store_err
+do_multiappend(struct tree *t, struct mailbox *box)
+{
+	(void)box;
+	return append_some(t, "Archive", 3);
+}
+
+static enum store_err
+do_copy(struct tree *t, struct mailbox *box)
+{
+	struct copy_result r = { 0 };
+	enum store_err err = mailbox_copy(box, mailbox_view(box), "Archive", &r);
+
+	(void)t;
+	uidset_free(&r.from);
+	uidset_free(&r.to);
+	return err;
+}
+
+static enum store_err
+do_move(struct tree *t, struct mailbox *box)
+{
+	struct copy_result r = { 0 };
+	enum store_err err = mailbox_move(box, mailbox_view(box), "Archive", &r);
+
+	(void)t;
+	uidset_free(&r.from);
+	uidset_free(&r.to);
+	return err;
+}
+
+static enum store_err
+do_store(struct tree *t, struct mailbox *box)
+{
+	const char *keyword = "Fresh";
+
+	(void)t;
+	return mailbox_store_flags(box, mailbox_view(box),
+	    &(struct flags_change){ .mode = FLAGS_ADD,
+		.flags = MESSAGE_FLAGGED,
+		.keywords = &keyword,
+		.keyword_count = 1 },
+	    NULL);
+}
+
+static enum store_err
+do_expunge(struct tree *t, struct mailbox *box)
+{
+	(void)t;
+	return mailbox_expunge(box, NULL, NULL);
+}
+
+/* Two messages lie in new/. */
+static enum store_err
+do_arrival(struct tree *t, struct mailbox *box)
+{
+	struct mailbox_changes c = { 0 };
+	enum store_err err = mailbox_sync(box, true, &c);
+
+	(void)t;
+	mailbox_changes_free(&c);
+	return err;
+}
+
+enum remains {
+	AS_BEFORE, /* the same messages, flags too */
+	FLAGS_MAY_DIFFER,
+	FEWER,   /* some of those with \Deleted may be gone already */
+	MOVED,   /* each in one of the two mailboxes */
+	ARRIVED, /* what lay in new/ may have got its UID */
+};
+static const struct op {
+	const char *name;
+	enum store_err (*run)(struct tree *t, struct mailbox *box);
+	enum remains remains; /* after a failure */
+} OPS[] = {
+	{ "APPEND", do_append, AS_BEFORE },
+	{ "MULTIAPPEND", do_multiappend, AS_BEFORE },
+	{ "COPY", do_copy, AS_BEFORE },
+	{ "MOVE", do_move, MOVED },
+	{ "STORE", do_store, FLAGS_MAY_DIFFER },
+	{ "EXPUNGE", do_expunge, FEWER },
+	{ "arrival", do_arrival, ARRIVED },
+};
+
+/* --- what must hold afterwards ----------------------------------------------------------------- */
+
+static const char *const BOXES[] = { "INBOX", "Archive" };
+
+/* "uid=text" per message, or with flags; both mailboxes one behind the other. */
+static char *
+contents(struct tree *t, bool with_uids, bool with_flags)
+{
+	struct buf out = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(BOXES); i++) {
+		const struct uidset *view;
+		struct mailbox *box;
+		char *shown;
+
+		CHECK_OK(mailbox_open(t->acct, BOXES[i], true, &box));
+		view = mailbox_view(box);
+		buf_printf(&out, "%s\n", BOXES[i]);
+		for (uint32_t u = uidset_next(view, 0); u != 0; u = uidset_next(view, u)) {
+			char *text = tree_text(box, u);
+
+			CHECK(text != NULL);
+			if (with_uids)
+				buf_printf(&out, "%u=", u);
+			buf_adds(&out, text);
+			free(text);
+		}
+		shown = tree_show(box);
+		if (with_flags)
+			buf_printf(&out, "%s\n", shown);
+		free(shown);
+		mailbox_close(box);
+	}
+	return buf_take(&out);
+}
+
+static unsigned
+occurrences(const char *in, const char *what)
+{
+	unsigned n = 0;
+
+	for (; (in = strstr(in, what)) != NULL; in += strlen(what))
+		n++;
+	return n;
+}
+
+static uint32_t
+uidnext_of(struct tree *t, const char *mailbox)
+{
+	struct mailbox_status status;
+
+	CHECK_OK(account_status(t->acct, mailbox, &status));
+	return status.uidnext;
+}
+
+struct before {
+	char *all, *texts;
+};
+
+static void
+check_messages(struct tree *t, const struct op *op, enum store_err err, const struct before *before)
+{
+	static const char *const TEXTS[] = { "one\n", "two\n", "three\n" };
+	char *all = contents(t, true, true), *uids = contents(t, true, false);
+	bool copied = err == STORE_OK && op->run == do_copy;
+
+	for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++) {
+		unsigned n = occurrences(all, TEXTS[i]);
+
+		if (op->remains == FEWER && i == 1) /* "two" has \Deleted */
+			CHECK(err == STORE_OK ? n == 0 : n <= 1);
+		else
+			CHECK(n == (copied ? 2u : 1u));
+	}
+	CHECK(occurrences(all, "new ") == 2 * (copied ? 2u : 1u));
+	if (err != STORE_OK && op->remains == AS_BEFORE)
+		CHECK(strcmp(all, before->all) == 0);
+	if (err != STORE_OK && op->remains == FLAGS_MAY_DIFFER)
+		CHECK(strcmp(uids, before->texts) == 0);
+	free(all);
+	free(uids);
+}
+
+static void
+check_nothing_left_over(struct tree *t)
+{
+	CHECK(tree_count(t, "tmp") == 0);
+	CHECK(tree_count(t, ".Archive/tmp") == 0);
+	CHECK(tree_find(t, ".", ".new.")[0] == '\0');
+	CHECK(tree_find(t, ".Archive", ".new.")[0] == '\0');
+}
+
+/* The next change works, gives UIDs nobody has seen, below a lease that is on disk; and the tree says what the index
+ * says. */
+static void
+check_next(struct tree *t)
+{
+	uint32_t next[2], uid;
+	char *with_index, *without;
+
+	for (size_t i = 0; i < ARRAY_LEN(BOXES); i++)
+		next[i] = uidnext_of(t, BOXES[i]);
+	for (size_t i = 0; i < ARRAY_LEN(BOXES); i++) {
+		uid = tree_append(t, BOXES[i], "next\n", 0, NULL);
+		CHECK(uid >= next[i]);
+		CHECK(fault.lease_dir == 0);
+	}
+	with_index = contents(t, true, true);
+	tree_drop_index(t);
+	without = contents(t, true, true);
+	if (strcmp(with_index, without) != 0) {
+		fprintf(stderr, "index: %s\ntree: %s\n", with_index, without);
+		abort();
+	}
+	free(with_index);
+	free(without);
+}
+
+static void
+prepare(struct tree *t, struct mailbox **box_out, const struct op *op)
+{
+	static const struct {
+		const char *text, *keyword;
+		unsigned flags;
+	} MESSAGES[] = { { "one\n", "Work", 0 }, { "two\n", NULL, MESSAGE_DELETED },
+		{ "three\n", NULL, MESSAGE_SEEN } };
+
+	fault.armed = false;
+	tree_make(t);
+	for (size_t i = 0; i < ARRAY_LEN(MESSAGES); i++)
+		tree_append(t, "INBOX", MESSAGES[i].text, MESSAGES[i].flags, MESSAGES[i].keyword);
+	CHECK_OK(mailbox_open(t->acct, "INBOX", false, box_out));
+	tree_deliver(t, "INBOX", "new 1\n");
+	tree_deliver(t, "INBOX", "new 2\n");
+	if (op->run != do_arrival)
+		tree_sync(*box_out);
+}
+
+static void
+arm(enum call call, unsigned nth, int errnum)
+{
+	memset(&fault, 0, sizeof(fault));
+	fault.call = call;
+	fault.left = nth;
+	fault.errnum = errnum;
+	fault.armed = true;
+}
+
+/* False: the operation makes fewer such calls than that. */
+static bool
+run_with_fault(const struct op *op, enum call call, unsigned nth, int errnum, bool lasting)
+{
+	struct before before = { 0 };
+	struct mailbox *box;
+	enum store_err err;
+	struct tree t;
+	bool fired;
+
+	prepare(&t, &box, op);
+	if (op->run != do_arrival) {
+		before.all = contents(&t, true, true);
+		before.texts = contents(&t, true, false);
+	}
+	arm(call, nth, errnum);
+	fault.lasting = lasting;
+	err = op->run(&t, box);
+	fault.armed = false;
+	fired = fault.fired;
+	if (getenv("TEST_VERBOSE") != NULL && fired)
+		printf("%s: %s no. %u %s: %s\n", op->name, CALL_NAMES[call], nth + 1,
+		    strerror(errnum), store_err_text(err));
+	if (fired && err != STORE_OK)
+		CHECK(err == (errnum == ENOSPC ? STORE_FULL : STORE_IO));
+	else
+		CHECK(err == STORE_OK);
+	tree_sync(box);
+	check_messages(&t, op, err, &before);
+	if (!lasting && call != UNLINK)
+		check_nothing_left_over(&t);
+	/* again, and this time it works */
+	if (err != STORE_OK && op->run != do_arrival)
+		CHECK_OK(op->run(&t, box));
+	check_next(&t);
+	mailbox_close(box);
+	tree_remove(&t);
+	free(before.all);
+	free(before.texts);
+	return fired;
+}
+
+static void
+test_each_call_fails_once(void **state)
+{
+	static const int ERRORS[] = { EIO, ENOSPC };
+
+	(void)state;
+	for (size_t o = 0; o < ARRAY_LEN(OPS); o++) {
+		unsigned runs = 0;
+
+		for (enum call c = 0; c < CALLS; c++) {
+			for (size_t e = 0; e < ARRAY_LEN(ERRORS); e++) {
+				unsigned nth = 0;
+
+				while (run_with_fault(&OPS[o], c, nth, ERRORS[e], false))
+					nth++;
+				runs += nth;
+				run_with_fault(&OPS[o], c, 0, ERRORS[e], true);
+			}
+		}
+		printf("%s: %u calls failed\n", OPS[o].name, runs);
+		CHECK(runs > 0);
+	}
+}
+
+/* A MOVE that dies at any call: the message is in one mailbox, whatever the next process does first. */
+static void
+test_move_dies_at_each_call(void **state)
+{
+	static const enum call WHERE[] = { LINK, FSYNC_DIR, UNLINK, FSYNC_FILE, RENAME };
+	unsigned deaths = 0;
+
+	(void)state;
+	for (size_t w = 0; w < ARRAY_LEN(WHERE); w++) {
+		for (unsigned nth = 0;; nth++) {
+			const struct op *move = &OPS[3];
+			struct mailbox *box;
+			struct tree t;
+			int status;
+			pid_t pid;
+
+			prepare(&t, &box, move);
+			mailbox_close(box);
+			tree_close(&t);
+			pid = fork();
+			CHECK(pid >= 0);
+			if (pid == 0) {
+				tree_open(&t);
+				CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+				arm(WHERE[w], nth, EIO);
+				fault.kill = true;
+				CHECK_OK(do_move(&t, box));
+				_exit(0);
+			}
+			CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+			tree_open(&t);
+			if (nth % 2 ==
+			    0) /* whoever is first: the destination's reader, or a flag change */
+				uidnext_of(&t, "Archive");
+			check_messages(&t, move, STORE_IO, &(struct before){ 0 });
+			check_next(&t);
+			tree_remove(&t);
+			if (WEXITSTATUS(status) == 0)
+				break;
+			CHECK(WEXITSTATUS(status) == 9);
+			deaths++;
+		}
+	}
+	printf("MOVE died at %u calls\n", deaths);
+	CHECK(deaths >= 12);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_call_fails_once),
+		cmocka_unit_test(test_move_dies_at_each_call),
+	};
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
