@@ -14,9 +14,8 @@
 
 /* --- findings ----------------------------------------------------------------------------------- */
 
-static void
-note(struct doctor *d, const char *check, const char *status, const char *hint, const char *fmt,
-    va_list args)
+static void __attribute__((format(printf, 5, 0))) note(struct doctor *d, const char *check,
+    const char *status, const char *hint, const char *fmt, va_list args)
 {
 	struct buf text = { 0 };
 
@@ -129,11 +128,11 @@ print_report(struct doctor *d)
 		const char *status = json_string_value(json_object_get(f, "status"));
 		const char *hint = json_string_value(json_object_get(f, "hint"));
 
-		printf("%-5s %-12s ", status, json_string_value(json_object_get(f, "check")));
+		printf("%-5s %-17s ", status, json_string_value(json_object_get(f, "check")));
 		output_text(json_string_value(json_object_get(f, "text")));
 		putchar('\n');
 		if (hint != NULL)
-			printf("%18s => %s\n", "", hint);
+			printf("%23s => %s\n", "", hint);
 		warnings += strcmp(status, "warn") == 0;
 		failures += strcmp(status, "fail") == 0;
 	}

@@ -22,8 +22,7 @@ admin_option(const struct admin *a, const char *name)
 
 /* --- saying no ---------------------------------------------------------------------------------- */
 
-static void
-say(const char *fmt, va_list args)
+static void __attribute__((format(printf, 1, 0))) say(const char *fmt, va_list args)
 {
 	fputs("mailadmin: ", stderr);
 	vfprintf(stderr, fmt, args);

@@ -158,32 +158,38 @@ is_ours(const char *greeting)
 	return false;
 }
 
-/* By its pid file. */
+/* Is `pid` a process of that name, and not one that has ended and waits to be collected? */
 static bool
-is_running(struct doctor *d, const char *daemon)
+is_alive(long pid, const char *name)
 {
-	const char *run_dir = config_string(d->a->config, "server.run_dir");
-	char *path = mem_printf("%s/%s.pid", run_dir != NULL ? run_dir : "/run/sanger", daemon);
+	char *path = mem_printf("/proc/%ld/stat", pid);
 	FILE *f = fopen(path, "re");
-	char comm[64] = "";
-	long pid = 0;
+	char comm[64] = "", state = 'Z';
+	bool ok;
 
 	free(path);
 	if (f == NULL)
 		return false;
-	if (fscanf(f, "%ld", &pid) == 1 && pid > 0) {
-		FILE *c;
-
-		path = mem_printf("/proc/%ld/comm", pid);
-		c = fopen(path, "re");
-		if (c != NULL && fgets(comm, sizeof(comm), c) != NULL)
-			comm[strcspn(comm, "\n")] = '\0';
-		if (c != NULL)
-			fclose(c);
-		free(path);
-	}
+	ok = fscanf(f, "%*d (%63[^)]) %c", comm, &state) == 2;
 	fclose(f);
-	return strcmp(comm, daemon) == 0;
+	return ok && state != 'Z' && state != 'X' && strcmp(comm, name) == 0;
+}
+
+/* By its pid file. */
+static bool
+is_running(struct doctor *d, const char *daemon)
+{
+	char *path = mem_printf("%s/%s.pid", config_string(d->a->config, "server.run_dir"), daemon);
+	FILE *f = fopen(path, "re");
+	long pid = 0;
+	bool ok;
+
+	free(path);
+	if (f == NULL)
+		return false;
+	ok = fscanf(f, "%ld", &pid) == 1 && pid > 0;
+	fclose(f);
+	return ok && is_alive(pid, daemon);
 }
 
 static void
