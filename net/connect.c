@@ -200,39 +200,38 @@ on_timeout(uv_timer_t *h)
 	attempt_failed(c, ETIMEDOUT);
 }
 
-/* IPv4 addresses need an IPv4 socket: a host without IPv6 has no other. */
+/* These begin to connect and return 0 or errno; EINPROGRESS is no failure.
+ * IPv4 addresses need an IPv4 socket: a host without IPv6 has no other. */
 static int
-start_tcp(const struct net_ip *ip, uint16_t port)
+start_tcp(const struct net_ip *ip, uint16_t port, int *fd_out)
 {
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
 	bool v4 = net_ip_is_v4(ip);
 	int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int result;
 
+	*fd_out = fd;
 	if (fd < 0)
-		return -1;
+		return errno;
 	memcpy(&in6.sin6_addr, ip->b, 16);
 	memcpy(&in.sin_addr, ip->b + 12, 4);
-	errno = 0;
-	if (v4)
-		connect(fd, (const struct sockaddr *)&in, sizeof(in));
-	else
-		connect(fd, (const struct sockaddr *)&in6, sizeof(in6));
-	return fd;
+	result = v4 ? connect(fd, (const struct sockaddr *)&in, sizeof(in))
+		    : connect(fd, (const struct sockaddr *)&in6, sizeof(in6));
+	return result == 0 ? 0 : errno;
 }
 
 static int
-start_unix(const char *path)
+start_unix(const char *path, int *fd_out)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 
+	*fd_out = fd;
 	if (fd < 0)
-		return -1;
+		return errno;
 	memcpy(un.sun_path, path, strlen(path));
-	errno = 0;
-	connect(fd, (const struct sockaddr *)&un, sizeof(un));
-	return fd;
+	return connect(fd, (const struct sockaddr *)&un, sizeof(un)) == 0 ? 0 : errno;
 }
 
 static void
@@ -245,10 +244,9 @@ connect_next(struct net_connect *c)
 		connect_free(c);
 		return;
 	}
-	c->fd =
-	    c->to.kind == NET_TCP ? start_tcp(&c->ips[c->at], c->to.port) : start_unix(c->to.path);
-	error = errno;
-	if (c->fd < 0 || (error != 0 && error != EINPROGRESS)) {
+	error = c->to.kind == NET_TCP ? start_tcp(&c->ips[c->at], c->to.port, &c->fd)
+				      : start_unix(c->to.path, &c->fd);
+	if (error != 0 && error != EINPROGRESS) {
 		attempt_failed(c, error);
 		return;
 	}

@@ -323,7 +323,7 @@ delete_locked(struct account *acct, const char *name)
 	if (err == STORE_OK) {
 		row = sb.row;
 		row.name = NULL;
-		err = sync_end(&sb, STORE_OK);
+		(void)sync_end(&sb, STORE_OK); /* its news are of no use any more */
 	}
 	err = folder_delete(acct->home, name);
 	if (err == STORE_OK) {

@@ -14,6 +14,22 @@
 
 /* --- keywords ---------------------------------------------------------------------------------- */
 
+/* The number under which this view knows the name, else the last free one; MAILBOX_KEYWORDS_MAX if there is
+ * none. */
+static unsigned
+other_number(const struct mailbox *box, const char *name)
+{
+	unsigned free_number = MAILBOX_KEYWORDS_MAX;
+
+	for (unsigned i = 0; i < MAILBOX_KEYWORDS_MAX; i++) {
+		if (box->keywords[i] == NULL)
+			free_number = i;
+		else if (strcmp(box->keywords[i], name) == 0)
+			return i;
+	}
+	return free_number;
+}
+
 /* A number keeps its name for the life of the view, also when a rebuilt index numbers the rare ones anew. */
 static void
 on_keyword(void *arg, unsigned number, const char *name)
@@ -21,20 +37,10 @@ on_keyword(void *arg, unsigned number, const char *name)
 	struct mailbox *box = arg;
 	unsigned at = number;
 
-	if (box->keywords[at] != NULL && strcmp(box->keywords[at], name) != 0) {
-		for (at = 0; at < MAILBOX_KEYWORDS_MAX; at++) {
-			if (box->keywords[at] != NULL && strcmp(box->keywords[at], name) == 0)
-				break;
-		}
-		for (unsigned i = MAILBOX_KEYWORDS_MAX; at == MAILBOX_KEYWORDS_MAX && i-- > 0;) {
-			if (box->keywords[i] == NULL)
-				at = i;
-			else if (i == 0)
-				return; /* full: the keyword stays invisible in this session */
-		}
-	}
+	if (box->keywords[at] != NULL && strcmp(box->keywords[at], name) != 0)
+		at = other_number(box, name);
 	if (at == MAILBOX_KEYWORDS_MAX)
-		return;
+		return; /* full: the keyword stays invisible in this session */
 	if (box->keywords[at] == NULL)
 		box->keywords[at] = mem_strdup(name);
 	if (at >= box->keyword_count)

@@ -24,8 +24,9 @@ struct tree {
 		if (check_err != STORE_OK)                                                         \
 			tree_fail_err(__FILE__, __LINE__, #call, check_err);                       \
 	} while (0)
-_Noreturn void tree_fail(const char *file, int line, const char *what);
-_Noreturn void tree_fail_err(const char *file, int line, const char *what, enum store_err err);
+__attribute__((noreturn)) void tree_fail(const char *file, int line, const char *what);
+__attribute__((noreturn)) void tree_fail_err(
+    const char *file, int line, const char *what, enum store_err err);
 
 void tree_make(struct tree *t);   /* with account ann@example.org */
 void tree_remove(struct tree *t); /* closes and deletes */

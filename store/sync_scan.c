@@ -428,6 +428,7 @@ sync_scan(struct sync_box *sb, bool with_cur, struct sync_belief *b)
 	 * made it. */
 	if (err == STORE_OK && (sb->touched_cur || count > 0))
 		err = dir_sync(sb->dir.cur_fd);
+	b->taken = NULL;
 	free(unknown);
 	uidset_free(&uids);
 	listing_free(&l);
