@@ -259,8 +259,10 @@ write_special_use(struct account *acct, const char *name, enum special_use use)
 static enum store_err
 create_locked(struct account *acct, const char *name, enum special_use use)
 {
-	enum store_err err = check_creation(acct, use);
+	enum store_err err = STORE_EXISTS; /* somebody may have been faster, with the same use */
 
+	if (!folder_exists(acct->home, name))
+		err = check_creation(acct, use);
 	if (err == STORE_OK)
 		err = folder_create(acct->home, name);
 	if (err == STORE_OK)
