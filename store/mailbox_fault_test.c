@@ -14,13 +14,14 @@
 
 #include <cmocka.h>
 
+#include "store/index.h"
 #include "store/mailbox_test_tree.h"
 
 /* --- calls that fail --------------------------------------------------------------------------- */
 
-enum call { FSYNC_FILE, FSYNC_DIR, RENAME, RENAME_NEW, LINK, UNLINK, WRITE, OPEN, CALLS };
+enum call { FSYNC_FILE, FSYNC_DIR, RENAME, RENAME_NEW, LINK, UNLINK, WRITE, OPEN, COMMIT, CALLS };
 static const char *const CALL_NAMES[CALLS] = { "fsync of a file", "fsync of a directory", "rename",
-	"rename without replacing", "link", "unlink", "write", "open" };
+	"rename without replacing", "link", "unlink", "write", "open", "commit of the index" };
 
 enum { FAILED_MAX = 16 };
 static struct {
@@ -139,6 +140,17 @@ __wrap_openat(int fd, const char *path, int flags, ...)
 	mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
 	va_end(args);
 	return fails(OPEN) ? -1 : __real_openat(fd, path, flags, mode);
+}
+
+enum store_err __real_index_commit(struct index *ix);
+enum store_err __wrap_index_commit(struct index *ix);
+enum store_err
+__wrap_index_commit(struct index *ix)
+{
+	if (!fails(COMMIT))
+		return __real_index_commit(ix);
+	index_rollback(ix);
+	return store_err_from_errno(errno);
 }
 
 /* --- what is done ------------------------------------------------------------------------------ */
@@ -477,7 +489,7 @@ test_each_call_fails_once(void **state)
 static void
 test_move_dies_at_each_call(void **state)
 {
-	static const enum call WHERE[] = { LINK, FSYNC_DIR, UNLINK, FSYNC_FILE, RENAME };
+	static const enum call WHERE[] = { LINK, FSYNC_DIR, UNLINK, FSYNC_FILE, RENAME, COMMIT };
 	unsigned deaths = 0;
 
 	(void)state;

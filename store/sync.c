@@ -92,26 +92,14 @@ sync_is_current(struct account *acct, const struct index_mailbox *row, const cha
 
 /* --- leases ------------------------------------------------------------------------------------ */
 
-/* Leases more.  If that fails the file may be in place without being durable: the old one is put back, so that the next
- * who needs a lease writes it anew instead of relying on this one. */
+/* If this fails the file may be in place without being durable.  The row, rolled back, then has another lease than the
+ * file: the next sync_begin() takes it for stale and leases anew before any UID is given. */
 static enum store_err
 write_leases(struct sync_box *sb, uint32_t uid_lease, uint64_t modseq_lease)
 {
-	const uint32_t old_uid = sb->file.uid_lease;
-	const uint64_t old_modseq = sb->file.modseq_lease;
-	enum store_err err;
-
-	sb->file.uid_lease = uid_lease;
-	sb->file.modseq_lease = modseq_lease;
-	err = sanger_mailbox_write(sb->acct->home, sb->dir.fd, &sb->file);
-	if (err != STORE_OK) {
-		sb->file.uid_lease = old_uid;
-		sb->file.modseq_lease = old_modseq;
-		sanger_mailbox_write(sb->acct->home, sb->dir.fd, &sb->file);
-	}
-	sb->row.uid_lease = sb->file.uid_lease;
-	sb->row.modseq_lease = sb->file.modseq_lease;
-	return err;
+	sb->row.uid_lease = sb->file.uid_lease = uid_lease;
+	sb->row.modseq_lease = sb->file.modseq_lease = modseq_lease;
+	return sanger_mailbox_write(sb->acct->home, sb->dir.fd, &sb->file);
 }
 
 enum store_err
