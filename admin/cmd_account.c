@@ -323,7 +323,7 @@ set_run(struct admin *a)
 	struct account_row row = { 0 };
 	struct wishes wishes;
 	enum admin_status status = read_wishes(a, &wishes);
-	enum store_err err = STORE_OK;
+	enum store_err err;
 	bool active = true;
 
 	if (status != ADMIN_DONE)
@@ -334,13 +334,12 @@ set_run(struct admin *a)
 		return admin_bad_usage(a, "nothing to set");
 	if (!admin_find_account(a, a->args[0], &row))
 		return ADMIN_REFUSED;
-	if (wishes.realname != NULL)
-		err = account_db_set_realname(
-		    a->accounts, row.id, *wishes.realname != '\0' ? wishes.realname : NULL);
-	if (err == STORE_OK && wishes.has_quota)
-		err = account_db_set_quota(a->accounts, row.id, wishes.quota_kb);
-	if (err == STORE_OK && active_text != NULL)
-		err = account_db_set_active(a->accounts, row.id, active);
+	err = account_db_change(a->accounts, row.id,
+	    &(struct account_change){
+		.realname = wishes.realname,
+		.quota_kb = wishes.has_quota ? &wishes.quota_kb : NULL,
+		.active = active_text != NULL ? &active : NULL,
+	    });
 	account_row_free(&row);
 	return admin_result(err, a->args[0]);
 }

@@ -50,7 +50,6 @@ text_is_fit(struct str text)
 	return false;
 }
 
-/* The text first: were we stopped in between, the account is still as it was. */
 static enum admin_status
 leave(struct admin *a, struct buf *text)
 {
@@ -63,9 +62,8 @@ leave(struct admin *a, struct buf *text)
 	address = account_row_address(&row);
 	if (text->len == 0)
 		buf_printf(text, LEAVE_TEXT, address);
-	err = account_db_set_leave_text(a->accounts, row.id, buf_cstr(text));
-	if (err == STORE_OK)
-		err = account_db_set_active(a->accounts, row.id, false);
+	err = account_db_change(a->accounts, row.id,
+	    &(struct account_change){ .leave_text = buf_cstr(text), .active = &(bool){ false } });
 	free(address);
 	account_row_free(&row);
 	return admin_result(err, a->args[0]);

@@ -64,15 +64,19 @@ check_config(struct doctor *d)
 {
 	const char *path = d->a->config_path != NULL ? d->a->config_path : CONFIG_DEFAULT_PATH;
 	struct buf errors = { 0 };
-	char *save, *line;
 
 	d->a->config = config_load(path, &errors);
 	if (d->a->config != NULL)
 		doctor_ok(d, "config", "%s: all settings are valid", path);
-	line = strtok_r(errors.len > 0 ? (char *)buf_cstr(&errors) : NULL, "\n", &save);
-	for (; d->a->config == NULL && line != NULL; line = strtok_r(NULL, "\n", &save))
-		doctor_fail(d, "config", "mend the line; sanger.conf(5) describes every setting",
-		    "%s", line);
+	else /* one per line */
+		for (const char *p = buf_cstr(&errors); *p != '\0'; p += strspn(p, "\n")) {
+			size_t len = strcspn(p, "\n");
+
+			doctor_fail(d, "config",
+			    "mend the line; sanger.conf(5) describes every setting", "%.*s",
+			    (int)len, p);
+			p += len;
+		}
 	buf_free(&errors);
 	return d->a->config != NULL;
 }

@@ -1,9 +1,12 @@
 #include "admin/password_input.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -43,22 +46,43 @@ read_line(int fd, char line[PASSWORD_MAX_BYTES + 1])
 	return true;
 }
 
-/* Asks on the terminal without showing what is typed. */
+/* Waits for a line on the terminal.  False if a signal came that ends us; it is still pending. */
+static bool
+wait_for_line(const sigset_t *stops)
+{
+	int signals = signalfd(-1, stops, SFD_CLOEXEC);
+	struct pollfd fds[] = { { STDIN_FILENO, POLLIN, 0 }, { signals, POLLIN, 0 } };
+	bool ok = signals >= 0 && poll(fds, ARRAY_LEN(fds), -1) > 0 && fds[1].revents == 0;
+
+	if (signals >= 0)
+		close(signals);
+	return ok;
+}
+
+/* Asks on the terminal without showing what is typed.  Ctrl-C finds the terminal as it was before. */
 static bool
 ask(const char *question, char line[PASSWORD_MAX_BYTES + 1])
 {
 	struct termios shown, hidden;
+	sigset_t stops, before;
 	bool ok;
 
-	fputs(question, stderr);
 	if (tcgetattr(STDIN_FILENO, &shown) != 0)
 		return false;
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGINT);
+	sigaddset(&stops, SIGQUIT);
+	sigaddset(&stops, SIGTERM);
+	sigaddset(&stops, SIGHUP);
+	sigprocmask(SIG_BLOCK, &stops, &before);
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-	ok = read_line(STDIN_FILENO, line);
+	fputs(question, stderr);
+	ok = wait_for_line(&stops) && read_line(STDIN_FILENO, line);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 	fputc('\n', stderr);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return ok;
 }
 

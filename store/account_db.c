@@ -1028,11 +1028,17 @@ set_column(struct conn *c, void *arg)
 	return run_on_account(c, stmt);
 }
 
+static const char SET_REALNAME[] = "UPDATE account SET realname = ? WHERE id = ?";
+static const char SET_QUOTA[] = "UPDATE account SET quota = ? WHERE id = ?";
+static const char SET_ACTIVE[] = "UPDATE account SET active = ? WHERE id = ?";
+static const char SET_LEAVE_TEXT[] = "INSERT OR REPLACE INTO account_leave (text, account)"
+				     " SELECT ?1, id FROM account WHERE id = ?2";
+
 enum store_err
 account_db_set_realname(struct account_db *db, int64_t id, const char *realname)
 {
 	struct set s = { .id = id,
-		.statement = "UPDATE account SET realname = ? WHERE id = ?",
+		.statement = SET_REALNAME,
 		.is_text = true,
 		.text = realname,
 		.len = realname != NULL ? strlen(realname) : 0 };
@@ -1045,10 +1051,9 @@ account_db_set_realname(struct account_db *db, int64_t id, const char *realname)
 enum store_err
 account_db_set_quota(struct account_db *db, int64_t id, uint64_t quota_kb)
 {
-	struct set s = { .id = id,
-		.statement = "UPDATE account SET quota = ? WHERE id = ?",
-		.null_if_0 = true,
-		.number = (int64_t)quota_kb };
+	struct set s = {
+		.id = id, .statement = SET_QUOTA, .null_if_0 = true, .number = (int64_t)quota_kb
+	};
 
 	return quota_kb > INT64_MAX ? STORE_INVALID : change(db, set_column, &s);
 }
@@ -1056,9 +1061,7 @@ account_db_set_quota(struct account_db *db, int64_t id, uint64_t quota_kb)
 enum store_err
 account_db_set_active(struct account_db *db, int64_t id, bool active)
 {
-	struct set s = { .id = id,
-		.statement = "UPDATE account SET active = ? WHERE id = ?",
-		.number = active };
+	struct set s = { .id = id, .statement = SET_ACTIVE, .number = active };
 
 	return change(db, set_column, &s);
 }
@@ -1079,8 +1082,7 @@ enum store_err
 account_db_set_leave_text(struct account_db *db, int64_t id, const char *text)
 {
 	struct set s = { .id = id,
-		.statement = "INSERT OR REPLACE INTO account_leave (text, account)"
-			     " SELECT ?1, id FROM account WHERE id = ?2",
+		.statement = SET_LEAVE_TEXT,
 		.is_text = true,
 		.text = text,
 		.len = text != NULL ? strlen(text) : 0 };
@@ -1093,6 +1095,54 @@ account_db_set_leave_text(struct account_db *db, int64_t id, const char *text)
 	s.statement = "DELETE FROM account_leave WHERE ?1 IS NULL AND account = ?2";
 	err = change(db, set_column, &s);
 	return err == STORE_NOT_FOUND ? STORE_OK : err; /* had none: cleared already */
+}
+
+struct change_list {
+	struct set items[4];
+	size_t count;
+};
+
+static enum store_err
+set_columns(struct conn *c, void *arg)
+{
+	struct change_list *list = arg;
+	enum store_err err = STORE_OK;
+
+	for (size_t i = 0; err == STORE_OK && i < list->count; i++)
+		err = set_column(c, &list->items[i]);
+	return err;
+}
+
+enum store_err
+account_db_change(struct account_db *db, int64_t id, const struct account_change *wanted)
+{
+	struct change_list list = { .count = 0 };
+	const char *name = wanted->realname, *text = wanted->leave_text;
+
+	if (!text_fits(name, ACCOUNT_REALNAME_MAX) || !text_fits(text, ACCOUNT_FILTER_MAX_BYTES) ||
+	    (wanted->quota_kb != NULL && *wanted->quota_kb > INT64_MAX))
+		return STORE_INVALID;
+	if (name != NULL)
+		list.items[list.count++] = (struct set){ .id = id,
+			.statement = SET_REALNAME,
+			.is_text = true,
+			.text = *name != '\0' ? name : NULL,
+			.len = strlen(name) };
+	if (wanted->quota_kb != NULL)
+		list.items[list.count++] = (struct set){ .id = id,
+			.statement = SET_QUOTA,
+			.null_if_0 = true,
+			.number = (int64_t)*wanted->quota_kb };
+	if (text != NULL)
+		list.items[list.count++] = (struct set){ .id = id,
+			.statement = SET_LEAVE_TEXT,
+			.is_text = true,
+			.text = text,
+			.len = strlen(text) };
+	if (wanted->active != NULL)
+		list.items[list.count++] =
+		    (struct set){ .id = id, .statement = SET_ACTIVE, .number = *wanted->active };
+	return list.count > 0 ? change(db, set_columns, &list) : STORE_OK;
 }
 
 struct renaming {

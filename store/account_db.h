@@ -85,6 +85,15 @@ enum store_err account_db_set_password(
 enum store_err account_db_set_realname(struct account_db *db, int64_t id, const char *realname);
 enum store_err account_db_set_quota(struct account_db *db, int64_t id, uint64_t quota_kb);
 enum store_err account_db_set_active(struct account_db *db, int64_t id, bool active);
+/* Several of these in one transaction; what is NULL stays as it is. */
+struct account_change {
+	const char *realname; /* "": none */
+	const uint64_t *quota_kb;
+	const bool *active;
+	const char *leave_text;
+};
+enum store_err account_db_change(
+    struct account_db *db, int64_t id, const struct account_change *change);
 /* `filter` NULL: back to the default filter. */
 enum store_err account_db_set_filter(
     struct account_db *db, int64_t id, const char *filter, size_t filter_len);

@@ -138,6 +138,39 @@ test_addresses(void **state)
 			fail_msg("%s", CASES[i].address);
 }
 
+/* Several columns at once: all of them or none. */
+static void
+check_change(struct account_db *db, int64_t id)
+{
+	const struct account_change all = { .realname = "Ann U.",
+		.quota_kb = &(uint64_t){ 7 },
+		.active = &(bool){ true },
+		.leave_text = "bye" };
+	struct account_change bad = all;
+	struct account_row got = { 0 };
+	char *text;
+
+	bad.quota_kb = &(uint64_t){ UINT64_MAX };
+	bad.realname = "Eve";
+	assert_int_equal(account_db_change(db, id, &all), STORE_OK);
+	assert_int_equal(account_db_change(db, id, &bad), STORE_INVALID);
+	assert_int_equal(account_db_change(db, 77, &all), STORE_NOT_FOUND);
+	assert_int_equal(account_db_change(db, id, &(struct account_change){ 0 }), STORE_OK);
+	assert_int_equal(account_db_find_id(db, id, &got), STORE_OK);
+	assert_string_equal(got.realname, "Ann U.");
+	assert_int_equal(got.quota_kb, 7);
+	assert_true(got.active);
+	account_row_free(&got);
+	assert_int_equal(account_db_leave_text(db, id, &text), STORE_OK);
+	assert_string_equal(text, "bye");
+	free(text);
+	assert_int_equal(
+	    account_db_change(db, id, &(struct account_change){ .realname = "" }), STORE_OK);
+	assert_int_equal(account_db_find_id(db, id, &got), STORE_OK);
+	assert_null(got.realname);
+	account_row_free(&got);
+}
+
 static void
 test_life_of_an_account(void **state)
 {
@@ -183,6 +216,7 @@ test_life_of_an_account(void **state)
 	assert_int_equal(account_db_leave_text(db, id, &text), STORE_OK);
 	assert_string_equal(text, "gone");
 	free(text);
+	check_change(db, id);
 
 	assert_int_equal(account_db_rename(db, id, STR("bea"), STR("example.com")), STORE_OK);
 	assert_int_equal(find(db, "ann@example.org"), STORE_NOT_FOUND);

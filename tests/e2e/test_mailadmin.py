@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import re
+import signal
 import smtplib
 import socket
 import sqlite3
@@ -191,16 +192,19 @@ def test_password_is_needed_where_nobody_can_be_asked(box):
 
 
 def test_password_is_asked_for_twice_and_not_shown(box):
-    def dialogue(first, second):
+    def ask_for_a_password():
         pid, fd = pty.fork()
         if pid == 0:
             os.execv(BIN / "mailadmin", ["mailadmin", "-c", str(box.conf()), "account", "add",
                                          "asked@example.org"])
+        return pid, fd
+
+    def dialogue(first, second):
+        pid, fd = ask_for_a_password()
         seen = b""
         for question, answer in ((b"Password: ", first), (b"Once more: ", second)):
             while question not in seen:
                 seen += os.read(fd, 1000)
-            wait_for(lambda: not termios_echo(fd), "the terminal to hide what is typed")
             os.write(fd, answer + b"\n")
         with contextlib.suppress(OSError):
             while chunk := os.read(fd, 1000):
@@ -208,6 +212,12 @@ def test_password_is_asked_for_twice_and_not_shown(box):
         os.close(fd)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
 
+    pid, fd = ask_for_a_password()
+    wait_for(lambda: not termios_echo(fd), "the terminal to hide what is typed")
+    os.write(fd, b"\x03")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGINT
+    assert termios_echo(fd)
+    os.close(fd)
     status, seen = dialogue(b"one-Pw1", b"two-Pw2")
     assert status == 1 and b"not the same" in seen
     assert "asked@example.org" not in addresses(box)
@@ -351,8 +361,10 @@ def test_rename_loses_no_mail_that_comes_meanwhile(instance):
                 instance.deliver("old@example.org", subject=f"number {n}")
                 sent.append(n)
             except smtplib.SMTPRecipientsRefused as e:
-                assert e.recipients["old@example.org"][0] == 550
-                return
+                if e.recipients["old@example.org"][0] == 550:
+                    return
+            except smtplib.SMTPDataError as e:  # its folder moved away: the relay tries again
+                assert e.smtp_code == 451
     thread = threading.Thread(target=deliver)
     thread.start()
     wait_for(lambda: len(sent) >= 5, "some deliveries")
