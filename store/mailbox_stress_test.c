@@ -215,7 +215,7 @@ test_random_against_model(void **state)
 /* --- many processes ---------------------------------------------------------------------------- */
 
 struct shared {
-	_Atomic uint32_t delivered, expunged, moved, flagged, dropped;
+	_Atomic uint32_t delivered, expunged, moved, flagged, dropped, ready;
 	uint8_t acknowledged[MODEL_MAX]; /* by number of the append */
 };
 
@@ -409,6 +409,66 @@ test_many_processes(void **state)
 	tree_remove(&t);
 }
 
+/* Each changes a flag again and again; nobody may starve. */
+static void
+test_fair_writers(void **state)
+{
+	enum { WRITERS = 16 };
+	struct fair {
+		double longest_s;
+		unsigned changes;
+	} *fair = mmap(NULL, WRITERS * sizeof(*fair), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double until, longest_s = 0;
+	unsigned changes = 0, fewest = UINT32_MAX;
+	struct tree t;
+
+	(void)state;
+	CHECK(fair != MAP_FAILED);
+	tree_make(&t);
+	for (unsigned i = 0; i < WRITERS; i++)
+		tree_append(&t, "INBOX", "x\n", 0, NULL);
+	tree_close(&t);
+	until = now() + setting("STRESS_SECONDS", 5);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		struct mailbox *box;
+		char uid[16];
+
+		if (fork() != 0)
+			continue;
+		tree_open(&t);
+		CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+		snprintf(uid, sizeof(uid), "%u", i + 1);
+		while (now() < until) {
+			double since = now();
+
+			tree_flag(box, uid, fair[i].changes % 2 == 0 ? FLAGS_ADD : FLAGS_REMOVE,
+			    MESSAGE_FLAGGED, NULL);
+			fair[i].changes++;
+			if (now() - since > fair[i].longest_s)
+				fair[i].longest_s = now() - since;
+		}
+		_exit(0);
+	}
+	for (unsigned i = 0; i < WRITERS; i++) {
+		int status;
+
+		CHECK(wait(&status) > 0);
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	}
+	for (unsigned i = 0; i < WRITERS; i++) {
+		longest_s = fair[i].longest_s > longest_s ? fair[i].longest_s : longest_s;
+		fewest = fair[i].changes < fewest ? fair[i].changes : fewest;
+		changes += fair[i].changes;
+	}
+	printf("writers: %u changes, the fewest of one %u, the longest wait %.0f ms\n", changes,
+	    fewest, longest_s * 1e3);
+	CHECK(longest_s < 2);
+	munmap(fair, WRITERS * sizeof(*fair));
+	tree_open(&t);
+	tree_remove(&t);
+}
+
 /* --- kill -9 ----------------------------------------------------------------------------------- */
 
 static void
@@ -419,7 +479,7 @@ victim(struct tree *t, struct shared *s, uint32_t seed)
 	tree_open(t);
 	for (int i = 0; i < 2; i++)
 		CHECK_OK(mailbox_open(t->acct, BOXES[i], false, &box[i]));
-	for (;;) {
+	for (s->ready = 1;;) {
 		uint32_t b = next_random(&seed, 2), op = next_random(&seed, 6);
 		uint32_t count = uidset_count(mailbox_view(box[b]));
 		uint32_t uid = mailbox_seq_to_uid(box[b], 1 + next_random(&seed, count + 1));
@@ -467,11 +527,14 @@ test_kill(void **state)
 		pid_t pid;
 
 		tree_close(&t);
+		s->ready = 0;
 		pid = fork();
 		CHECK(pid >= 0);
 		if (pid == 0)
 			victim(&t, s, round + 1);
-		usleep(5000 + next_random(&seed, 60000));
+		while (s->ready == 0)
+			usleep(500);
+		usleep(next_random(&seed, 60000));
 		kill(pid, SIGKILL);
 		CHECK(waitpid(pid, NULL, 0) == pid);
 		tree_open(&t);
@@ -581,6 +644,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_against_model),
 		cmocka_unit_test(test_many_processes),
+		cmocka_unit_test(test_fair_writers),
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_large_mailbox),
 	};

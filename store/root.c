@@ -14,9 +14,10 @@
 #include "store/dir.h"
 #include "store/folder_cache.h"
 
-#define LOCK_FIRST_WAIT_NS (250 * 1000) /* then twice as long each time, up to: */
-#define LOCK_MOST_WAIT_NS  (10 * 1000 * 1000)
-#define GONE_PREFIX        ".sanger-gone." /* beside accounts; no account starts with a dot */
+#define LOCK_FIRST_WAIT_NS (50 * 1000) /* then twice as long each time, up to: */
+#define LOCK_MOST_WAIT_NS  (2 * 1000 * 1000)
+#define LOCK_PATIENCE_NS   (20 * 1000 * 1000) /* after which others wait for us */
+#define GONE_PREFIX        ".sanger-gone."    /* beside accounts; no account starts with a dot */
 
 struct store_root {
 	int fd;
@@ -285,11 +286,64 @@ monotonic_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* flock() knows no queue: who has just let go is the first to have it again.  Who has waited for long marks that with a
+ * read lock of the other kind (an OFD lock, which does not conflict with flock()) on the same directory, and whoever
+ * comes then waits until no such mark is left.  Where there are no such locks it goes without. */
+static bool
+somebody_is_impatient(int fd)
+{
+	struct flock mark = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_GETLK, &mark) == 0 && mark.l_type != F_UNLCK;
+}
+
+static void
+set_impatient(int fd, bool impatient)
+{
+	struct flock mark = {
+		.l_type = impatient ? F_RDLCK : F_UNLCK, .l_whence = SEEK_SET, .l_len = 1
+	};
+
+	(void)fcntl(fd, F_OFD_SETLK, &mark);
+}
+
+/* STORE_BUSY after `wait_ms`. */
+static enum store_err
+lock_directory(const struct home *home, int fd, int wait_ms)
+{
+	const int64_t since = monotonic_ns();
+	struct timespec pause = { 0, LOCK_FIRST_WAIT_NS };
+	bool impatient = false;
+
+	/* flock has no time limit of its own, and a signal for it would be the process's. */
+	for (;;) {
+		int64_t waited;
+
+		if (impatient || !somebody_is_impatient(fd)) {
+			if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+				break;
+			if (errno != EWOULDBLOCK && errno != EINTR)
+				return home_failed(home, "lock", STORE_IO);
+		}
+		waited = monotonic_ns() - since;
+		if (waited >= (int64_t)wait_ms * 1000000)
+			return STORE_BUSY;
+		if (!impatient && waited >= LOCK_PATIENCE_NS) {
+			impatient = true;
+			set_impatient(fd, true);
+		}
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec * 2 <= LOCK_MOST_WAIT_NS)
+			pause.tv_nsec *= 2;
+	}
+	if (impatient)
+		set_impatient(fd, false);
+	return STORE_OK;
+}
+
 enum store_err
 home_lock(const struct home *home, int wait_ms, struct home_lock *lock_out)
 {
-	int64_t until = monotonic_ns() + (int64_t)wait_ms * 1000000;
-	struct timespec pause = { 0, LOCK_FIRST_WAIT_NS };
 	enum store_err err;
 	int fd;
 
@@ -297,22 +351,13 @@ home_lock(const struct home *home, int wait_ms, struct home_lock *lock_out)
 	err = dir_open(home->fd, ".", &fd);
 	if (err != STORE_OK)
 		return home_failed(home, "lock", err);
-	/* flock has no time limit of its own, and a signal for it would be the process's. */
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR) {
-			home_failed(home, "lock", STORE_IO);
-			close(fd);
-			return STORE_IO;
-		}
-		if (monotonic_ns() >= until) {
-			log_warn(home->log, "account-busy", "user=%s@%s waited_ms=%d",
-			    home->localpart, home->domain, wait_ms);
-			close(fd);
-			return STORE_BUSY;
-		}
-		nanosleep(&pause, NULL);
-		if (pause.tv_nsec * 2 <= LOCK_MOST_WAIT_NS)
-			pause.tv_nsec *= 2;
+	err = lock_directory(home, fd, wait_ms);
+	if (err == STORE_BUSY)
+		log_warn(home->log, "account-busy", "user=%s@%s waited_ms=%d", home->localpart,
+		    home->domain, wait_ms);
+	if (err != STORE_OK) {
+		close(fd);
+		return err;
 	}
 	lock_out->fd = fd;
 	return STORE_OK;

@@ -49,7 +49,8 @@ enum store_err home_rename(struct store_root *root, const char *localpart, const
 enum store_err home_remove(struct store_root *root, const char *localpart, const char *domain);
 
 /* The account's writer lock: flock on the directory, by a descriptor of its own, so that two users
- * in one process exclude each other too.  Waits at most wait_ms, then STORE_BUSY. */
+ * in one process exclude each other too.  Nobody starves: who has waited for long goes before who comes.
+ * Waits at most wait_ms, then STORE_BUSY. */
 struct home_lock {
 	int fd; /* -1: not held */
 };
