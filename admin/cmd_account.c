@@ -86,6 +86,21 @@ add_account(struct admin *a, struct account_row *row, const struct scram_keys *s
 	    "%s@%s was not added: %s", row->localpart, row->domain, store_err_text(err));
 }
 
+/* Whose mail lies there is said by the account that it belongs to, not by the name it has now. */
+static enum admin_status
+refuse_half_renamed(struct admin *a, const struct account_row *row)
+{
+	struct buf note = { 0 };
+	enum admin_status status = ADMIN_DONE;
+
+	if (admin_rename_note(a, row->localpart, row->domain, &note))
+		status = admin_refuse("the mail there belongs to another account, whose renaming "
+				      "was stopped: finish it by mailadmin account rename %s",
+		    buf_cstr(&note));
+	buf_free(&note);
+	return status;
+}
+
 static enum admin_status
 add_run(struct admin *a)
 {
@@ -112,7 +127,9 @@ add_run(struct admin *a)
 	if (wishes.realname != NULL && *wishes.realname != '\0')
 		row.realname = mem_strdup(wishes.realname);
 	row.quota_kb = wishes.quota_kb;
-	status = add_account(a, &row, &password.scram);
+	status = refuse_half_renamed(a, &row);
+	if (status == ADMIN_DONE)
+		status = add_account(a, &row, &password.scram);
 	if (status == ADMIN_DONE)
 		new_password_print(&password);
 	new_password_free(&password);

@@ -90,6 +90,25 @@ remove_note(const struct renaming *r)
 	home_close(home);
 }
 
+bool
+admin_rename_note(struct admin *a, const char *localpart, const char *domain, struct buf *note_out)
+{
+	struct store_root *root;
+	struct home *home;
+	bool found = false;
+
+	if (store_root_open(config_string(a->config, "store.mail_root"), a->log, &root) != STORE_OK)
+		return false;
+	if (home_open(root, localpart, domain, false, &home) == STORE_OK) {
+		found = dir_read_file(home->fd, NOTE_NAME, NOTE_MAX_BYTES, note_out) == STORE_OK;
+		home_close(home);
+	}
+	store_root_close(root);
+	while (note_out->len > 0 && note_out->data[note_out->len - 1] == '\n')
+		note_out->len--;
+	return found;
+}
+
 /* --- the index ---------------------------------------------------------------------------------- */
 
 /* An index of the new name is one of an earlier account: it goes.  If ours cannot follow, it will

@@ -97,4 +97,9 @@ bool admin_find_account(struct admin *a, const char *address, struct account_row
 /* Its mail, with the quota's limit set; made with the default folders where it is missing. */
 bool admin_open_mail(struct admin *a, const struct account_row *row, struct account **acct_out);
 
+/* What an `account rename` that was stopped half-way left in this mail tree, "OLD NEW"; false if
+ * there is no such note. */
+bool admin_rename_note(
+    struct admin *a, const char *localpart, const char *domain, struct buf *note_out);
+
 #endif

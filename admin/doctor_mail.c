@@ -110,6 +110,20 @@ struct strays {
 	char first[300];
 };
 
+/* The mail of an account that has another address, and no mail, as long as nobody goes on. */
+static bool
+is_half_renamed(struct doctor *d, const char *localpart, const char *domain)
+{
+	struct buf note = { 0 };
+	bool found = admin_rename_note(d->a, localpart, domain, &note);
+
+	if (found)
+		doctor_fail(d, "mail", "give the command again",
+		    "mailadmin account rename %s was stopped half-way", buf_cstr(&note));
+	buf_free(&note);
+	return found;
+}
+
 static bool
 look_for_stray(void *arg, const char *name, unsigned char type)
 {
@@ -120,7 +134,7 @@ look_for_stray(void *arg, const char *name, unsigned char type)
 		return true;
 	if (account_db_find(s->d->a->accounts, str_from(name), str_from(s->domain), &row) ==
 		STORE_NOT_FOUND &&
-	    s->count++ == 0)
+	    !is_half_renamed(s->d, name, s->domain) && s->count++ == 0)
 		snprintf(s->first, sizeof(s->first), "%s/%s", s->domain, name);
 	account_row_free(&row);
 	return true;

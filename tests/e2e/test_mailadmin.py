@@ -341,6 +341,9 @@ def test_rename_is_finished_after_a_crash(instance):
     old.rename(new)
     instance.deliver("ann@example.org", subject="in between")
     assert old.is_dir()
+    failure(instance, "mail", "account rename ann@example.org eve@example.org was stopped")
+    assert "renaming was stopped" in refused(instance, "account", "add", "eve@example.org",
+                                             "--generate")
     out = instance.admin("account", "rename", "ann@example.org", "eve@example.org")
     assert "1 message that came meanwhile" in out
     instance.accounts["eve@example.org"] = PASSWORD
