@@ -186,17 +186,45 @@ class Instance:
         return [int(p) for p in children.split()]
 
     def start_one(self, daemon):
-        """Starts a single daemon that was killed (`admin/instance start` starts what is down)."""
-        self.start()
+        """Starts a single daemon that was killed, and returns when it has written its pid file: its
+        doors are open then.  Quicker than `admin/instance start`, which looks after all."""
+        with open(self.dir / "log" / f"{daemon}.out", "ab") as out:
+            subprocess.run(["setsid", "--fork", str(BIN / daemon), "-c", str(self.conf())],
+                           stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True,
+                           env=self.environment())
+        wait_for(lambda: self.runs(daemon), f"{daemon} to start")
+
+    def runs(self, daemon):
+        """True if the process in the pid file lives and is that daemon."""
+        try:
+            pid = self.pid(daemon)
+            return (pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == daemon
+                    and alive(pid))
+        except (OSError, ValueError):
+            return False
 
     def kill(self, daemon):
         """kill -9 for a daemon and its workers; they are gone on return."""
-        pids = [self.pid(daemon), *self.workers(daemon)]
+        pid = self.pid(daemon)
+        os.kill(pid, signal.SIGSTOP)  # so that it replaces none
+        self.kill_pids([*self.processes(daemon), pid])
+
+    def processes(self, daemon):
+        """All living processes of a daemon: the parent and its workers, orphans too."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if ((path / "comm").read_text().strip() == daemon
+                        and str(self.conf()).encode() in (path / "cmdline").read_bytes()):
+                    found.append(int(path.name))
+        return [pid for pid in found if alive(pid)]
+
+    def kill_pids(self, pids):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in pids:
-            wait_for(lambda p=pid: not alive(p), f"{daemon} to die")
+            wait_for(lambda p=pid: not alive(p), f"process {pid} to die")
 
     def log(self):
         path = self.dir / "log" / "sanger.log"
@@ -281,9 +309,10 @@ class Instance:
 
 
 def alive(pid):
-    """False also for a zombie."""
+    """False also for a zombie, but not before its last thread is gone, which holds its sockets."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return state != "Z" or len(os.listdir(f"/proc/{pid}/task")) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 
