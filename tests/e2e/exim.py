@@ -75,6 +75,7 @@ store:
   protocol = {protocol}
   hosts_avoid_tls = {avoid_tls}
   connection_max_messages = 50
+  message_linelength_limit = 1000000
 sink:
   driver = appendfile
   directory = {dir}/sink
@@ -111,6 +112,7 @@ class Exim:
             shutil.copy(tls[1], self.dir / "key.pem")
             if os.getuid() == 0:
                 os.chown(self.dir / "key.pem", user.pw_uid, user.pw_gid)
+            (self.dir / "cert.pem").chmod(0o644)
             tls_lines = (f"tls_advertise_hosts = *\ntls_certificate = {self.dir}/cert.pem\n"
                          f"tls_privatekey = {self.dir}/key.pem")
         self.conf = self.dir / "exim.conf"

@@ -241,7 +241,7 @@ def test_bounce_that_nobody_takes_is_parked():
 
 def test_lifetime_ends_in_a_report():
     with Exim(start=False) as relay, Instance(relay=relay.address(), settings=dict(
-            RELAXED, **{"submitd.message_lifetime": "1m"})) as i:
+            RELAXED, **{"submitd.message_lifetime": "1m", "submitd.delay_warning": "1m"})) as i:
         i.add_account("ann@example.org")
         submit(i, bytes(make_message(subject="too old")))
         wait_for(lambda: "deferred" in i.log(), "a first attempt")
