@@ -1,4 +1,4 @@
-#include "store/account_db.h"
+#include "store/account_db_internal.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "store/sql.h"
 
 /* How reading goes on whatever writers do:
  *
@@ -144,14 +143,14 @@ is_dotted(struct str s, bool (*accept)(char c))
 	return cursor_at_end(&c);
 }
 
-static bool
-localpart_is_valid(struct str s)
+bool
+account_localpart_is_valid(struct str s)
 {
 	return s.len <= ACCOUNT_LOCALPART_MAX && is_dotted(s, is_localpart_char) && text_is_utf8(s);
 }
 
-static bool
-domain_is_valid(struct str s)
+bool
+account_domain_is_valid(struct str s)
 {
 	return s.len <= ACCOUNT_DOMAIN_MAX && is_dotted(s, is_domain_char) && text_is_utf8(s) &&
 	       s.p[0] != '-' && s.p[s.len - 1] != '-';
@@ -166,12 +165,12 @@ account_address_parse(struct str address, struct str *localpart_out, struct str 
 		return false;
 	*localpart_out = (struct str){ address.p, (size_t)(at - address.p) };
 	*domain_out = (struct str){ at + 1, address.len - localpart_out->len - 1 };
-	return localpart_is_valid(*localpart_out) && domain_is_valid(*domain_out);
+	return account_localpart_is_valid(*localpart_out) && account_domain_is_valid(*domain_out);
 }
 
 /* ASCII stays as it is (NOCASE sees to it); other letters become lower case, NFC. */
-static char *
-fold(struct str s)
+char *
+account_db_fold(struct str s)
 {
 	bool ascii = true;
 	uint8_t *folded;
@@ -188,12 +187,6 @@ fold(struct str s)
 	copy = mem_strndup((const char *)folded, len);
 	free(folded);
 	return copy;
-}
-
-char *
-account_db_fold(struct str part)
-{
-	return fold(part);
 }
 
 /* --- connections ------------------------------------------------------------------------------- */
@@ -548,7 +541,8 @@ enum store_err
 account_db_find(
     struct account_db *db, struct str localpart, struct str domain, struct account_row *row_out)
 {
-	struct find f = { .localpart = fold(localpart), .domain = fold(domain) };
+	struct find f = { .localpart = account_db_fold(localpart),
+		.domain = account_db_fold(domain) };
 	enum store_err err = look(db, find_by_name, find_clear, &f);
 
 	free(f.localpart);
@@ -600,7 +594,7 @@ find_domain(struct conn *c, void *arg)
 enum store_err
 account_db_has_domain(struct account_db *db, struct str domain)
 {
-	char *folded = fold(domain);
+	char *folded = account_db_fold(domain);
 	enum store_err err = look(db, find_domain, clear_nothing, folded);
 
 	free(folded);
@@ -650,7 +644,7 @@ enum store_err
 account_db_list(
     struct account_db *db, const char *domain, struct account_row **rows_out, size_t *count_out)
 {
-	char *folded = domain != NULL ? fold(str_from(domain)) : NULL;
+	char *folded = domain != NULL ? account_db_fold(str_from(domain)) : NULL;
 	struct list l = { .domain = folded };
 	enum store_err err = look(db, list_rows, list_clear, &l);
 
@@ -850,9 +844,9 @@ account_db_generation(struct account_db *db)
 
 /* --- writing ----------------------------------------------------------------------------------- */
 
-/* One durable transaction around `fn`. */
-static enum store_err
-change(struct account_db *db, look_fn fn, void *arg)
+enum store_err
+account_db_transaction(
+    struct account_db *db, enum store_err (*fn)(struct sql *sql, void *arg), void *arg)
 {
 	struct conn *c;
 	enum store_err err;
@@ -864,335 +858,7 @@ change(struct account_db *db, look_fn fn, void *arg)
 		return err;
 	err = sql_exec(&c->sql, "BEGIN IMMEDIATE");
 	if (err == STORE_OK)
-		err = sql_end(&c->sql, fn(c, arg));
+		err = sql_end(&c->sql, fn(&c->sql, arg));
 	put(db, c);
 	return err;
-}
-
-static enum store_err
-run_on_account(struct conn *c, sqlite3_stmt *stmt)
-{
-	enum store_err err = sql_run(&c->sql, stmt);
-
-	return err == STORE_OK && sqlite3_changes(c->sql.db) == 0 ? STORE_NOT_FOUND : err;
-}
-
-struct password_change {
-	int64_t id;
-	const char *stored;
-	const struct scram_keys *scram;
-};
-
-/* Keys of the password before go in any case. */
-static enum store_err
-write_scram(struct conn *c, const struct password_change *p)
-{
-	sqlite3_stmt *stmt = sql_get(&c->sql, "DELETE FROM account_scram WHERE account = ?");
-	enum store_err err;
-
-	if (stmt != NULL)
-		sqlite3_bind_int64(stmt, 1, p->id);
-	err = sql_run(&c->sql, stmt);
-	if (err != STORE_OK || p->scram == NULL)
-		return err;
-	stmt = sql_get(&c->sql, "INSERT INTO account_scram"
-				" (account, password, salt, iterations, stored_key, server_key)"
-				" VALUES (?, ?, ?, ?, ?, ?)");
-	if (stmt == NULL)
-		return STORE_IO;
-	sqlite3_bind_int64(stmt, 1, p->id);
-	sql_bind_text(stmt, 2, p->stored);
-	sqlite3_bind_blob(stmt, 3, p->scram->salt, (int)p->scram->salt_len, SQLITE_STATIC);
-	sqlite3_bind_int64(stmt, 4, p->scram->iterations);
-	sqlite3_bind_blob(stmt, 5, p->scram->stored_key, SCRAM_KEY_BYTES, SQLITE_STATIC);
-	sqlite3_bind_blob(stmt, 6, p->scram->server_key, SCRAM_KEY_BYTES, SQLITE_STATIC);
-	return sql_run(&c->sql, stmt);
-}
-
-struct add {
-	struct account_row *row;
-	const struct scram_keys *scram;
-	char *localpart, *domain;
-};
-
-static void
-bind_quota(sqlite3_stmt *stmt, int index, uint64_t quota_kb)
-{
-	if (stmt != NULL && quota_kb > 0) /* else it stays NULL: unlimited */
-		sqlite3_bind_int64(stmt, index, (int64_t)quota_kb);
-}
-
-static enum store_err
-add_account(struct conn *c, void *arg)
-{
-	struct add *a = arg;
-	const struct account_row *row = a->row;
-	sqlite3_stmt *stmt = sql_get(&c->sql, "INSERT INTO account (localpart, domain, password,"
-					      " realname, filter, active, quota)"
-					      " VALUES (?, ?, ?, ?, ?, ?, ?)");
-	struct password_change password = { .stored = row->password, .scram = a->scram };
-	enum store_err err;
-
-	if (stmt == NULL)
-		return STORE_IO;
-	sql_bind_text(stmt, 1, a->localpart);
-	sql_bind_text(stmt, 2, a->domain);
-	sql_bind_text(stmt, 3, row->password);
-	sql_bind_text(stmt, 4, row->realname);
-	if (row->filter != NULL)
-		sqlite3_bind_blob(stmt, 5, row->filter, (int)row->filter_len, SQLITE_STATIC);
-	sqlite3_bind_int(stmt, 6, row->active);
-	bind_quota(stmt, 7, row->quota_kb);
-	err = sql_run(&c->sql, stmt);
-	password.id = sqlite3_last_insert_rowid(c->sql.db);
-	if (err == STORE_OK)
-		err = write_scram(c, &password);
-	a->row->id = password.id;
-	return err;
-}
-
-static bool
-text_fits(const char *text, size_t max)
-{
-	return text == NULL || (strlen(text) <= max && text_is_utf8(str_from(text)));
-}
-
-enum store_err
-account_db_add(struct account_db *db, struct account_row *row, const struct scram_keys *scram)
-{
-	struct add a = { .row = row, .scram = scram };
-	enum store_err err;
-
-	if (!localpart_is_valid(str_from(row->localpart)) ||
-	    !domain_is_valid(str_from(row->domain)) ||
-	    !text_fits(row->realname, ACCOUNT_REALNAME_MAX) ||
-	    !text_fits(row->password, PASSWORD_STORED_MAX) || row->quota_kb > INT64_MAX ||
-	    row->filter_len > ACCOUNT_FILTER_MAX_BYTES)
-		return STORE_INVALID;
-	a.localpart = fold(str_from(row->localpart));
-	a.domain = fold(str_from(row->domain));
-	err = change(db, add_account, &a);
-	free(a.localpart);
-	free(a.domain);
-	return err;
-}
-
-static enum store_err
-set_password(struct conn *c, void *arg)
-{
-	const struct password_change *p = arg;
-	sqlite3_stmt *stmt = sql_get(&c->sql, "UPDATE account SET password = ? WHERE id = ?");
-	enum store_err err;
-
-	sql_bind_text(stmt, 1, p->stored);
-	if (stmt != NULL)
-		sqlite3_bind_int64(stmt, 2, p->id);
-	err = run_on_account(c, stmt);
-	return err == STORE_OK ? write_scram(c, p) : err;
-}
-
-enum store_err
-account_db_set_password(
-    struct account_db *db, int64_t id, const char *stored, const struct scram_keys *scram)
-{
-	struct password_change p = { id, stored, scram };
-
-	if (!text_fits(stored, PASSWORD_STORED_MAX))
-		return STORE_INVALID;
-	return change(db, set_password, &p);
-}
-
-/* One column of one account. */
-struct set {
-	int64_t id;
-	const char *text; /* TEXT or BLOB; NULL: the number, or NULL if it is 0 and null_if_0 */
-	size_t len;
-	const char *statement; /* its columns are the value and the id */
-	int64_t number;
-	bool is_text, null_if_0;
-};
-
-static enum store_err
-set_column(struct conn *c, void *arg)
-{
-	const struct set *s = arg;
-	sqlite3_stmt *stmt = sql_get(&c->sql, s->statement);
-
-	if (stmt == NULL)
-		return STORE_IO;
-	if (s->is_text && s->text != NULL)
-		sqlite3_bind_text(stmt, 1, s->text, (int)s->len, SQLITE_STATIC);
-	else if (!s->is_text && !(s->null_if_0 && s->number == 0))
-		sqlite3_bind_int64(stmt, 1, s->number);
-	sqlite3_bind_int64(stmt, 2, s->id);
-	return run_on_account(c, stmt);
-}
-
-static const char SET_REALNAME[] = "UPDATE account SET realname = ? WHERE id = ?";
-static const char SET_QUOTA[] = "UPDATE account SET quota = ? WHERE id = ?";
-static const char SET_ACTIVE[] = "UPDATE account SET active = ? WHERE id = ?";
-static const char SET_LEAVE_TEXT[] = "INSERT OR REPLACE INTO account_leave (text, account)"
-				     " SELECT ?1, id FROM account WHERE id = ?2";
-
-enum store_err
-account_db_set_realname(struct account_db *db, int64_t id, const char *realname)
-{
-	struct set s = { .id = id,
-		.statement = SET_REALNAME,
-		.is_text = true,
-		.text = realname,
-		.len = realname != NULL ? strlen(realname) : 0 };
-
-	if (!text_fits(realname, ACCOUNT_REALNAME_MAX))
-		return STORE_INVALID;
-	return change(db, set_column, &s);
-}
-
-enum store_err
-account_db_set_quota(struct account_db *db, int64_t id, uint64_t quota_kb)
-{
-	struct set s = {
-		.id = id, .statement = SET_QUOTA, .null_if_0 = true, .number = (int64_t)quota_kb
-	};
-
-	return quota_kb > INT64_MAX ? STORE_INVALID : change(db, set_column, &s);
-}
-
-enum store_err
-account_db_set_active(struct account_db *db, int64_t id, bool active)
-{
-	struct set s = { .id = id, .statement = SET_ACTIVE, .number = active };
-
-	return change(db, set_column, &s);
-}
-
-enum store_err
-account_db_set_filter(struct account_db *db, int64_t id, const char *filter, size_t filter_len)
-{
-	struct set s = { .id = id,
-		.statement = "UPDATE account SET filter = CAST(? AS BLOB) WHERE id = ?",
-		.is_text = true,
-		.text = filter,
-		.len = filter_len };
-
-	return filter_len > ACCOUNT_FILTER_MAX_BYTES ? STORE_LIMIT : change(db, set_column, &s);
-}
-
-enum store_err
-account_db_set_leave_text(struct account_db *db, int64_t id, const char *text)
-{
-	struct set s = { .id = id,
-		.statement = SET_LEAVE_TEXT,
-		.is_text = true,
-		.text = text,
-		.len = text != NULL ? strlen(text) : 0 };
-	enum store_err err;
-
-	if (!text_fits(text, ACCOUNT_FILTER_MAX_BYTES))
-		return STORE_INVALID;
-	if (text != NULL)
-		return change(db, set_column, &s);
-	s.statement = "DELETE FROM account_leave WHERE ?1 IS NULL AND account = ?2";
-	err = change(db, set_column, &s);
-	return err == STORE_NOT_FOUND ? STORE_OK : err; /* had none: cleared already */
-}
-
-struct change_list {
-	struct set items[4];
-	size_t count;
-};
-
-static enum store_err
-set_columns(struct conn *c, void *arg)
-{
-	struct change_list *list = arg;
-	enum store_err err = STORE_OK;
-
-	for (size_t i = 0; err == STORE_OK && i < list->count; i++)
-		err = set_column(c, &list->items[i]);
-	return err;
-}
-
-enum store_err
-account_db_change(struct account_db *db, int64_t id, const struct account_change *wanted)
-{
-	struct change_list list = { .count = 0 };
-	const char *name = wanted->realname, *text = wanted->leave_text;
-
-	if (!text_fits(name, ACCOUNT_REALNAME_MAX) || !text_fits(text, ACCOUNT_FILTER_MAX_BYTES) ||
-	    (wanted->quota_kb != NULL && *wanted->quota_kb > INT64_MAX))
-		return STORE_INVALID;
-	if (name != NULL)
-		list.items[list.count++] = (struct set){ .id = id,
-			.statement = SET_REALNAME,
-			.is_text = true,
-			.text = *name != '\0' ? name : NULL,
-			.len = strlen(name) };
-	if (wanted->quota_kb != NULL)
-		list.items[list.count++] = (struct set){ .id = id,
-			.statement = SET_QUOTA,
-			.null_if_0 = true,
-			.number = (int64_t)*wanted->quota_kb };
-	if (text != NULL)
-		list.items[list.count++] = (struct set){ .id = id,
-			.statement = SET_LEAVE_TEXT,
-			.is_text = true,
-			.text = text,
-			.len = strlen(text) };
-	if (wanted->active != NULL)
-		list.items[list.count++] =
-		    (struct set){ .id = id, .statement = SET_ACTIVE, .number = *wanted->active };
-	return list.count > 0 ? change(db, set_columns, &list) : STORE_OK;
-}
-
-struct renaming {
-	int64_t id;
-	char *localpart, *domain;
-};
-
-static enum store_err
-rename_account(struct conn *c, void *arg)
-{
-	const struct renaming *r = arg;
-	sqlite3_stmt *stmt =
-	    sql_get(&c->sql, "UPDATE account SET localpart = ?, domain = ? WHERE id = ?");
-
-	sql_bind_text(stmt, 1, r->localpart);
-	sql_bind_text(stmt, 2, r->domain);
-	if (stmt != NULL)
-		sqlite3_bind_int64(stmt, 3, r->id);
-	return run_on_account(c, stmt);
-}
-
-enum store_err
-account_db_rename(struct account_db *db, int64_t id, struct str localpart, struct str domain)
-{
-	struct renaming r = { .id = id };
-	enum store_err err;
-
-	if (!localpart_is_valid(localpart) || !domain_is_valid(domain))
-		return STORE_INVALID;
-	r.localpart = fold(localpart);
-	r.domain = fold(domain);
-	err = change(db, rename_account, &r);
-	free(r.localpart);
-	free(r.domain);
-	return err;
-}
-
-static enum store_err
-delete_account(struct conn *c, void *arg)
-{
-	const int64_t *id = arg;
-	sqlite3_stmt *stmt = sql_get(&c->sql, "DELETE FROM account WHERE id = ?");
-
-	if (stmt != NULL)
-		sqlite3_bind_int64(stmt, 1, *id);
-	return run_on_account(c, stmt);
-}
-
-enum store_err
-account_db_delete(struct account_db *db, int64_t id)
-{
-	return change(db, delete_account, &id);
 }
