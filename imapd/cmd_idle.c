@@ -1,6 +1,7 @@
 #include "imapd/commands.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
+#include "store/mailbox.h"
 
 /* What has changed goes out at once; EXPUNGE too, since no command by sequence numbers can be
  * under way, RFC 2177 §3. */
@@ -10,6 +11,19 @@ wait_for_more(struct imap_session *s)
 	return imap_send_updates(s, true) ? IMAP_WAIT : IMAP_MORE;
 }
 
+/* Called again.  With nothing to say nobody waits for us: time to look for what other programs may have changed
+ * unseen. */
+static enum imap_result
+look_again(struct imap_session *s)
+{
+	enum imap_result result = wait_for_more(s);
+
+	if (result == IMAP_WAIT && s->out.len == 0 && s->box != NULL &&
+	    mailbox_verify(s->box) == STORE_OK)
+		result = wait_for_more(s);
+	return result;
+}
+
 /* IDLE.  RFC 9051 §6.3.13, RFC 2177.  The connection calls again when the watched mailbox moves or
  * the client has said something; until then nothing runs. */
 static enum imap_result
@@ -17,7 +31,7 @@ idle_run(struct imap_session *s, struct imap_request *req)
 {
 	if (req->state != NULL) {
 		if (req->line.p == NULL)
-			return wait_for_more(s);
+			return look_again(s);
 		if (str_eq_nocase(req->line, STR("DONE")))
 			return IMAP_OK;
 		return imap_bad(req, "DONE expected");

@@ -38,6 +38,7 @@ enum conn_job {
 	JOB_APPEND_DATA, /* a piece of it */
 	JOB_APPEND_END,  /* what stands behind the last one */
 	JOB_SETTLE,      /* the reply to a command whose result is settled */
+	JOB_VERIFY,      /* between commands: is the index right? */
 	JOB_CLEAR,       /* the session's end */
 };
 
@@ -160,6 +161,11 @@ job_run(void *arg)
 		conn->result = imap_run_step(s, run);
 		break;
 	case JOB_SETTLE: conn->result = imap_run_settle(s, run, conn->result); break;
+	case JOB_VERIFY:
+		s->verify = false;
+		if (s->box != NULL)
+			mailbox_verify(s->box); /* the next command tells what it found */
+		break;
 	case JOB_CLEAR:
 		imap_run_abort(run);
 		imap_session_clear(s);
@@ -351,6 +357,11 @@ on_job_done(void *arg)
 	}
 	if (conn->state == CONN_CLOSING)
 		return; /* on_closed comes */
+	if (conn->job == JOB_VERIFY) {
+		conn->state = CONN_COMMAND;
+		step(conn);
+		return;
+	}
 	if (conn->result == IMAP_MORE || conn->result == IMAP_WAIT)
 		net_stream_write_buf(conn->st, &conn->s.out);
 	if (conn->job == JOB_APPEND_HEAD)
@@ -479,6 +490,8 @@ step_command(struct imap_connection *conn)
 	if (len == 0) {
 		if (conn->eof)
 			close_stream(conn);
+		else if (conn->s.verify && imap_frame_is_empty(&conn->frame))
+			start_job(conn, JOB_VERIFY);
 		return STEP_STOP;
 	}
 	event = imap_frame_feed(&conn->frame, &limits, bytes, len, &consumed);

@@ -69,7 +69,9 @@ struct imap_session {
 	bool start_tls; /* STARTTLS is granted: the loop begins when the reply is sent */
 	/* FETCH cannot complete a literal it announced: nothing more is written and the connection ends. */
 	bool broken;
-	bool watch;            /* IDLE: call again (IMAP_WAIT) when the selected mailbox moves */
+	bool watch; /* IDLE: call again (IMAP_WAIT) when the selected mailbox moves */
+	bool
+	    verify; /* NOOP: compare index and folder when the reply is out and nothing else has come */
 	unsigned bad_commands; /* in a row */
 };
 

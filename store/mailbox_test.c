@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "store/mailbox_test_tree.h"
 
@@ -338,6 +340,27 @@ test_foreign_changes(void **state)
 	tree_remove(&t);
 }
 
+/* Makes INBOX's row look as if cur/ had just been compared by a change of our own, long after the last verification. */
+static void
+hide_change(struct tree *t)
+{
+	char *path = mem_printf("%s/index.db", account_path(t->acct));
+	struct statx sx;
+	sqlite3 *db;
+	char *sql;
+
+	assert_int_equal(statx(account_dir_fd(t->acct), "cur", 0, STATX_BASIC_STATS, &sx), 0);
+	sql = mem_printf("UPDATE mailbox SET verify_due = 1, verified = 0, cur_mtime = %lld,"
+			 " cur_ctime = %lld WHERE name = 'INBOX'",
+	    sx.stx_mtime.tv_sec * 1000000000LL + sx.stx_mtime.tv_nsec,
+	    sx.stx_ctime.tv_sec * 1000000000LL + sx.stx_ctime.tv_nsec);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	free(sql);
+	free(path);
+}
+
 static void
 test_verify(void **state)
 {
@@ -359,6 +382,17 @@ test_verify(void **state)
 	tree_sync(box);
 	expect(box, "1:S 2:AF");
 	assert_int_equal(mailbox_verify(box), STORE_OK);
+	/* And one that no stamp shows at all is found as soon as a verification is due. */
+	snprintf(from, sizeof(from), "cur/%s", tree_find(&t, "cur", ",U=1:"));
+	snprintf(to, sizeof(to), "%s", from);
+	to[strlen(to) - 1] = 'F';
+	tree_rename(&t, from, to);
+	hide_change(&t);
+	tree_sync(box);
+	expect(box, "1:S 2:AF");
+	assert_int_equal(mailbox_verify(box), STORE_OK);
+	tree_sync(box);
+	expect(box, "1:F 2:AF");
 	mailbox_close(box);
 	tree_remove(&t);
 }
