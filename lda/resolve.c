@@ -7,6 +7,7 @@
 #include "lda/lda.h"
 #include "service/service.h"
 #include "store/account.h"
+#include "store/account_db.h"
 
 /* filter.default, compiled once; a bad one is the operator's to mend and costs no mail. */
 static void
@@ -80,6 +81,16 @@ find(struct lda *l, struct str local, struct str domain, struct account_row *row
 		return LDA_NO_USER;
 	if (err != STORE_OK)
 		return LDA_TEMPORARY;
+	if (!account_localpart_is_valid(str_from(row->localpart)) ||
+	    !account_domain_is_valid(
+		str_from(row->domain))) { /* "../ann": nobody can log in to it either */
+		char *address = account_row_address(row);
+
+		log_warn(l->sv->log, "bad-account-name", "account=%s do=%s", address,
+		    "rename or delete the row");
+		free(address);
+		return LDA_NO_USER;
+	}
 	if (l->exact_case && !str_eq(local, str_from(row->localpart)))
 		return LDA_NO_USER;
 	return row->active ? LDA_OK : LDA_INACTIVE;

@@ -49,6 +49,9 @@ char *account_row_address(const struct account_row *row); /* "localpart@domain",
  * without '/', since it names a folder, and a domain of letters, digits, '-' and '.' (or UTF-8).
  * The parts point into `address`. */
 bool account_address_parse(struct str address, struct str *localpart_out, struct str *domain_out);
+/* Its two halves.  A row of another program's making may have others; they are nobody's. */
+bool account_localpart_is_valid(struct str s);
+bool account_domain_is_valid(struct str s);
 
 /* The form in which a part of an address is stored, which also names its folder: as it is, or where it
  * is not ASCII in lower case and NFC.  The caller's. */

@@ -7,9 +7,6 @@
 #include "store/account_db.h"
 #include "store/sql.h"
 
-bool account_localpart_is_valid(struct str s);
-bool account_domain_is_valid(struct str s);
-
 /* One durable transaction around `fn`; it is taken back unless fn returns STORE_OK.  STORE_DENIED if the
  * database was opened for reading. */
 enum store_err account_db_transaction(
