@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "store/header.h"
@@ -52,13 +53,13 @@ left(const struct mime_reader *r, size_t most)
 	return n < most ? (size_t)n : most;
 }
 
-/* Reads up to len bytes in CRLF space: the file's bytes go to the upper part of the caller's own buffer
- * and are spread downwards. */
+/* Reads up to len bytes in CRLF space.  As the file has no more bytes than that, one read is enough for
+ * the rest of a range that fits. */
 static ssize_t
 read_converted(struct mime_reader *r, char *to, size_t len)
 {
-	size_t given = 0, take, used = 0;
-	char *from;
+	char from[MIME_READ_BUFFER_BYTES];
+	size_t given = 0, used = 0, room;
 	ssize_t n;
 
 	if (r->lf_pending) {
@@ -69,21 +70,22 @@ read_converted(struct mime_reader *r, char *to, size_t len)
 		if (given == len || r->at == r->end)
 			return (ssize_t)given;
 	}
-	take = left(r, (len - given + 1) / 2); /* even if all of them were LFs, they fit */
-	from = to + len - take;
-	n = read_at(r->fd, from, take, r->at);
+	room = len - given < sizeof(from) ? len - given : sizeof(from);
+	n = read_at(r->fd, from, left(r, room), r->at);
 	if (n < 0)
 		return given > 0 ? (ssize_t)given : -1;
-	while (used < (size_t)n) {
+	while (used < (size_t)n && given < len) {
 		char *lf = memchr(from + used, '\n', (size_t)n - used);
 		size_t run = (size_t)((lf != NULL ? lf : from + n) - (from + used));
 
-		memmove(to + given, from + used, run);
+		if (run > len - given)
+			run = len - given;
+		memcpy(to + given, from + used, run);
 		given += run;
 		used += run;
 		if (run > 0)
 			r->last_was_cr = to[given - 1] == '\r';
-		if (lf == NULL)
+		if (given == len || used == (size_t)n)
 			break;
 		if (!r->last_was_cr)
 			to[given++] = '\r';
