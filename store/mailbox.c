@@ -364,6 +364,14 @@ take_row(struct mailbox *box, const struct index_mailbox *row, bool allow_expung
 	return err;
 }
 
+static void
+forget_ahead(struct mailbox *box)
+{
+	free(box->ahead);
+	box->ahead = NULL;
+	box->ahead_count = box->ahead_at = 0;
+}
+
 enum store_err
 mailbox_sync(struct mailbox *box, bool allow_expunge, struct mailbox_changes *c)
 {
@@ -371,6 +379,7 @@ mailbox_sync(struct mailbox *box, bool allow_expunge, struct mailbox_changes *c)
 	int tries = 0;
 
 	changes_reset(c);
+	forget_ahead(box);
 	for (int i = 0; i < MAILBOX_TRIES && err == STORE_OK; i++) {
 		struct index_mailbox row;
 		bool current;
@@ -468,6 +477,7 @@ mailbox_close(struct mailbox *box)
 	uidset_free(&box->claimed);
 	uidset_free(&box->recent);
 	free(box->own_modseqs);
+	free(box->ahead);
 	free(box->name);
 	free(box->prefix);
 	free(box->path);
@@ -753,37 +763,67 @@ mailbox_message(struct mailbox *box, uint32_t uid, struct message *out)
 	return err == STORE_OK && out->uid == 0 ? STORE_NOT_FOUND : err;
 }
 
+static const struct index_message *
+name_ahead(struct mailbox *box, uint32_t uid)
+{
+	while (box->ahead_at < box->ahead_count && box->ahead[box->ahead_at].uid < uid)
+		box->ahead_at++;
+	return box->ahead_at < box->ahead_count && box->ahead[box->ahead_at].uid == uid
+		   ? &box->ahead[box->ahead_at]
+		   : NULL;
+}
+
+/* The message's row, and with it those that follow if the message follows the one opened last. */
+static enum store_err
+read_ahead(struct mailbox *box, uint32_t uid)
+{
+	bool in_turn = uidset_next(&box->view, box->opened_uid) == uid;
+	size_t max = in_turn ? MAILBOX_AHEAD_NAMES : 1;
+	enum store_err err;
+
+	forget_ahead(box);
+	box->ahead = mem_realloc_array(NULL, max, sizeof(*box->ahead));
+	err = read_slice(box, &box->view, uid - 1, box->ahead, max, &box->ahead_count);
+	if (err != STORE_OK)
+		forget_ahead(box);
+	return err == STORE_OK && name_ahead(box, uid) == NULL ? STORE_NOT_FOUND : err;
+}
+
+/* STORE_NOT_FOUND: the file has another name by now, or is gone. */
+static enum store_err
+open_ahead(struct mailbox *box, uint32_t uid, int *fd_out)
+{
+	const struct index_message *m = name_ahead(box, uid);
+	enum store_err err;
+	char *path;
+
+	if (m == NULL)
+		return STORE_NOT_FOUND;
+	path = mem_printf("%scur/%s", box->prefix, m->name);
+	err = dir_open_file(box->acct->home->fd, path, O_RDONLY, 0, fd_out);
+	free(path);
+	if (err == STORE_OK)
+		box->opened_uid = uid;
+	return err;
+}
+
 enum store_err
 mailbox_message_open(struct mailbox *box, uint32_t uid, int *fd_out)
 {
-	struct uidset one = { 0 };
-	enum store_err err = STORE_NOT_FOUND;
+	enum store_err err;
 
 	if (!uidset_contains(&box->view, uid))
 		return STORE_NOT_FOUND;
-	uidset_add(&one, uid);
-	for (int i = 0; i < MAILBOX_TRIES; i++) {
-		struct index_message m;
-		char *path;
-		size_t n;
-
-		err = read_slice(box, &one, 0, &m, 1, &n);
-		if (err == STORE_OK && n == 0)
-			err = STORE_NOT_FOUND;
-		if (err != STORE_OK)
-			break;
-		path = mem_printf("%scur/%s", box->prefix, m.name);
-		err = dir_open_file(box->acct->home->fd, path, O_RDONLY, 0, fd_out);
-		free(path);
-		if (err != STORE_NOT_FOUND)
-			break;
+	err = open_ahead(box, uid, fd_out);
+	for (int i = 0; err == STORE_NOT_FOUND && i < MAILBOX_TRIES; i++) {
 		/* Renamed by somebody: the folder knows. */
-		err = mailbox_refresh(box, i == 0 ? 0 : SYNC_VERIFY);
+		if (i > 0 && (err = mailbox_refresh(box, i == 1 ? 0 : SYNC_VERIFY)) != STORE_OK)
+			break;
+		err = read_ahead(box, uid);
 		if (err != STORE_OK)
 			break;
-		err = STORE_NOT_FOUND;
+		err = open_ahead(box, uid, fd_out);
 	}
-	uidset_free(&one);
 	return err;
 }
 

@@ -7,7 +7,8 @@
 #include "store/mailbox.h"
 #include "store/sync.h"
 
-#define MAILBOX_TRIES 5 /* when the mailbox changes while we look */
+#define MAILBOX_TRIES       5  /* when the mailbox changes while we look */
+#define MAILBOX_AHEAD_NAMES 64 /* of messages that are probably opened next */
 
 struct mailbox {
 	struct account *acct;
@@ -30,6 +31,11 @@ struct mailbox {
 	uint16_t keyword_map[MAILBOX_KEYWORDS_MAX];
 	bool keywords_moved; /* the map is not the identity */
 	uint64_t keywords_modseq;
+	/* Who opens one message after the other is told the next names in advance: until the next
+	 * mailbox_sync() or _close().  A name that is not right any more is only a miss. */
+	struct index_message *ahead;
+	size_t ahead_count, ahead_at;
+	uint32_t opened_uid; /* last */
 };
 
 char *mailbox_canonical(const char *name); /* the caller's to free */
