@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,6 +306,7 @@ run_store_idle(void *arg)
 	struct service *sv = arg;
 
 	store_idle(sv->store);
+	malloc_trim(0); /* what a busy minute, or a password hash, has left behind goes back */
 }
 
 static void
