@@ -462,6 +462,7 @@ run_daemon(struct service *sv)
 	struct net_listener_spec *listeners = make_listeners(sv, count);
 	const char *run_dir = config_string(sv->config, "server.run_dir");
 	char *pid_file = run_dir != NULL ? mem_printf("%s/%s.pid", run_dir, sv->spec->name) : NULL;
+	struct net_tls_keys *keys = sv->keys = net_tls_keys_new();
 	struct net_daemon_spec daemon = {
 		.name = sv->spec->name,
 		.log = sv->log,
@@ -472,6 +473,7 @@ run_daemon(struct service *sv)
 		.user = config_string(sv->config, "server.user"),
 		.pid_file = pid_file,
 		.drain_s = (unsigned)config_duration_s(sv->config, "server.drain"),
+		.tls_keys = keys,
 		.reload_drain_s = (unsigned)config_duration_s(sv->config, "server.drain"),
 		.worker_start = worker_start,
 		.worker_drain = sv->spec->drain != NULL ? worker_drain : NULL,
@@ -481,7 +483,6 @@ run_daemon(struct service *sv)
 	};
 	int status;
 
-	sv->keys = net_tls_keys_new();
 	status = net_daemon_run(&daemon);
 	free(listeners);
 	free(pid_file);

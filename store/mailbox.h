@@ -24,7 +24,7 @@
 #define MAILBOX_KEYWORDS_MAX      256 /* different keywords per mailbox */
 #define MAILBOX_KEYWORD_MAX_BYTES 128 /* one name */
 #define MAILBOX_SLICE_ROWS        256 /* rows read between two chances for others */
-#define MAILBOX_CHANGES_MAX       10000 /* flag changes in one mailbox_changes; more come with the next */
+#define MAILBOX_CHANGES_MAX       512 /* flag changes in one mailbox_changes; 32 KB each at worst */
 
 /* System flags, RFC 9051 §2.3.2.  \Recent is never stored: it belongs to a session. */
 enum message_flag {
