@@ -1,9 +1,12 @@
 """The order of durability, read from the system calls of running daemons (strace): bytes, fsync,
-rename, fsync of the directory, and only then the reply.  Each rule is also tried on the same trace
-with one of its syncs taken out, and must then fail."""
+rename, fsync of the directory, and only then the reply.  Two readings of each trace: one names the
+steps that must be there, the other (Disk) knows what a power failure could still take, and allows
+no reply, no rename of it and no end of a source while there is anything.  Each is also tried on the
+same trace with one of the syncs taken out, and must then fail."""
 
 import contextlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -13,7 +16,7 @@ from exim import Exim
 from sanger import Instance, make_message, wait_for
 
 CALLS = ("write,pwrite64,writev,pwritev,sendto,sendmsg,fsync,fdatasync,rename,renameat,renameat2,"
-         "link,linkat,unlink,unlinkat")
+         "link,linkat,unlink,unlinkat,mkdir,mkdirat")
 BODY = "order of things\n" * 20
 
 
@@ -39,8 +42,12 @@ def traced(i, daemon):
     calls += finished_calls(out.read_text(errors="replace"))
 
 
+REPLY = r"(write|writev|sendto|sendmsg)\(\d+<(socket|TCP|UNIX)"
+
+
 def finished_calls(text):
-    """Joins `<unfinished ...>` with its `resumed` line."""
+    """Joins `<unfinished ...>` with its `resumed` line.  A call counts when it is over, as a sync
+    must be; only what goes to a socket counts from its beginning."""
     open_calls, calls = {}, []
     for line in text.splitlines():
         m = re.match(r"(\d+)\s+(.*)", line)
@@ -49,9 +56,12 @@ def finished_calls(text):
         pid, rest = m.groups()
         if rest.endswith("<unfinished ...>"):
             open_calls[pid] = rest[:-len("<unfinished ...>")]
+            if re.match(REPLY, rest):
+                calls.append(rest)
         elif rest.startswith("<... "):
-            tail = re.sub(r"^<\.\.\. \w+ resumed>", "", rest)
-            calls.append(open_calls.pop(pid, "") + tail)
+            begun = open_calls.pop(pid, "")
+            if not re.match(REPLY, begun):
+                calls.append(begun + re.sub(r"^<\.\.\. \w+ resumed>", "", rest))
         else:
             calls.append(rest)
     return [c for c in calls if " = -1 " not in c]
@@ -68,57 +78,123 @@ def find(calls, pattern, start=0):
     raise Broken(f"nothing like {pattern} after call {start}")
 
 
-def no_reply_between(calls, first, last):
-    """Nothing goes to a socket between the message's first byte on disk and its last sync."""
-    for n in range(first, last):
-        if re.match(r"(write|writev|sendto|sendmsg)\(\d+<(socket|TCP|UNIX)", calls[n]):
-            raise Broken(f"answered too early: {calls[n]}")
+class Disk:
+    """What has been written, renamed, linked or made and is not synced yet."""
+
+    CACHE = re.compile(r'[^,]*/(index\.db[^/">]*|spool\.db-shm|sanger\.log|[a-z]*\.lock)[">]')
+
+    def __init__(self):
+        self.unsafe = set()
+
+    def call(self, text):
+        name, rest = text.split("(", 1)
+        dirs = re.findall(r"\d+<([^>]*)>", rest)
+        names = re.findall(r', "([^"]*)"', rest)
+        if re.match(REPLY, text):
+            self.nothing_unsafe(text)
+        elif self.CACHE.match(rest):
+            if "index.db-wal" in rest:
+                self.nothing_unsafe(text)  # the index comes last
+        elif name.startswith(("write", "pwrite")):
+            self.unsafe.add(dirs[0])
+        elif name in ("fsync", "fdatasync"):
+            self.unsafe.discard(dirs[0])
+        elif name.startswith("rename"):
+            if f"{dirs[0]}/{names[0]}" in self.unsafe:
+                raise Broken(f"renamed before it is safe: {text}")
+            self.unsafe.add(dirs[1])
+        elif name == "linkat":
+            self.unsafe.add(dirs[1])
+        elif name == "mkdirat":
+            self.unsafe.add(dirs[0])
+        elif name == "unlinkat" and "/tmp>" not in rest:
+            self.nothing_unsafe(text)
+
+    def nothing_unsafe(self, text):
+        if self.unsafe:
+            raise Broken(f"{sorted(self.unsafe)} not safe yet: {text}")
+
+
+def check_disk(calls):
+    """Replies that came while nothing had happened yet are fine, and so are those after the end."""
+    disk = Disk()
+    for text in calls:
+        if "<anon_inode" not in text:
+            disk.call(text)
+    if disk.unsafe:
+        raise Broken(f"never synced: {sorted(disk.unsafe)}")
 
 
 def check_delivery(calls, box):
-    """write tmp → fsync it → rename into new → fsync new → reply."""
+    """write tmp → fsync it → rename into new or cur → fsync that → reply."""
     wrote = find(calls, rf"p?write.*<.*{box}tmp/[^>]*>")
     synced = find(calls, rf"fsync\(\d+<.*{box}tmp/[^>]*>\)", wrote)
-    renamed = find(calls, r"(renameat2?|linkat)\(.*", synced)
-    if "fsync" in calls[renamed]:
-        raise Broken("no rename")
+    renamed = find(calls, rf"renameat2\(\d+<[^>]*/{box}tmp>.*RENAME_NOREPLACE", synced)
     directory = find(calls, rf"fsync\(\d+<[^>]*/{box}(new|cur)>\)", renamed)
-    no_reply_between(calls, wrote, directory)
-    find(calls, r"(write|writev|sendto|sendmsg)\(\d+<(socket|TCP|UNIX)", directory)
+    find(calls, REPLY, directory)
+    check_disk(calls)
 
 
 def check_copy(calls, target):
     """link → fsync of the destination → reply; and for a move: unlink after that."""
     linked = find(calls, r"linkat\(")
     directory = find(calls, rf"fsync\(\d+<[^>]*/{target}/cur>\)", linked)
-    no_reply_between(calls, linked, directory)
-    for n in range(linked, directory):
-        if re.match(r"unlink", calls[n]) and "/tmp/" not in calls[n]:
-            raise Broken(f"source gone too early: {calls[n]}")
-    find(calls, r"(write|writev|sendto|sendmsg)\(\d+<(socket|TCP|UNIX)", directory)
+    find(calls, REPLY, directory)
+    check_disk(calls)
 
 
 def check_submission(calls):
     """write → fsync → rename into msg/ → fsync msg/ → database commit synced → reply."""
     wrote = find(calls, r"p?write.*<.*/spool/tmp/[^>]*>")
     synced = find(calls, r"fsync\(\d+<.*/spool/tmp/[^>]*>\)", wrote)
-    renamed = find(calls, r"renameat2?\(|linkat\(", synced)
+    renamed = find(calls, r"renameat2\(\d+<[^>]*/spool/tmp>.*RENAME_NOREPLACE", synced)
     directory = find(calls, r"fsync\(\d+<[^>]*/spool/msg>\)", renamed)
     commit = find(calls, r"f(data)?sync\(\d+<[^>]*/spool\.db-wal>\)", directory)
-    no_reply_between(calls, wrote, commit)
-    find(calls, r"(write|writev|sendto|sendmsg)\(\d+<(socket|TCP|UNIX)", commit)
+    reply = find(calls, REPLY, commit)
+    check_disk(calls[:reply + 1])  # then the relay's turn begins
+
+
+def check_new_mail(calls):
+    """rename out of new/ under its UID → fsync of cur/ → the client hears of it."""
+    renamed = find(calls, r"renameat2\(\d+<[^>]*/new>.*,U=\d+:2,")
+    directory = find(calls, r"fsync\(\d+<[^>]*/cur>\)", renamed)
+    find(calls, REPLY, directory)
+    check_disk(calls)
+
+
+def check_made(calls):
+    """mkdir → fsync of the directory it is in, and so on upwards → reply."""
+    made = find(calls, r"mkdirat\(")
+    find(calls, REPLY, made)
+    check_disk(calls)
+
+
+def syncs_in(calls):
+    return [n for n, c in enumerate(calls) if re.match(r"f(data)?sync\(", c)]
 
 
 def holds_and_needs_each_sync(check, calls, *args):
     check(calls, *args)
-    syncs = [n for n, c in enumerate(calls) if re.match(r"f(data)?sync\(", c)]
     needed = []
-    for n in syncs:
+    for n in syncs_in(calls):
         try:
             check(calls[:n] + calls[n + 1:], *args)
         except Broken:
             needed.append(n)
     return [calls[n] for n in needed]
+
+
+def holds_and_needs_each_path(check, calls, *args):
+    """Where a directory is synced more than once on the way: without any sync of it, it must fail."""
+    check(calls, *args)
+    paths = {re.search(r"<([^>]*)>", calls[n])[1] for n in syncs_in(calls)
+             if "/index.db" not in calls[n]}
+    assert len(paths) > 2
+    for path in paths:
+        without = [c for c in calls if not re.match(rf"f(data)?sync.*<{re.escape(path)}>", c)]
+        with pytest.raises(Broken):
+            check(without, *args)
+            print(f"{path} need not be synced")
 
 
 @pytest.mark.once
@@ -128,7 +204,7 @@ def test_delivery_order(instance):
         instance.deliver("ann@example.org", body=BODY)
     needed = holds_and_needs_each_sync(check_delivery, calls, "ann/")
     assert len(needed) == 2, needed
-    assert sum(c.startswith(("fsync", "fdatasync")) for c in calls) == 2, "two syncs, no more"
+    assert len(syncs_in(calls)) == 2, "two syncs, no more"
 
 
 @pytest.mark.once
@@ -140,6 +216,7 @@ def test_append_order(instance):
     client.logout()
     needed = holds_and_needs_each_sync(check_delivery, calls, ".Archive/")
     assert len(needed) == 2, needed
+    assert len(syncs_in(calls)) == 2, "two syncs, no more"
 
 
 @pytest.mark.once
@@ -168,3 +245,41 @@ def test_submission_order():
             client.sendmail("ann@example.org", ["b@example.net"], bytes(make_message(body=BODY)))
         client.close()
     assert len(holds_and_needs_each_sync(check_submission, calls)) == 3
+
+
+@pytest.mark.once
+def test_new_mail_order(instance):
+    """A UID is shown only after the rename that carries it is durable."""
+    client = instance.connect_imap("ann@example.org")
+    instance.deliver("ann@example.org")
+    client.select("INBOX")
+    instance.deliver("ann@example.org")
+    with traced(instance, "imapd") as calls:
+        client.noop()
+    assert client.response("EXISTS")[1][-1] == b"2"
+    client.logout()
+    assert len(holds_and_needs_each_sync(check_new_mail, calls)) == len(syncs_in(calls)) == 1
+
+
+@pytest.mark.once
+def test_new_mailbox_order(instance):
+    client = instance.connect_imap("ann@example.org")
+    client.create("before")
+    with traced(instance, "imapd") as calls:
+        assert client.create("A/B")[0] == "OK"
+    holds_and_needs_each_path(check_made, calls)
+    with traced(instance, "imapd") as calls:  # its first UID is leased, durably, before it is used
+        assert client.append("A/B", None, None, bytes(make_message()))[0] == "OK"
+    client.logout()
+    assert len(holds_and_needs_each_sync(check_delivery, calls, r"\.A\.B/")) == len(syncs_in(calls)) == 4
+
+
+@pytest.mark.once
+def test_new_account_order(instance):
+    """A delivery that makes the tree on its way syncs all it made."""
+    instance.add_account("new@elsewhere.example")
+    shutil.rmtree(instance.dir / "mail" / "elsewhere.example")
+    with traced(instance, "lda") as calls:
+        instance.deliver("new@elsewhere.example")
+    holds_and_needs_each_path(check_made, calls)
+    check_delivery(calls, "new/")
