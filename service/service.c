@@ -274,6 +274,7 @@ lock_in(struct service *sv)
 	char *key_dir = directory_of(config_string(c, "tls.key"));
 	char *log_dir = directory_of(config_string(c, "log.file"));
 	char *ca_dir = directory_of(config_string(c, "submitd.relay_ca_file"));
+	char *text_dir = directory_of(config_string(c, "lda.quota_warning_template"));
 	const struct net_sandbox_path paths[] = {
 		{ db_dir, NET_READ },
 		{ log_dir, NET_WRITE },
@@ -284,6 +285,7 @@ lock_in(struct service *sv)
 		{ store ? config_string(c, "store.index_root") : NULL, NET_WRITE },
 		{ spool ? config_string(c, "store.spool") : NULL, NET_WRITE },
 		{ sv->spec->may_connect ? ca_dir : NULL, NET_READ },
+		{ store ? text_dir : NULL, NET_READ },
 	};
 	struct net_sandbox_spec spec = {
 		.paths = paths,
@@ -298,6 +300,7 @@ lock_in(struct service *sv)
 	free(key_dir);
 	free(log_dir);
 	free(ca_dir);
+	free(text_dir);
 }
 
 static void

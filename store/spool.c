@@ -220,7 +220,8 @@ open_sql(struct spool *spool, const char *dir)
 		    &spool->sql, path, SQLITE_OPEN_READWRITE, NULL, SPOOL_BUSY_MS, spool->log);
 	}
 	if (err == STORE_OK)
-		err = sql_exec(&spool->sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+		err = sql_exec(&spool->sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+					    " PRAGMA temp_store = MEMORY");
 	if (err == STORE_OK)
 		err = sql_migrate(&spool->sql, MIGRATIONS, SPOOL_VERSION);
 	if (err != STORE_OK)
@@ -230,8 +231,8 @@ open_sql(struct spool *spool, const char *dir)
 	return err;
 }
 
-static bool
-has_row(struct spool *spool, const char *id)
+enum store_err
+spool_has_row(struct spool *spool, const char *id)
 {
 	sqlite3_stmt *stmt = sql_get(&spool->sql, "SELECT 1 FROM message WHERE id = ?");
 	enum store_err err;
@@ -240,7 +241,14 @@ has_row(struct spool *spool, const char *id)
 	err = sql_step(&spool->sql, stmt);
 	if (err == STORE_OK)
 		sqlite3_reset(stmt);
-	return err != STORE_NOT_FOUND; /* after an error nothing is removed */
+	return err;
+}
+
+/* After an error nothing is removed. */
+static bool
+may_have_row(struct spool *spool, const char *id)
+{
+	return spool_has_row(spool, id) != STORE_NOT_FOUND;
 }
 
 /* An owner's file before its rename is not locked for a moment: it goes only when it is old. */
@@ -271,7 +279,7 @@ sweep(struct spool *spool, int dir_fd, bool rows)
 
 		/* The owner first: the dead commit no rows after we looked. */
 		if (!split_file_name(e->d_name, id, owner) || !spool_owner_is_dead(spool, owner) ||
-		    is_being_born(dir_fd, e->d_name, id, owner) || (rows && has_row(spool, id)))
+		    is_being_born(dir_fd, e->d_name, id, owner) || (rows && may_have_row(spool, id)))
 			continue;
 		log_info(spool->log, "spool-sweep", "file=%s", e->d_name);
 		unlinkat(dir_fd, e->d_name, 0);
