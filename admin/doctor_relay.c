@@ -1,4 +1,5 @@
 /* Does each relay take a connection, greet, and give the TLS that is asked for? */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -6,6 +7,7 @@
 #include "net/loop.h"
 #include "net/smtp_client.h"
 #include "net/tls.h"
+#include "service/hostname.h"
 
 #define RELAY_CHECK_S 10
 
@@ -67,16 +69,14 @@ doctor_relay(struct doctor *d)
 {
 	const struct config *c = d->a->config;
 	const char *tls_word = config_string(c, "submitd.relay_tls");
-	const char *hostname = config_string(c, "server.hostname");
 	size_t count = config_count(c, "submitd.relay");
 	struct net_tls_client_spec spec = {
 		.verify = strcmp(tls_word, "verify") == 0 ? NET_TLS_CA : NET_TLS_ANY,
 		.ca_file = config_string(c, "submitd.relay_ca_file"),
 	};
 	struct net_tls *tls = NULL;
-	char name[256] = "localhost";
+	char *hostname = service_hostname(c);
 
-	gethostname(name, sizeof(name) - 1);
 	if (count == 0)
 		doctor_fail(d, "relay", "set submitd.relay", "there is none: nothing can be sent");
 	if (count > 0 && strcmp(tls_word, "none") != 0) {
@@ -84,7 +84,7 @@ doctor_relay(struct doctor *d)
 		if (tls == NULL) {
 			doctor_fail(d, "relay", "look at submitd.relay_ca_file",
 			    "TLS towards the relay cannot be set up");
-			return;
+			count = 0;
 		}
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -92,7 +92,7 @@ doctor_relay(struct doctor *d)
 		struct smtp_client_config config = {
 			.host = to->host,
 			.port = to->port,
-			.helo = hostname != NULL ? hostname : name,
+			.helo = hostname,
 			.tls = tls == NULL                              ? SMTP_TLS_NONE
 			       : strcmp(tls_word, "opportunistic") == 0 ? SMTP_TLS_OPPORTUNISTIC
 									: SMTP_TLS_REQUIRED,
@@ -105,4 +105,5 @@ doctor_relay(struct doctor *d)
 		try_relay(d, &config, to->text);
 	}
 	net_tls_free(tls);
+	free(hostname);
 }

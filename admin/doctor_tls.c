@@ -12,6 +12,7 @@
 
 #include "admin/doctor.h"
 #include "base/mem.h"
+#include "service/hostname.h"
 
 #define EXPIRY_WARN_DAYS 14
 
@@ -163,13 +164,12 @@ void
 doctor_tls(struct doctor *d)
 {
 	const struct config *c = d->a->config;
-	const char *hostname = config_string(c, "server.hostname");
 	const char *sni_dir = config_string(c, "tls.sni_dir");
-	char name[256] = "localhost";
+	char *hostname = service_hostname(c);
 
-	gethostname(name, sizeof(name) - 1);
-	check_pair(d, "tls", config_string(c, "tls.certificate"), config_string(c, "tls.key"),
-	    hostname != NULL ? hostname : name);
+	check_pair(
+	    d, "tls", config_string(c, "tls.certificate"), config_string(c, "tls.key"), hostname);
+	free(hostname);
 	if (sni_dir != NULL && *sni_dir != '\0')
 		check_sni_dir(d, sni_dir);
 }

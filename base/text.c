@@ -289,6 +289,19 @@ cursor_take_while(struct cursor *c, bool (*accept)(char c))
 }
 
 bool
+cursor_take_line(struct cursor *c, struct str *line_out)
+{
+	const char *end;
+
+	if (cursor_at_end(c))
+		return false;
+	end = memchr(c->p, '\n', cursor_left(c));
+	*line_out = (struct str){ c->p, (size_t)((end != NULL ? end : c->end) - c->p) };
+	c->p = end != NULL ? end + 1 : c->end;
+	return true;
+}
+
+bool
 cursor_take_u64(struct cursor *c, uint64_t *value_out)
 {
 	const char *from = c->p;

@@ -83,6 +83,8 @@ bool cursor_take(struct cursor *c, char ch);
 bool cursor_take_nocase(struct cursor *c, struct str word);
 /* The span of bytes for which `accept` holds; may be empty. */
 struct str cursor_take_while(struct cursor *c, bool (*accept)(char c));
+/* The next line without its LF; the last may lack one.  False at the end. */
+bool cursor_take_line(struct cursor *c, struct str *line_out);
 bool cursor_take_u32(struct cursor *c, uint32_t *value_out); /* digits; fails on overflow */
 bool cursor_take_u64(struct cursor *c, uint64_t *value_out);
 

@@ -5,6 +5,7 @@
 
 #include "filter/filter.h"
 #include "lda/lda.h"
+#include "service/hostname.h"
 #include "service/service.h"
 #include "store/account.h"
 #include "store/account_db.h"
@@ -42,16 +43,12 @@ lda_open(struct lda *l, struct service *sv)
 {
 	const struct config *c = sv->config;
 	size_t count = config_count(c, "store.quota_exempt");
-	const char *hostname = config_string(c, "server.hostname");
 	const char *delimiter = config_string(c, "lda.detail_delimiter");
-	char name[256] = "localhost";
 
 	*l = (struct lda){ .sv = sv };
 	if (store_root_open(config_string(c, "store.mail_root"), sv->log, &l->root) != STORE_OK)
 		return false;
-	if (hostname == NULL)
-		gethostname(name, sizeof(name) - 1);
-	l->hostname = mem_strdup(hostname != NULL ? hostname : name);
+	l->hostname = service_hostname(c);
 	l->detail_delimiter = delimiter != NULL ? *delimiter : '\0';
 	l->exact_case = strcmp(config_string(c, "store.localpart_case"), "exact") == 0;
 	l->warning_percent = (unsigned)config_integer(c, "lda.quota_warning");

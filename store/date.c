@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "store/header.h"
 
 #define DAY_S    86400
 #define ZONE_MAX (23 * 60 + 59) /* minutes; a zone beyond is nonsense and read as UTC */
@@ -80,24 +81,6 @@ is_date(int64_t y, int m, int d)
 	return y >= 1 && y <= 9999 && m >= 1 && m <= 12 && d >= 1 && d <= days_in_month(y, m);
 }
 
-/* [CFWS] */
-static void
-skip_cfws(struct cursor *c)
-{
-	int depth = 0;
-
-	for (; c->p < c->end; c->p++) {
-		if (*c->p == '(')
-			depth++;
-		else if (*c->p == ')' && depth > 0)
-			depth--;
-		else if (*c->p == '\\' && depth > 0 && c->p + 1 < c->end)
-			c->p++;
-		else if (depth == 0 && !ascii_is_space(*c->p))
-			return;
-	}
-}
-
 static bool
 take_number(struct cursor *c, size_t digits_max, int *n_out, size_t *digits_out)
 {
@@ -133,10 +116,10 @@ take_time(struct cursor *c, int *seconds_out)
 	int part[3] = { 0, 0, 0 };
 
 	for (int i = 0; i < 3; i++) {
-		skip_cfws(c);
+		header_skip_cfws(c);
 		if (!take_number(c, 2, &part[i], NULL))
 			return false;
-		skip_cfws(c);
+		header_skip_cfws(c);
 		if (i < 2 && !cursor_take(c, ':') && !cursor_take(c, '.')) {
 			if (i == 0)
 				return false;
@@ -157,7 +140,7 @@ take_zone(struct cursor *c)
 	int sign, n;
 	size_t digits;
 
-	skip_cfws(c);
+	header_skip_cfws(c);
 	if (cursor_peek(c) == '+' || cursor_peek(c) == '-') {
 		sign = *c->p++ == '-' ? -1 : 1;
 		if (!take_number(c, 4, &n, &digits) || digits != 4 || n % 100 > 59)
@@ -197,10 +180,10 @@ date_parse_rfc5322(struct str s, int64_t *time_out, int *zone_min_out)
 	bool ctime = false;
 	struct cursor word;
 
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	word = c;
 	if (cursor_take_while(&c, is_name_byte).len > 0) {
-		skip_cfws(&c);
+		header_skip_cfws(&c);
 		if (!cursor_take(&c, ',') && ascii_is_digit((char)cursor_peek(&c)) == false)
 			ctime = true;
 		if (ctime && !take_month(&c, &month)) { /* "Nov 1 …" without a day's name */
@@ -209,30 +192,30 @@ date_parse_rfc5322(struct str s, int64_t *time_out, int *zone_min_out)
 				return false;
 		}
 	}
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	if (!take_number(&c, 2, &day, NULL))
 		return false;
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	cursor_take(&c, '-');
 	if (ctime) {
 		cursor_take(&c, ',');
 		if (!take_time(&c, &seconds))
 			return false;
 		zone = ascii_is_digit((char)cursor_peek(&c)) ? 0 : take_zone(&c);
-		skip_cfws(&c);
+		header_skip_cfws(&c);
 		if (!take_number(&c, 4, &year, &digits))
 			return false;
 	} else {
-		skip_cfws(&c);
+		header_skip_cfws(&c);
 		if (!take_month(&c, &month))
 			return false;
-		skip_cfws(&c);
+		header_skip_cfws(&c);
 		cursor_take(&c, '-');
 		cursor_take(&c, ',');
-		skip_cfws(&c);
+		header_skip_cfws(&c);
 		if (!take_number(&c, 4, &year, &digits))
 			return false;
-		skip_cfws(&c);
+		header_skip_cfws(&c);
 		cursor_take(&c, ',');
 		if (!take_time(&c, &seconds))
 			return false;

@@ -229,3 +229,20 @@ header_decode(struct buf *out, struct str value)
 	blank_controls(out, from);
 	buf_free(&flat);
 }
+
+void
+header_skip_cfws(struct cursor *c)
+{
+	int depth = 0;
+
+	for (; c->p < c->end; c->p++) {
+		if (*c->p == '(')
+			depth++;
+		else if (*c->p == ')' && depth > 0)
+			depth--;
+		else if (*c->p == '\\' && depth > 0 && c->p + 1 < c->end)
+			c->p++;
+		else if (depth == 0 && !ascii_is_space(*c->p))
+			return;
+	}
+}

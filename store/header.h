@@ -27,4 +27,8 @@ void header_unfold(struct buf *out, struct str value);
  * a word in an unknown charset, or that is no encoded word, stays as it is. */
 void header_decode(struct buf *out, struct str value);
 
+/* [CFWS] of a structured field, RFC 5322 §3.2.2: blanks, line ends and nested comments.  A comment that is
+ * not closed goes to the end. */
+void header_skip_cfws(struct cursor *c);
+
 #endif

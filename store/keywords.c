@@ -30,20 +30,6 @@ keyword_is_valid(struct str name)
 	return true;
 }
 
-/* Lines with or without an end; the last of them may lack it. */
-static bool
-next_line(struct cursor *c, struct str *line_out)
-{
-	const char *end;
-
-	if (cursor_at_end(c))
-		return false;
-	end = memchr(c->p, '\n', cursor_left(c));
-	*line_out = (struct str){ c->p, (size_t)((end != NULL ? end : c->end) - c->p) };
-	c->p = end != NULL ? end + 1 : c->end;
-	return true;
-}
-
 /* Dovecot takes more in a name than IMAP does; the letter is its name's anyway. */
 static bool
 may_stand_in_file(struct str name)
@@ -63,7 +49,7 @@ keywords_parse(struct str text, struct keywords *keywords_out)
 	struct str line;
 
 	*keywords_out = (struct keywords){ 0 };
-	while (next_line(&c, &line)) {
+	while (cursor_take_line(&c, &line)) {
 		struct cursor word = cursor_from(line);
 		struct str name;
 		uint32_t letter;
@@ -279,7 +265,7 @@ keyword_list_parse(struct str text, struct keyword_list *list_out)
 	struct str line, names[NAMES_PER_MESSAGE_MAX];
 
 	*list_out = (struct keyword_list){ 0 };
-	while (next_line(&c, &line)) {
+	while (cursor_take_line(&c, &line)) {
 		struct cursor words = cursor_from(line);
 		struct str unique = take_word(&words), word;
 		size_t count = 0;
@@ -369,10 +355,10 @@ keyword_list_parse_courier(struct str text, struct keyword_list *list_out)
 	size_t name_count = 0;
 
 	*list_out = (struct keyword_list){ 0 };
-	while (next_line(&c, &line) && line.len > 0)
+	while (cursor_take_line(&c, &line) && line.len > 0)
 		if (name_count < COURIER_NAMES_MAX)
 			names[name_count++] = line;
-	while (next_line(&c, &line))
+	while (cursor_take_line(&c, &line))
 		parse_courier_line(line, names, name_count, list_out);
 	free(names);
 }
@@ -429,7 +415,7 @@ apply_courier_change(int fd, const struct courier_change *change, struct keyword
 
 	if (dir_read_file(fd, change->file, KEYWORDS_FILE_MAX_BYTES, &text) == STORE_OK) {
 		c = cursor_from((struct str){ text.data, text.len });
-		while (next_line(&c, &line))
+		while (cursor_take_line(&c, &line))
 			if (keyword_is_valid(line) && count < NAMES_PER_MESSAGE_MAX)
 				names[count++] = line;
 		keyword_list_set(

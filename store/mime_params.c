@@ -15,24 +15,6 @@ is_token(char ch)
 	return (unsigned char)ch > ' ' && ch != 0x7f && strchr("()<>@,;:\\\"/[]?=", ch) == NULL;
 }
 
-/* [CFWS]; an unclosed comment goes to the end. */
-static void
-skip_cfws(struct cursor *c)
-{
-	int depth = 0;
-
-	for (; c->p < c->end; c->p++) {
-		if (*c->p == '(')
-			depth++;
-		else if (depth > 0 && *c->p == ')')
-			depth--;
-		else if (depth > 0 && *c->p == '\\' && c->p + 1 < c->end)
-			c->p++;
-		else if (depth == 0 && !ascii_is_space(*c->p))
-			return;
-	}
-}
-
 static struct str
 keep(struct arena *arena, struct str s)
 {
@@ -104,12 +86,12 @@ take_param(struct arena *arena, struct cursor *c, struct raw_param *raw)
 	*raw = (struct raw_param){ 0 };
 	if (!cursor_take(c, ';'))
 		return false;
-	skip_cfws(c);
+	header_skip_cfws(c);
 	raw->name = cursor_take_while(c, is_token);
-	skip_cfws(c);
+	header_skip_cfws(c);
 	if (raw->name.len == 0 || !cursor_take(c, '='))
 		return false;
-	skip_cfws(c);
+	header_skip_cfws(c);
 	if (cursor_peek(c) == '"') {
 		good = take_quoted(c, &value);
 		raw->value = keep(arena, (struct str){ value.data, value.len });
@@ -241,16 +223,16 @@ mime_parse_type(
 	struct cursor c = cursor_from(value);
 	struct str type, subtype;
 
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	type = cursor_take_while(&c, is_token);
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	if (type.len == 0 || !cursor_take(&c, '/'))
 		return false;
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	subtype = cursor_take_while(&c, is_token);
 	if (subtype.len == 0)
 		return false;
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	part->type = keep(arena, type);
 	part->subtype = keep(arena, subtype);
 	info->params = take_params(arena, &c, &info->param_count);
@@ -262,7 +244,7 @@ mime_parse_disposition(struct arena *arena, struct str value, struct mime_info *
 {
 	struct cursor c = cursor_from(value);
 
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	info->disposition = keep(arena, cursor_take_while(&c, is_token));
 	while (c.p < c.end && *c.p != ';')
 		c.p++;
@@ -276,9 +258,9 @@ mime_parse_languages(struct arena *arena, struct str value, struct mime_info *in
 	struct str tag;
 
 	do {
-		skip_cfws(&c);
+		header_skip_cfws(&c);
 		tag = cursor_take_while(&c, is_token);
-		skip_cfws(&c);
+		header_skip_cfws(&c);
 		if (tag.len == 0)
 			break;
 		if (info->languages == NULL)
@@ -294,9 +276,9 @@ mime_parse_encoding(struct arena *arena, struct str value)
 	struct cursor c = cursor_from(value);
 	struct str token;
 
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	token = cursor_take_while(&c, is_token);
-	skip_cfws(&c);
+	header_skip_cfws(&c);
 	if (token.len == 0 || !cursor_at_end(&c))
 		return (struct str){ NULL, 0 };
 	return keep(arena, token);

@@ -279,7 +279,8 @@ sweep(struct spool *spool, int dir_fd, bool rows)
 
 		/* The owner first: the dead commit no rows after we looked. */
 		if (!split_file_name(e->d_name, id, owner) || !spool_owner_is_dead(spool, owner) ||
-		    is_being_born(dir_fd, e->d_name, id, owner) || (rows && may_have_row(spool, id)))
+		    is_being_born(dir_fd, e->d_name, id, owner) ||
+		    (rows && may_have_row(spool, id)))
 			continue;
 		log_info(spool->log, "spool-sweep", "file=%s", e->d_name);
 		unlinkat(dir_fd, e->d_name, 0);

@@ -41,6 +41,8 @@ bool spool_id_is_valid(const char *id);
 void spool_file_name(char name_out[SPOOL_FILE_NAME_BYTES], const char *id, const char *owner);
 /* Has the process of that handle ended?  If so its file in owner/ is removed. */
 bool spool_owner_is_dead(struct spool *spool, const char *owner);
+/* STORE_OK if there is a message of that id; STORE_NOT_FOUND.  With the mutex held. */
+enum store_err spool_has_row(struct spool *spool, const char *id);
 /* Tells the runners to look. */
 void spool_wake(struct spool *spool);
 /* Claims of the dead become void.  With the mutex held. */

@@ -625,13 +625,8 @@ retry_unsaved(struct spool *spool)
 static enum store_err
 why_not(struct spool *spool, const char *id)
 {
-	sqlite3_stmt *stmt = sql_get(&spool->sql, "SELECT 1 FROM message WHERE id = ?");
-	enum store_err err;
+	enum store_err err = spool_has_row(spool, id);
 
-	sql_bind_text(stmt, 1, id);
-	err = sql_step(&spool->sql, stmt);
-	if (err == STORE_OK)
-		sqlite3_reset(stmt);
 	return err == STORE_OK ? STORE_BUSY : err;
 }
 

@@ -16,19 +16,6 @@
 #define HEADER_2     STR("V\t2\n\n")
 #define WAIT_MS      (10 * 1000)
 
-static bool
-next_line(struct cursor *c, struct str *line_out)
-{
-	const char *end;
-
-	if (cursor_at_end(c))
-		return false;
-	end = memchr(c->p, '\n', cursor_left(c));
-	*line_out = (struct str){ c->p, (size_t)((end != NULL ? end : c->end) - c->p) };
-	c->p = end != NULL ? end + 1 : c->end;
-	return true;
-}
-
 static void
 add_name(struct subscriptions *subs, char *name)
 {
@@ -124,7 +111,7 @@ subscriptions_parse(struct str text, struct subscriptions *subs_out)
 		c.p += HEADER_2.len;
 		separator = '\t';
 	}
-	while (next_line(&c, &line)) {
+	while (cursor_take_line(&c, &line)) {
 		char *name = line_name(line, separator);
 
 		if (name != NULL)
@@ -141,7 +128,7 @@ subscriptions_parse_courier(struct str text, struct subscriptions *subs_out)
 	struct str line;
 
 	*subs_out = (struct subscriptions){ 0 };
-	while (next_line(&c, &line)) {
+	while (cursor_take_line(&c, &line)) {
 		char *name;
 
 		if (str_has_prefix_nocase(line, STR("INBOX.")))
@@ -237,14 +224,14 @@ subscriptions_has(const struct subscriptions *subs, const char *name)
 
 /* What is to be done; NULL: not that. */
 struct change {
-	const char *add;
+	char *const *add;
+	size_t add_count;
 	const char *remove;
 	const char *from, *to;
 };
 
 static void
-copy_line(
-    struct buf *out, struct str line, char separator, const struct change *change, bool *added)
+copy_line(struct buf *out, struct str line, char separator, const struct change *change)
 {
 	char *name = line_name(line, separator), *moved = NULL;
 
@@ -252,8 +239,6 @@ copy_line(
 	    (strcmp(name, change->from) == 0 ||
 		mailbox_name_is_below(str_from(name), str_from(change->from))))
 		moved = mem_printf("%s%s", change->to, name + strlen(change->from));
-	if (name != NULL && change->add != NULL && strcmp(name, change->add) == 0)
-		*added = true;
 	if (moved != NULL) {
 		add_line(out, moved, separator); /* one that cannot be is dropped */
 	} else if (name == NULL || change->remove == NULL || strcmp(name, change->remove) != 0) {
@@ -264,13 +249,27 @@ copy_line(
 	free(name);
 }
 
-/* The new text; false: the added name cannot be. */
+/* False: one of the names cannot be. */
+static bool
+add_missing(struct buf *out, struct str text, char separator, const struct change *change)
+{
+	struct subscriptions before;
+	bool ok = true;
+
+	subscriptions_parse(text, &before);
+	for (size_t i = 0; i < change->add_count && ok; i++)
+		if (!subscriptions_has(&before, change->add[i]))
+			ok = add_line(out, change->add[i], separator);
+	subscriptions_free(&before);
+	return ok;
+}
+
+/* The new text; false: an added name cannot be. */
 static bool
 apply(struct buf *out, struct str text, const struct change *change)
 {
 	struct cursor c = cursor_from(text);
 	char separator = '.';
-	bool added = false;
 	struct str line;
 
 	if (is_version_2(text)) {
@@ -278,10 +277,10 @@ apply(struct buf *out, struct str text, const struct change *change)
 		c.p += HEADER_2.len;
 		separator = '\t';
 	}
-	while (next_line(&c, &line))
+	while (cursor_take_line(&c, &line))
 		if (line.len > 0)
-			copy_line(out, line, separator, change, &added);
-	return change->add == NULL || added || add_line(out, change->add, separator);
+			copy_line(out, line, separator, change);
+	return add_missing(out, text, separator, change);
 }
 
 static enum store_err
@@ -322,11 +321,16 @@ canonical(const char *name)
 }
 
 enum store_err
-subscriptions_add(const struct home *home, const char *name)
+subscriptions_add(const struct home *home, const char *const *names, size_t count)
 {
-	char *own = canonical(name);
-	enum store_err err = change_file(home, &(struct change){ .add = own });
+	char **own = mem_alloc((count + 1) * sizeof(char *));
+	enum store_err err;
 
+	for (size_t i = 0; i < count; i++)
+		own[i] = canonical(names[i]);
+	err = change_file(home, &(struct change){ .add = own, .add_count = count });
+	for (size_t i = 0; i < count; i++)
+		free(own[i]);
 	free(own);
 	return err;
 }

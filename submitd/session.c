@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "net/stream.h"
+#include "service/hostname.h"
 #include "service/login.h"
 #include "service/service.h"
 #include "store/spool.h"
@@ -295,13 +296,8 @@ static const struct smtp_handlers HANDLERS = {
 void
 submit_door_open(struct submit_door *door, struct service *sv, bool implicit_tls)
 {
-	const char *hostname = config_string(sv->config, "server.hostname");
-	char name[256] = "localhost";
-
-	if (hostname == NULL)
-		gethostname(name, sizeof(name) - 1);
 	*door = (struct submit_door){ .sv = sv };
-	door->hostname = mem_strdup(hostname != NULL ? hostname : name);
+	door->hostname = service_hostname(sv->config);
 	door->service = (struct smtp_service){
 		.protocol = SMTP_PROTOCOL_SUBMISSION,
 		.hostname = door->hostname,
