@@ -1,5 +1,5 @@
 /* A load generator for the benchmarks: simple clients in threads, so that the client costs less than
- * the server it measures.  Prints one number per run; see usage(). */
+ * the server it measures.  Prints the figures of one run on one line; see usage(). */
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -21,6 +21,7 @@
 #define BUFFER_BYTES 65536
 #define THREADS_MAX  256
 #define STACK_BYTES  (512 * 1024)
+#define NAME_BYTES   256
 
 struct client {
 	int fd;
@@ -189,14 +190,30 @@ expect_tagged(struct client *c, const char *tag)
 
 struct run {
 	unsigned port, lmtp_port;
-	const char *user, *password;
-	const char *command, *mailbox;
+	const char *user, *password; /* a '#' in user is each connection's number */
+	const char *mailbox;
 	long count;
-	size_t size;
+	size_t size; /* of a message */
 	atomic_long left;
-	atomic_ullong bytes;
 };
 
+struct worker { /* a thread of a run, with one connection */
+	struct run *run;
+	unsigned number;
+};
+
+static const char *
+user_of(const struct run *r, unsigned number, char name[static NAME_BYTES])
+{
+	const char *hash = strchr(r->user, '#');
+
+	if (hash == NULL)
+		return r->user;
+	snprintf(name, NAME_BYTES, "%.*s%u%s", (int)(hash - r->user), r->user, number, hash + 1);
+	return name;
+}
+
+/* Lines of text up to r->size bytes in all. */
 static char *
 message_of(const struct run *r, size_t *len_out)
 {
@@ -206,56 +223,74 @@ message_of(const struct run *r, size_t *len_out)
 	if (m == NULL)
 		die("memory");
 	n = (size_t)snprintf(m, room,
-	    "From: load@example.net\r\nTo: %s\r\nSubject: load\r\nMessage-ID: <%ld@load>\r\n"
-	    "Date: Mon, 2 Mar 2026 10:20:30 +0100\r\nMIME-Version: 1.0\r\n"
+	    "From: load@example.net\r\nTo: you@example.org\r\nSubject: load\r\n"
+	    "Message-ID: <%ld@load>\r\nDate: Mon, 2 Mar 2026 10:20:30 +0100\r\nMIME-Version: "
+	    "1.0\r\n"
 	    "Content-Type: text/plain; charset=us-ascii\r\n\r\n",
-	    r->user, random());
+	    random());
 	while (n + 72 < r->size) {
 		memset(m + n, 'x', 70);
 		memcpy(m + n + 70, "\r\n", 2);
 		n += 72;
 	}
-	memcpy(m + n, ".\r\n", 3);
-	*len_out = n + 3;
+	*len_out = n;
 	return m;
+}
+
+static struct client *
+lmtp_open(unsigned port)
+{
+	struct client *c = client_open(port, false);
+
+	expect_smtp(c, '2');
+	says(c, "LHLO load\r\n");
+	expect_smtp(c, '2');
+	return c;
+}
+
+static void
+lmtp_deliver(struct client *c, const char *rcpt, const char *message, size_t len)
+{
+	char envelope[1024];
+
+	snprintf(envelope, sizeof(envelope),
+	    "MAIL FROM:<load@example.net>\r\nRCPT TO:<%s>\r\nDATA\r\n", rcpt);
+	says(c, envelope);
+	expect_smtp(c, '2');
+	expect_smtp(c, '2');
+	expect_smtp(c, '3');
+	say(c, message, len);
+	says(c, ".\r\n");
+	expect_smtp(c, '2');
 }
 
 static void *
 run_lmtp(void *arg)
 {
-	struct run *r = arg;
-	struct client *c = client_open(r->port, false);
-	char envelope[1024];
+	struct worker *w = arg;
+	struct run *r = w->run;
+	struct client *c = lmtp_open(r->port);
+	char name[NAME_BYTES];
 	size_t len;
 	char *message = message_of(r, &len);
 
-	snprintf(envelope, sizeof(envelope),
-	    "MAIL FROM:<load@example.net>\r\nRCPT TO:<%s>\r\nDATA\r\n", r->user);
-	expect_smtp(c, '2');
-	says(c, "LHLO load\r\n");
-	expect_smtp(c, '2');
-	while (atomic_fetch_sub(&r->left, 1) > 0) {
-		says(c, envelope);
-		expect_smtp(c, '2');
-		expect_smtp(c, '2');
-		expect_smtp(c, '3');
-		say(c, message, len);
-		expect_smtp(c, '2');
-	}
+	while (atomic_fetch_sub(&r->left, 1) > 0)
+		lmtp_deliver(c, user_of(r, w->number, name), message, len);
 	client_close(c);
 	free(message);
 	return NULL;
 }
 
 static struct client *
-login(const struct run *r)
+login(const struct run *r, unsigned number)
 {
 	static _Thread_local char line[LINE_BYTES];
 	struct client *c = client_open(r->port, true);
-	char command[1024];
+	char command[1024], name[NAME_BYTES];
 
 	hear(c, line);
-	snprintf(command, sizeof(command), "a LOGIN \"%s\" \"%s\"\r\n", r->user, r->password);
+	snprintf(command, sizeof(command), "a LOGIN \"%s\" \"%s\"\r\n", user_of(r, number, name),
+	    r->password);
 	says(c, command);
 	expect_tagged(c, "a");
 	return c;
@@ -264,10 +299,10 @@ login(const struct run *r)
 static void *
 run_login(void *arg)
 {
-	struct run *r = arg;
+	struct worker *w = arg;
 
-	while (atomic_fetch_sub(&r->left, 1) > 0) {
-		struct client *c = login(r);
+	while (atomic_fetch_sub(&w->run->left, 1) > 0) {
+		struct client *c = login(w->run, w->number);
 
 		says(c, "b LOGOUT\r\n");
 		expect_tagged(c, "b");
@@ -276,81 +311,118 @@ run_login(void *arg)
 	return NULL;
 }
 
+static size_t
+command(struct client *c, const char *text)
+{
+	char line[4096];
+
+	snprintf(line, sizeof(line), "c %s\r\n", text);
+	says(c, line);
+	return expect_tagged(c, "c");
+}
+
 static void
 select_mailbox(struct client *c, const char *mailbox)
 {
-	char command[1024];
+	char text[1024];
 
-	snprintf(command, sizeof(command), "s SELECT \"%s\"\r\n", mailbox);
-	says(c, command);
-	expect_tagged(c, "s");
+	snprintf(text, sizeof(text), "SELECT \"%s\"", mailbox);
+	command(c, text);
 }
 
-/* The command once to warm up, then count times; returns the seconds of the latter. */
-static double
-repeat_command(struct run *r)
+static void *
+run_append(void *arg)
 {
-	struct client *c = login(r);
-	char command[4096];
-	double start = 0;
+	static _Thread_local char line[LINE_BYTES];
+	struct worker *w = arg;
+	struct run *r = w->run;
+	struct client *c = login(r, w->number);
+	char text[1024];
+	size_t len;
+	char *message = message_of(r, &len);
+
+	snprintf(text, sizeof(text), "c APPEND \"%s\" (\\Seen) {%zu}\r\n", r->mailbox, len);
+	while (atomic_fetch_sub(&r->left, 1) > 0) {
+		says(c, text);
+		do
+			hear(c, line);
+		while (line[0] != '+');
+		say(c, message, len);
+		says(c, "\r\n");
+		expect_tagged(c, "c");
+	}
+	client_close(c);
+	free(message);
+	return NULL;
+}
+
+/* The commands in turn, warm times before the clock runs and count times after. */
+static void
+repeat_commands(struct run *r, long warm, char **commands, long command_count)
+{
+	struct client *c = login(r, 0);
+	unsigned long long bytes = 0;
+	double start = now_s();
 
 	select_mailbox(c, r->mailbox);
-	snprintf(command, sizeof(command), "c %s\r\n", r->command);
-	for (long i = 0; i <= r->count; i++) {
+	for (long i = -warm; i < r->count; i++) {
 		size_t came;
 
-		says(c, command);
-		came = expect_tagged(c, "c");
-		if (i == 0)
+		if (i <= 0)
 			start = now_s();
-		else
-			atomic_fetch_add(&r->bytes, came);
+		came = command(c, commands[(i + warm) % command_count]);
+		if (i >= 0)
+			bytes += came;
 	}
-	return now_s() - start;
+	printf("%.9f %llu\n", (now_s() - start) / (double)r->count,
+	    bytes / (unsigned long long)r->count);
 }
 
 static double
 run_threads(struct run *r, void *(*run)(void *), unsigned threads)
 {
+	struct worker workers[THREADS_MAX];
 	pthread_t ids[THREADS_MAX];
 	pthread_attr_t attr;
 	double start;
 
+	if (threads > THREADS_MAX)
+		threads = THREADS_MAX;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	atomic_store(&r->left, r->count);
 	start = now_s();
-	for (unsigned i = 0; i < threads; i++)
-		if (pthread_create(&ids[i], &attr, run, r) != 0)
+	for (unsigned i = 0; i < threads; i++) {
+		workers[i] = (struct worker){ r, i };
+		if (pthread_create(&ids[i], &attr, run, &workers[i]) != 0)
 			die("thread");
+	}
 	for (unsigned i = 0; i < threads; i++)
 		pthread_join(ids[i], NULL);
 	return now_s() - start;
 }
 
 static void
-idle_sessions(struct run *r)
+idle_begin(struct client *c, const char *mailbox)
 {
-	struct client **c = calloc((size_t)r->count, sizeof(struct client *));
 	static char line[LINE_BYTES];
 
-	if (c == NULL)
-		die("memory");
-	for (long i = 0; i < r->count; i++) {
-		c[i] = login(r);
-		select_mailbox(c[i], r->mailbox);
-		says(c[i], "i IDLE\r\n");
-		do
-			hear(c[i], line);
-		while (line[0] != '+');
-	}
+	select_mailbox(c, mailbox);
+	says(c, "i IDLE\r\n");
+	do
+		hear(c, line);
+	while (line[0] != '+');
+}
+
+static void
+idle_sessions(struct run *r)
+{
+	for (long i = 0; i < r->count; i++)
+		idle_begin(login(r, (unsigned)i), r->mailbox);
 	puts("ready");
 	fflush(stdout);
 	while (getchar() != EOF)
 		;
-	for (long i = 0; i < r->count; i++)
-		client_close(c[i]);
-	free(c);
 }
 
 static int
@@ -361,119 +433,194 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Median of the time from LMTP's 250 to the EXISTS that an IDLE client hears (0: before it). */
-static double
-idle_latency(struct run *r)
+/* Median and worst. */
+static void
+print_times(double *times, long count)
 {
-	static char line[LINE_BYTES];
-	struct client *imap = login(r), *lmtp = client_open(r->lmtp_port, false);
-	double *times = calloc((size_t)r->count, sizeof(double));
-	char envelope[1024];
-	double median;
-	size_t len;
-	char *message = message_of(r, &len);
+	qsort(times, (size_t)count, sizeof(double), compare);
+	printf("%.9f %.9f\n", times[count / 2], times[count - 1]);
+}
+
+static double *
+times_new(long count)
+{
+	double *times = calloc((size_t)count, sizeof(double));
 
 	if (times == NULL)
 		die("memory");
-	snprintf(envelope, sizeof(envelope),
-	    "MAIL FROM:<load@example.net>\r\nRCPT TO:<%s>\r\nDATA\r\n", r->user);
-	select_mailbox(imap, r->mailbox);
-	says(imap, "i IDLE\r\n");
-	do
-		hear(imap, line);
-	while (line[0] != '+');
-	expect_smtp(lmtp, '2');
-	says(lmtp, "LHLO load\r\n");
-	expect_smtp(lmtp, '2');
+	return times;
+}
+
+/* Each time one connection makes a change, then another says the command. */
+static void
+command_after(struct run *r, const char *text, char **changes, long change_count)
+{
+	struct client *changer = login(r, 0), *asker = login(r, 0);
+	double *times = times_new(r->count);
+
+	select_mailbox(changer, r->mailbox);
+	select_mailbox(asker, r->mailbox);
+	for (long i = 0; i < r->count; i++) {
+		double start;
+
+		command(changer, changes[i % change_count]);
+		start = now_s();
+		command(asker, text);
+		times[i] = now_s() - start;
+	}
+	print_times(times, r->count);
+}
+
+/* From LMTP's 250 to the EXISTS that an IDLE client hears (0: before it). */
+static void
+idle_latency(struct run *r)
+{
+	static char line[LINE_BYTES];
+	struct client *imap = login(r, 0), *lmtp = lmtp_open(r->lmtp_port);
+	double *times = times_new(r->count);
+	size_t len;
+	char *message = message_of(r, &len);
+
+	idle_begin(imap, r->mailbox);
 	for (long i = 0; i < r->count; i++) {
 		double answered;
 
-		says(lmtp, envelope);
-		expect_smtp(lmtp, '2');
-		expect_smtp(lmtp, '2');
-		expect_smtp(lmtp, '3');
-		say(lmtp, message, len);
-		expect_smtp(lmtp, '2');
+		lmtp_deliver(lmtp, r->user, message, len);
 		answered = now_s();
 		do
 			hear(imap, line);
 		while (strstr(line, "EXISTS") == NULL);
 		times[i] = now_s() - answered;
 	}
-	qsort(times, (size_t)r->count, sizeof(double), compare);
-	median = times[r->count / 2];
-	client_close(imap);
-	client_close(lmtp);
-	free(message);
-	free(times);
-	return median;
+	print_times(times, r->count);
 }
 
 static void
 usage(void)
 {
-	fputs("usage: load lmtp PORT RCPT COUNT CONNECTIONS SIZE        deliveries per second\n"
-	      "       load login PORT USER PASSWORD COUNT CONNECTIONS    logins per second\n"
-	      "       load command PORT USER PASSWORD MAILBOX COMMAND COUNT   seconds each, bytes "
-	      "each\n"
-	      "       load idle PORT USER PASSWORD COUNT     sessions in IDLE until standard input "
-	      "ends\n"
-	      "       load latency PORT USER PASSWORD COUNT LMTP-PORT    seconds from 250 to "
-	      "EXISTS\n",
+	fputs(
+	    "usage: load lmtp PORT RCPT COUNT CONNECTIONS SIZE                deliveries per "
+	    "second\n"
+	    "       load login PORT USER PASSWORD COUNT CONNECTIONS           logins per second\n"
+	    "       load append PORT USER PASSWORD MAILBOX COUNT CONNECTIONS SIZE  per second\n"
+	    "       load command PORT USER PASSWORD MAILBOX WARM COUNT COMMAND...  seconds and\n"
+	    "            bytes of each, after WARM ones that do not count\n"
+	    "       load after PORT USER PASSWORD MAILBOX COUNT COMMAND CHANGE...  seconds of "
+	    "COMMAND\n"
+	    "            right after another connection's CHANGE, median and worst\n"
+	    "       load idle PORT USER PASSWORD COUNT          sessions in IDLE until end of "
+	    "input\n"
+	    "       load latency PORT USER PASSWORD COUNT LMTP-PORT   seconds from 250 to EXISTS,\n"
+	    "            median and worst\n"
+	    "A # in RCPT or USER is the number of the connection.\n",
 	    stderr);
 	exit(64);
 }
 
-static int
-run_mode(int argc, char **argv)
-{
-	struct run r = {
-		.port = (unsigned)atoi(argv[2]), .user = argv[3], .mailbox = "INBOX", .size = 4096
-	};
-	const char *mode = argv[1];
-	double took;
+/* --- modes: argv begins behind the port --- */
 
-	if (strcmp(mode, "lmtp") == 0 && argc == 7) {
-		r.count = atol(argv[4]);
-		r.size = (size_t)atol(argv[6]);
-		took = run_threads(&r, run_lmtp, (unsigned)atoi(argv[5]));
-		printf("%.1f\n", (double)r.count / took);
-	} else if (strcmp(mode, "login") == 0 && argc == 7) {
-		r.password = argv[4];
-		r.count = atol(argv[5]);
-		took = run_threads(&r, run_login, (unsigned)atoi(argv[6]));
-		printf("%.1f\n", (double)r.count / took);
-	} else if (strcmp(mode, "command") == 0 && argc == 8) {
-		r.password = argv[4];
-		r.mailbox = argv[5];
-		r.command = argv[6];
-		r.count = atol(argv[7]);
-		took = repeat_command(&r);
-		printf("%.9f %llu\n", took / (double)r.count,
-		    (unsigned long long)r.bytes / (unsigned long long)r.count);
-	} else if (strcmp(mode, "idle") == 0 && argc == 6) {
-		r.password = argv[4];
-		r.count = atol(argv[5]);
-		idle_sessions(&r);
-	} else if (strcmp(mode, "latency") == 0 && argc == 7) {
-		r.password = argv[4];
-		r.count = atol(argv[5]);
-		r.lmtp_port = (unsigned)atoi(argv[6]);
-		printf("%.9f\n", idle_latency(&r));
-	} else {
-		usage();
-	}
-	return 0;
+static void
+mode_lmtp(struct run *r, char **argv, int argc)
+{
+	(void)argc;
+	r->user = argv[0];
+	r->count = atol(argv[1]);
+	r->size = (size_t)atol(argv[3]);
+	printf("%.1f\n", (double)r->count / run_threads(r, run_lmtp, (unsigned)atoi(argv[2])));
+}
+
+static void
+mode_login(struct run *r, char **argv, int argc)
+{
+	(void)argc;
+	r->count = atol(argv[2]);
+	printf("%.1f\n", (double)r->count / run_threads(r, run_login, (unsigned)atoi(argv[3])));
+}
+
+static void
+mode_append(struct run *r, char **argv, int argc)
+{
+	(void)argc;
+	r->mailbox = argv[2];
+	r->count = atol(argv[3]);
+	r->size = (size_t)atol(argv[5]);
+	printf("%.1f\n", (double)r->count / run_threads(r, run_append, (unsigned)atoi(argv[4])));
+}
+
+static void
+mode_command(struct run *r, char **argv, int argc)
+{
+	r->mailbox = argv[2];
+	r->count = atol(argv[4]);
+	repeat_commands(r, atol(argv[3]), argv + 5, argc - 5);
+}
+
+static void
+mode_after(struct run *r, char **argv, int argc)
+{
+	r->mailbox = argv[2];
+	r->count = atol(argv[3]);
+	command_after(r, argv[4], argv + 5, argc - 5);
+}
+
+static void
+mode_idle(struct run *r, char **argv, int argc)
+{
+	(void)argc;
+	r->count = atol(argv[2]);
+	idle_sessions(r);
+}
+
+static void
+mode_latency(struct run *r, char **argv, int argc)
+{
+	(void)argc;
+	r->count = atol(argv[2]);
+	r->lmtp_port = (unsigned)atoi(argv[3]);
+	idle_latency(r);
+}
+
+static const struct {
+	const char *name;
+	int least, most; /* arguments behind the port */
+	void (*run)(struct run *r, char **argv, int argc);
+} MODES[] = {
+	{ "lmtp", 4, 4, mode_lmtp },
+	{ "login", 4, 4, mode_login },
+	{ "append", 6, 6, mode_append },
+	{ "command", 6, 100, mode_command },
+	{ "after", 6, 100, mode_after },
+	{ "idle", 3, 3, mode_idle },
+	{ "latency", 4, 4, mode_latency },
+};
+
+static void
+tls_init(void)
+{
+	tls = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
 }
 
 int
 main(int argc, char **argv)
 {
-	if (argc < 4)
+	struct run r = { .mailbox = "INBOX", .size = 4096 };
+
+	if (argc < 5)
 		usage();
-	tls = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL);
-	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
-	return run_mode(argc, argv);
+	tls_init();
+	r.port = (unsigned)atoi(argv[2]);
+	r.user = argv[3];
+	r.password = argv[4];
+	for (size_t i = 0; i < sizeof(MODES) / sizeof(MODES[0]); i++) {
+		if (strcmp(argv[1], MODES[i].name) != 0)
+			continue;
+		if (argc - 3 < MODES[i].least || argc - 3 > MODES[i].most)
+			usage();
+		MODES[i].run(&r, argv + 3, argc - 3);
+		return 0;
+	}
+	usage();
 }

@@ -1,0 +1,18 @@
+"""The benchmark itself runs; what it measures is no test's business."""
+
+import subprocess
+
+import pytest
+
+from sanger import TOP
+
+
+@pytest.mark.once
+def test_quick_benchmark():
+    """Every row appears, each with a figure for both servers."""
+    done = subprocess.run([TOP / "tests" / "bench" / "run", "quick"], capture_output=True, text=True,
+                          timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for title in ("LMTP", "Syncs of a delivery", "Logins", "Memory", "IDLE", "APPEND", "STORE",
+                  "COPY", "FETCH ENVELOPE", "FETCH FLAGS", "FETCH BODY[]", "SELECT", "SEARCH TEXT"):
+        assert f"\n{title}" in done.stdout, done.stdout
