@@ -340,6 +340,41 @@ test_foreign_changes(void **state)
 	tree_remove(&t);
 }
 
+/* Messages opened in turn: the names read in advance may be wrong by then. */
+static void
+test_open_in_turn(void **state)
+{
+	static const char *const TEXTS[] = { "a", "b", "c", "d", "e" };
+	char from[300], to[310], *text;
+	struct mailbox *box;
+	struct tree t;
+
+	(void)state;
+	tree_make(&t);
+	for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++)
+		tree_append(&t, "INBOX", TEXTS[i], 0, NULL);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	text = tree_text(box, 1);
+	assert_string_equal(text, "a");
+	free(text);
+	usleep(30000);
+	snprintf(from, sizeof(from), "cur/%s", tree_find(&t, "cur", ",U=2:"));
+	snprintf(to, sizeof(to), "%sF", from);
+	tree_rename(&t, from, to);
+	snprintf(from, sizeof(from), "cur/%s", tree_find(&t, "cur", ",U=4:"));
+	assert_int_equal(unlinkat(account_dir_fd(t.acct), from, 0), 0);
+	for (uint32_t uid = 2; uid <= ARRAY_LEN(TEXTS); uid++) {
+		text = tree_text(box, uid);
+		if (uid == 4)
+			assert_null(text);
+		else
+			assert_string_equal(text, TEXTS[uid - 1]);
+		free(text);
+	}
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
 /* Makes INBOX's row look as if cur/ had just been compared by a change of our own, long after the last verification. */
 static void
 hide_change(struct tree *t)
@@ -909,6 +944,7 @@ main(void)
 		cmocka_unit_test(test_default_folders),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_rename_inbox),
+		cmocka_unit_test(test_open_in_turn),
 		cmocka_unit_test(test_delivery_and_views),
 		cmocka_unit_test(test_flags_survive_the_index),
 		cmocka_unit_test(test_damaged_index),

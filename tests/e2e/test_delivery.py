@@ -1,6 +1,8 @@
 """lda's doors: LMTP, SMTP from the relay, the command line; recipients, quota, trace headers."""
 
+import concurrent.futures
 import re
+import shutil
 import smtplib
 import socket
 import subprocess
@@ -173,6 +175,15 @@ def test_account_that_nobody_opened_yet_gets_its_folders(box):
     client = box.connect_imap("raw@example.org")
     assert client.select("INBOX")[1] == [b"1"]
     client.logout()
+
+
+def test_first_deliveries_to_an_account_at_once(box):
+    """All of them find no tree and make it; each is told 250."""
+    box.admin("account", "add", "rush@example.org", "--password-stdin", input=b"secret-Pw1\n")
+    shutil.rmtree(box.maildir("rush@example.org"), ignore_errors=True)
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        list(pool.map(lambda n: box.deliver("rush@example.org"), range(24)))
+    assert len(box.files("rush@example.org")) == 24
 
 
 def test_only_relays_may_deliver():
