@@ -300,22 +300,20 @@ wants_default_folders(const struct account *acct)
 	return wanted;
 }
 
+/* The subscriptions come last and with one write: they say that the rest is there. */
 static enum store_err
 make_default_folders(struct account *acct)
 {
+	const char *names[ARRAY_LEN(DEFAULT_FOLDERS) + 1] = { "INBOX" };
 	enum store_err err = STORE_OK;
 
 	for (size_t i = 0; i < ARRAY_LEN(DEFAULT_FOLDERS); i++) {
 		err = account_create_mailbox(acct, DEFAULT_FOLDERS[i].name, DEFAULT_FOLDERS[i].use);
 		if (err != STORE_OK && err != STORE_EXISTS)
 			return err;
+		names[i + 1] = DEFAULT_FOLDERS[i].name;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(DEFAULT_FOLDERS); i++) {
-		err = account_subscribe(acct, DEFAULT_FOLDERS[i].name);
-		if (err != STORE_OK)
-			return err;
-	}
-	return account_subscribe(acct, "INBOX");
+	return subscriptions_add(acct->home, names, ARRAY_LEN(names));
 }
 
 enum store_err

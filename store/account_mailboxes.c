@@ -451,7 +451,7 @@ account_subscribe(struct account *acct, const char *any_name)
 	    !subscriptions_has(&subs, name))
 		err = STORE_LIMIT;
 	if (err == STORE_OK)
-		err = subscriptions_add(acct->home, name);
+		err = subscriptions_add(acct->home, (const char *const *)&name, 1);
 	subscriptions_free(&subs);
 	free(name);
 	return err;

@@ -26,8 +26,8 @@ enum store_err subscriptions_read(const struct home *home, struct subscriptions 
 void subscriptions_free(struct subscriptions *subs);
 bool subscriptions_has(const struct subscriptions *subs, const char *name);
 
-/* STORE_OK also if nothing had to change.  STORE_BUSY, STORE_INVALID, STORE_IO. */
-enum store_err subscriptions_add(const struct home *home, const char *name);
+/* STORE_OK also if nothing had to change.  STORE_BUSY, STORE_INVALID, STORE_IO.  All names or none. */
+enum store_err subscriptions_add(const struct home *home, const char *const *names, size_t count);
 enum store_err subscriptions_remove(const struct home *home, const char *name);
 /* Moves subscriptions of `from` and all below it, for clients that expect it; one write. */
 enum store_err subscriptions_rename(const struct home *home, const char *from, const char *to);

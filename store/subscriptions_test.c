@@ -49,7 +49,8 @@ files(void **state)
 		if (FILES[i].file != NULL)
 			testdir_write(t.home->fd, "subscriptions", FILES[i].file);
 		check_names(t.home, FILES[i].names);
-		assert_int_equal(subscriptions_add(t.home, "New/Sub"), STORE_OK);
+		assert_int_equal(
+		    subscriptions_add(t.home, (const char *const[]){ "New/Sub" }, 1), STORE_OK);
 		assert_int_equal(subscriptions_remove(t.home, "A/B"), STORE_OK);
 		assert_int_equal(subscriptions_rename(t.home, "Käse", "Cheese"), STORE_OK);
 		text = testdir_read(t.home->fd, "subscriptions");
@@ -73,14 +74,31 @@ courier(void **state)
 	text = testdir_read(t.home->fd, "subscriptions");
 	assert_string_equal(text, "V\t2\n\nINBOX\nA\tB\n");
 	free(text);
-	assert_int_equal(subscriptions_add(t.home, "a//b"), STORE_INVALID);
+	testdir_close(&t);
+}
+
+static void
+several(void **state)
+{
+	static const char *const NAMES[] = { "Sent", "inbox", "A/B" }, *const BAD[] = { "C",
+		"a//b" };
+	struct testdir t;
+
+	(void)state;
+	testdir_open(&t);
+	testdir_write(t.home->fd, "subscriptions", "V\t2\n\nSent\n");
+	assert_int_equal(subscriptions_add(t.home, NAMES, ARRAY_LEN(NAMES)), STORE_OK);
+	check_names(t.home, "Sent INBOX A/B ");
+	assert_int_equal(subscriptions_add(t.home, BAD, ARRAY_LEN(BAD)), STORE_INVALID);
+	check_names(t.home, "Sent INBOX A/B "); /* all or none */
 	testdir_close(&t);
 }
 
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(files), cmocka_unit_test(courier) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(files), cmocka_unit_test(courier),
+		cmocka_unit_test(several) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

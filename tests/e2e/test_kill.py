@@ -1,9 +1,11 @@
 """kill -9 at random points: what was acknowledged is there, once, without anybody repairing."""
 
+import contextlib
 import imaplib
 import os
 import random
 import re
+import shutil
 import smtplib
 import threading
 import time
@@ -181,6 +183,37 @@ def test_deliveries_survive_kills():
         assert killer.acknowledged <= set(found.values())
         assert reader.seen.items() <= found.items()
         check_tree(i, "ann@example.org", ["INBOX"])
+
+
+@pytest.mark.once
+def test_new_accounts_survive_kills():
+    """The first message makes the tree; however often that is cut short, the account has all of its
+    mailboxes and subscriptions in the end."""
+    boxes = ["Archive", "Drafts", "INBOX", "Junk", "Sent", "Trash"]
+    with Instance() as i:
+        addresses = [i.add_account(f"user{n}@new.example") for n in range(max(2, ROUNDS // 10))]
+        shutil.rmtree(i.dir / "mail" / "new.example")
+        dice = random.Random(1)
+
+        def first_message(address):
+            with contextlib.suppress(*LOST, smtplib.SMTPResponseException):
+                i.deliver(address)
+        for address in addresses:
+            client = threading.Thread(target=first_message, args=(address,))
+            client.start()
+            time.sleep(dice.random() * 0.35)
+            i.kill("lda")
+            i.start_one("lda")
+            client.join(120)
+        for address in addresses:
+            i.deliver(address, subject="the second")
+            client = i.connect_imap(address)
+            for command, what in (("LIST", boxes), ("LSUB", boxes)):
+                lines = client._simple_command(command, '""', "*") and client.response(command)[1]
+                names = sorted(line.decode().split()[-1].strip('"') for line in lines)
+                assert names == what, (address, command)
+            assert len(uids_and_subjects(client, "INBOX")) in (1, 2)
+            client.logout()
 
 
 @pytest.mark.once
