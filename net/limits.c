@@ -14,9 +14,10 @@
 #include "base/mem.h"
 
 #define CLAIMS_MAX     4096 /* connections before login per worker */
-#define LOGIN_SETS     1024 /* of LOGIN_WAYS addresses each */
+#define LOGIN_SETS_LOG 12   /* sets of LOGIN_WAYS entries each */
+#define LOGIN_SETS     (1 << LOGIN_SETS_LOG)
 #define LOGIN_WAYS     4
-#define LOGIN_REMEMBER 4 /* wrong passwords of one address that do not count again */
+#define LOGIN_REMEMBER 4 /* wrong passwords of one user that do not count again */
 #define KEY_BYTES      32
 #define YIELD_AHEAD    4 /* connections that a worker may have more than another */
 #define FAILURES_MAX   10000
@@ -31,7 +32,7 @@ struct row { /* one worker's */
 	atomic_uchar claim_listener[CLAIMS_MAX];
 };
 
-struct login {                  /* one address that failed */
+struct login {                  /* an address that failed, or one user from there */
 	_Atomic uint64_t key;   /* 0: free */
 	_Atomic uint64_t state; /* failures << 32 | second of the last one */
 	atomic_uint digest[LOGIN_REMEMBER];
@@ -272,7 +273,7 @@ failures(const struct login *e, uint32_t now)
 static struct login *
 login_set(struct net_limits *l, uint64_t key)
 {
-	return l->logins[(key * 0x9e3779b97f4a7c15u) >> 54]; /* 10 bits: LOGIN_SETS */
+	return l->logins[(key * 0x9e3779b97f4a7c15u) >> (64 - LOGIN_SETS_LOG)];
 }
 
 static struct login *
@@ -286,7 +287,7 @@ login_find(struct net_limits *l, uint64_t key)
 	return NULL;
 }
 
-/* The address's entry; a new one takes the place with the fewest failures. */
+/* The key's entry; a new one takes the place with the fewest failures. */
 static struct login *
 login_get(struct net_limits *l, uint64_t key, uint32_t now)
 {
@@ -327,21 +328,43 @@ net_limits_login_delay_ms(struct net_limits *l, const struct net_ip *ip)
 	return delay_ms < most_ms ? delay_ms : most_ms;
 }
 
-static uint32_t
-digest_of(const struct net_limits *l, struct str user, struct str password)
+/* Keyed, so that nothing can be learnt from the table; never 0. */
+static uint64_t
+digest_of(const struct net_limits *l, const struct net_ip *ip, struct str text)
 {
 	unsigned char mac[EVP_MAX_MD_SIZE] = { 0 };
-	struct buf text = { 0 };
-	uint32_t digest;
+	uint64_t key = address_key(ip), digest;
+	struct buf input = { 0 };
 
-	buf_add(&text, user.p, user.len);
-	buf_addc(&text, '\0');
-	buf_add(&text, password.p, password.len);
-	HMAC(EVP_sha256(), l->key, sizeof(l->key), (unsigned char *)text.data, text.len, mac, NULL);
-	mem_wipe(text.data, text.len);
-	buf_free(&text);
+	buf_reserve(&input, sizeof(key) + text.len);
+	buf_add(&input, &key, sizeof(key));
+	buf_add(&input, text.p, text.len);
+	HMAC(EVP_sha256(), l->key, sizeof(l->key), (unsigned char *)input.data, input.len, mac,
+	    NULL);
+	mem_wipe(input.data, input.len);
+	buf_free(&input);
 	memcpy(&digest, mac, sizeof(digest));
 	return digest != 0 ? digest : 1;
+}
+
+/* The key of one user from one address. */
+static uint64_t
+user_key(const struct net_limits *l, const struct net_ip *ip, struct str user)
+{
+	struct buf name = { 0 };
+	uint64_t key;
+
+	buf_add(&name, user.p, user.len);
+	ascii_lower_all(name.data, name.len);
+	key = digest_of(l, ip, (struct str){ name.data, name.len });
+	buf_free(&name);
+	return key;
+}
+
+static void
+set_failures(struct login *e, unsigned n, uint32_t now)
+{
+	e->state = (uint64_t)(n < FAILURES_MAX ? n : FAILURES_MAX) << 32 | now;
 }
 
 void
@@ -354,22 +377,30 @@ net_limits_login_failed(
 
 	if (ip == NULL)
 		return;
-	digest = digest_of(l, user, password);
-	e = login_get(l, address_key(ip), now);
+	digest = (uint32_t)digest_of(l, ip, password);
+	e = login_get(l, user_key(l, ip, user), now);
 	n = failures(e, now);
 	for (size_t i = 0; n > 0 && i < LOGIN_REMEMBER; i++)
 		if (e->digest[i] == digest)
 			return;
 	e->digest[n % LOGIN_REMEMBER] = digest;
-	n = n < FAILURES_MAX ? n + 1 : FAILURES_MAX;
-	e->state = (uint64_t)n << 32 | now;
+	set_failures(e, n + 1, now);
+	e = login_get(l, address_key(ip), now);
+	set_failures(e, failures(e, now) + 1, now);
 }
 
 void
-net_limits_login_ok(struct net_limits *l, const struct net_ip *ip)
+net_limits_login_ok(struct net_limits *l, const struct net_ip *ip, struct str user)
 {
-	struct login *e = ip != NULL ? login_find(l, address_key(ip)) : NULL;
+	struct login *own = ip != NULL ? login_find(l, user_key(l, ip, user)) : NULL, *all;
+	uint32_t now = now_s();
+	unsigned n = own != NULL ? failures(own, now) : 0, total;
 
-	if (e != NULL && failures(e, now_s()) <= l->login_free_failures)
-		e->state = 0;
+	if (n == 0)
+		return;
+	own->state = 0;
+	all = login_find(l, address_key(ip));
+	total = all != NULL ? failures(all, now) : 0;
+	if (total > 0) /* the time of the last one stays */
+		set_failures(all, total > n ? total - n : 0, (uint32_t)all->state);
 }

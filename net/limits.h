@@ -64,7 +64,8 @@ uint64_t net_limits_login_delay_ms(struct net_limits *l, const struct net_ip *ip
  * only a keyed digest is kept. */
 void net_limits_login_failed(
     struct net_limits *l, const struct net_ip *ip, struct str user, struct str password);
-/* Forgets the address's failures if there were at most the free ones. */
-void net_limits_login_ok(struct net_limits *l, const struct net_ip *ip);
+/* Forgets this user's failures from this address, and nobody else's: who has an account cannot guess
+ * another's password by logging in to his own in between. */
+void net_limits_login_ok(struct net_limits *l, const struct net_ip *ip, struct str user);
 
 #endif

@@ -226,8 +226,14 @@ test_failed_logins(void **state)
 	assert_int_equal(net_limits_login_delay_ms(l, &ip), NET_LOGIN_DELAY_FIRST_MS);
 	net_limits_login_failed(l, &ip, STR("ann"), STR("y"));
 	assert_int_equal(net_limits_login_delay_ms(l, &ip), 2 * NET_LOGIN_DELAY_FIRST_MS);
-	net_limits_login_ok(l, &ip); /* too late */
+	net_limits_login_ok(l, &ip, STR("eve")); /* forgives nothing of what was tried on others */
 	assert_int_equal(net_limits_login_delay_ms(l, &ip), 2 * NET_LOGIN_DELAY_FIRST_MS);
+	net_limits_login_failed(l, &ip, STR("eve"), STR("x"));
+	assert_int_equal(net_limits_login_delay_ms(l, &ip), 4 * NET_LOGIN_DELAY_FIRST_MS);
+	net_limits_login_ok(l, &ip, STR("Eve"));
+	assert_int_equal(net_limits_login_delay_ms(l, &ip), 2 * NET_LOGIN_DELAY_FIRST_MS);
+	net_limits_login_ok(l, &ip, STR("ann"));
+	assert_int_equal(net_limits_login_delay_ms(l, &ip), 0);
 	for (int i = 0; i < 50; i++) {
 		snprintf(password, sizeof(password), "z%d", i);
 		net_limits_login_failed(l, &ip, STR("ann"), str_from(password));

@@ -40,7 +40,7 @@ count_password(const struct service *sv, const char *peer, const char *user, str
 	if (limits == NULL || !net_ip_parse(str_from(peer), &ip))
 		return;
 	if (err == STORE_OK)
-		net_limits_login_ok(limits, &ip);
+		net_limits_login_ok(limits, &ip, str_from(user));
 	else if (err == STORE_DENIED)
 		net_limits_login_failed(limits, &ip, str_from(user), password);
 }
@@ -106,7 +106,7 @@ count_scram(const struct service *sv, const struct net_ip *ip, const char *login
 	if (limits == NULL || ip == NULL)
 		return;
 	if (login != NULL)
-		net_limits_login_ok(limits, ip);
+		net_limits_login_ok(limits, ip, str_from(user));
 	else if (getrandom(nonce, sizeof(nonce), 0) == (ssize_t)sizeof(nonce))
 		net_limits_login_failed(
 		    limits, ip, str_from(user), (struct str){ (const char *)nonce, sizeof(nonce) });

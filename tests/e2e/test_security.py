@@ -480,6 +480,12 @@ def test_guessing_slows_down(strict):
         start = time.monotonic()
         assert p.smtp("AUTH PLAIN " + b64(f"\0{ANN}\0{PASSWORD}".encode()))[0] == 235
         assert time.monotonic() - start >= 1
+    strict.add_account("eve@example.org")
+    for n in range(3):  # logging in to her own account in between helps nobody
+        guess(f"guess{n}", "127.0.0.15")
+        with imap_peer(strict, source="127.0.0.15") as p:
+            p.imap(f"LOGIN eve@example.org {PASSWORD}")
+    assert guess("guess4", "127.0.0.15")[0] >= 1
     took, reply = guess(PASSWORD, "127.0.0.14")  # others do not wait
     assert took < 0.9 * SLOW and reply.startswith(b"t OK")
 
@@ -623,6 +629,39 @@ def test_hard_commands(box, name):
         assert p.imap("NOOP")[-1].startswith(b"t OK")
         assert time.monotonic() - start < 10 * SLOW
         p.imap("STORE 1 FLAGS ()")
+
+
+@pytest.mark.parametrize("wait", ["NOOP", "IDLE"])
+def test_changes_with_all_keywords(box, wait):
+    """A change can take 32 KB; thousands of them go out in steps, also to an idle session."""
+    account = box.add_account(f"keywords-{wait.lower()}@example.org")
+    messages, keywords = 1500, [f"k{n:03}" + "x" * 120 for n in range(200)]
+    with imap_peer(box, account) as p:
+        p.imap("SELECT INBOX")
+    new = box.maildir(account) / "new"
+    for n in range(messages):
+        (new / f"1700000000.M{n}P1Q{n}.host").write_text("Subject: x\n\nx\n")
+    box.own(new)
+    with imap_peer(box, account) as idle, imap_peer(box, account) as busy:
+        idle.imap("SELECT INBOX")
+        busy.imap("SELECT INBOX")
+        with Memory(box, "imapd"):
+            if wait == "IDLE":
+                assert idle.imap("IDLE")[-1].startswith(b"+ ")
+            reply = busy.imap("STORE 1:* +FLAGS.SILENT (" + " ".join(keywords) + ")")
+            assert reply[-1].startswith(b"t OK")
+            seen = set()
+            if wait == "NOOP":
+                idle.send("t NOOP\r\n")
+            while len(seen) < messages:
+                line = idle.line()
+                assert line is not None and not line.startswith(b"t ")
+                found = re.match(rb"\* (\d+) FETCH .*k199", line)
+                if found:
+                    seen.add(int(found[1]))
+            if wait == "IDLE":
+                idle.send("DONE\r\n")
+            assert idle.reply()[-1].startswith(b"t OK")
 
 
 def nested(depth):
