@@ -493,6 +493,7 @@ idle_latency(struct run *r)
 		times[i] = now_s() - answered;
 	}
 	print_times(times, r->count);
+	free(message);
 }
 
 static void
