@@ -5,7 +5,6 @@ import hashlib
 import os
 import pathlib
 import re
-import smtplib
 import socket
 import sqlite3
 import ssl
@@ -640,7 +639,9 @@ def test_changes_with_all_keywords(box, wait):
         p.imap("SELECT INBOX")
     new = box.maildir(account) / "new"
     for n in range(messages):
-        (new / f"1700000000.M{n}P1Q{n}.host").write_text("Subject: x\n\nx\n")
+        path = new / f"1700000000.M{n}P1Q{n}.host"
+        path.write_text("Subject: x\n\nx\n")
+        path.chmod(0o640)
     box.own(new)
     with imap_peer(box, account) as idle, imap_peer(box, account) as busy:
         idle.imap("SELECT INBOX")
