@@ -86,15 +86,15 @@ holds(const struct buf *text, const struct needle *n)
 	       memmem(text->data, text->len, n->text.data, n->text.len) != NULL;
 }
 
-/* Looks for the needles of BODY and TEXT in the window; `top`: this is the message's own header. */
+/* Looks for the needles of BODY and TEXT in the window; BODY matches no header field, RFC 9051 §6.4.4. */
 static void
-look(struct search_text *st, bool top)
+look(struct search_text *st, bool in_header)
 {
 	for (size_t i = 0; i < st->count && st->body_open > 0; i++) {
 		struct needle *n = &st->needles[i];
 
 		if (n->found || n->impossible || n->where == SEARCH_HEADER ||
-		    (top && n->where == SEARCH_BODY))
+		    (in_header && n->where == SEARCH_BODY))
 			continue;
 		if (holds(&st->window, n))
 			found(st, n);
@@ -152,7 +152,7 @@ search_header(struct search_text *st, int fd, const struct mime_part *part, bool
 		header_decode(&value, h.value);
 		buf_reset(&st->window);
 		casefold_all(&st->window, (struct str){ value.data, value.len });
-		look(st, top);
+		look(st, true);
 	}
 	buf_free(&value);
 	return true;

@@ -2,8 +2,8 @@
  * TO, CC, BCC), BODY and TEXT, on decoded headers and decoded text parts, without regard to case
  * (i;unicode-casemap).  All keys of a search are answered in one pass; no message is decoded twice.
  *
- * BODY looks at the bodies of text parts, at the MIME headers of parts and at the headers of nested messages;
- * TEXT at the message's own header too.  HTML is searched as it stands, decoded but with its
+ * BODY looks at the bodies of text parts, those of nested messages too, and at no header field; TEXT at the
+ * message's own header, the MIME headers of parts and the headers of nested messages too.  HTML is searched as it stands, decoded but with its
  * tags.  A part in an unknown charset is searched as us-ascii, one in an unknown encoding as it stands. */
 #ifndef STORE_SEARCH_TEXT_H
 #define STORE_SEARCH_TEXT_H

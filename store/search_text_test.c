@@ -34,9 +34,11 @@ static const struct {
 	{ { SEARCH_BODY, STR(""), STR("SCH\xC3\x96NER TAG") }, true },
 	{ { SEARCH_BODY, STR(""), STR("<b>fett") }, true },
 	{ { SEARCH_BODY, STR(""), STR("binarydata") }, false },
-	{ { SEARCH_BODY, STR(""), STR("nested one") }, true },
+	{ { SEARCH_BODY, STR(""), STR("nested one") }, false }, /* a subject */
 	{ { SEARCH_BODY, STR(""), STR("nested body") }, true },
-	{ { SEARCH_BODY, STR(""), STR("inneres") }, true },
+	{ { SEARCH_BODY, STR(""), STR("inneres") }, false },
+	{ { SEARCH_TEXT, STR(""), STR("inneres") }, true },
+	{ { SEARCH_TEXT, STR(""), STR("nested one") }, true },
 	{ { SEARCH_BODY, STR(""), STR("wien") }, false },
 	{ { SEARCH_TEXT, STR(""), STR("wien") }, true },
 	{ { SEARCH_TEXT, STR(""), STR("fett") }, true },
