@@ -184,7 +184,8 @@ def prepared(i, address="ann@example.org"):
     return server_state(i, address)
 
 
-@pytest.mark.parametrize("damage", [b"this is no database" * 1000, b"", None])
+@pytest.mark.parametrize("damage", [b"this is no database" * 1000, b"", None],
+                         ids=["garbage", "empty", "overwritten"])
 def test_damaged_index(damage):
     with Instance() as i:
         before = prepared(i)
