@@ -93,6 +93,23 @@ keep_instead(struct lda_delivery *d, const struct filter_error *error, struct fi
 	result->actions[0] = (struct filter_action){ .kind = FILTER_KEEP };
 }
 
+/* The account's filter as it is now; *own_out stays NULL if it has been cleared meanwhile. */
+static enum filter_status
+compile_own(struct lda_delivery *d, struct filter **own_out, struct filter_error *error)
+{
+	struct account_row row = { 0 };
+	enum filter_status status = FILTER_OK;
+	enum store_err err = account_db_find(
+	    d->lda->sv->accounts, str_from(d->rcpt->localpart), str_from(d->rcpt->domain), &row);
+
+	if (err != STORE_OK && err != STORE_NOT_FOUND)
+		status = FILTER_TEMPFAIL;
+	else if (row.filter != NULL)
+		status = filter_compile((struct str){ row.filter, row.filter_len }, own_out, error);
+	account_row_free(&row);
+	return status;
+}
+
 static enum lda_verdict
 run_filter(struct lda_delivery *d, const struct content *content, struct filter_result *result)
 {
@@ -112,10 +129,9 @@ run_filter(struct lda_delivery *d, const struct content *content, struct filter_
 
 	if (use == NULL)
 		use = filter_default();
-	if (rcpt->filter != NULL) {
-		status =
-		    filter_compile((struct str){ rcpt->filter, rcpt->filter_len }, &own, &error);
-		use = own;
+	if (rcpt->has_filter) {
+		status = compile_own(d, &own, &error);
+		use = own != NULL ? own : use;
 	}
 	if (status == FILTER_OK)
 		status = filter_run(use, &message, &d->arena, result, &error);

@@ -47,8 +47,7 @@ struct lda_rcpt {
 	const char *localpart, *domain; /* of the account */
 	const char *address;            /* envelope recipient as it came */
 	const char *detail;             /* of localpart+detail; NULL: none */
-	const char *filter;             /* the account's own; NULL: none */
-	size_t filter_len;
+	bool has_filter;                /* of its own; its text is read when it is run */
 	struct quota_rules quota;
 };
 

@@ -129,9 +129,7 @@ lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *d
 			.domain = arena_strdup(arena, row.domain),
 			.address = arena_strdup(arena, address),
 			.detail = detail.p != NULL ? arena_strndup(arena, detail.p, detail.len) : NULL,
-			.filter = row.filter != NULL
-			    ? arena_strndup(arena, row.filter, row.filter_len) : NULL,
-			.filter_len = row.filter_len,
+			.has_filter = row.filter != NULL,
 			.quota = {
 				.limit_bytes = row.quota_kb * QUOTA_KILOBYTE_BYTES,
 				.excluded = l->quota_exempt,

@@ -477,7 +477,6 @@ run_daemon(struct service *sv)
 		.pid_file = pid_file,
 		.drain_s = (unsigned)config_duration_s(sv->config, "server.drain"),
 		.tls_keys = keys,
-		.reload_drain_s = (unsigned)config_duration_s(sv->config, "server.drain"),
 		.worker_start = worker_start,
 		.worker_drain = sv->spec->drain != NULL ? worker_drain : NULL,
 		.worker_stop = worker_stop,

@@ -186,6 +186,16 @@ def test_first_deliveries_to_an_account_at_once(box):
     assert len(box.files("rush@example.org")) == 24
 
 
+def test_filter_that_cannot_be_read_costs_no_mail(box):
+    """Whatever stands in the column: the message goes to INBOX, and the log says why."""
+    box.add_account("filtered@example.org")
+    subprocess.run(["sqlite3", str(box.dir / "user.db"), "UPDATE account SET filter = "
+                    "'do what I mean' WHERE localpart = 'filtered'"], check=True)
+    box.deliver("filtered@example.org", subject="kept")
+    assert len(box.files("filtered@example.org")) == 1
+    assert "filter-error account=filtered@example.org" in box.log()
+
+
 def test_only_relays_may_deliver():
     with Instance(settings={"lda.relay_networks": "192.0.2.0/24"}) as i:
         i.add_account("ann@example.org")
