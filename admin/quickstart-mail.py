@@ -15,7 +15,7 @@ LIMIT_S = 60
 
 def read_back(tls, port, address, password, message_id):
     """The message with that Message-ID from the account's INBOX, as text; waits for it."""
-    client = imaplib.IMAP4_SSL("localhost", port, ssl_context=tls, timeout=LIMIT_S)
+    client = imaplib.IMAP4_SSL("127.0.0.1", port, ssl_context=tls, timeout=LIMIT_S)
     client.login(address, password)
     deadline = time.monotonic() + LIMIT_S
     while True:
@@ -57,7 +57,7 @@ def main():
          read_back(tls, port + 1, ann, ann_password, first["Message-ID"]))
 
     second = compose(ann, bob, "Hello Bob", "This went through submission and the relay.\n")
-    with smtplib.SMTP_SSL("localhost", port + 3, context=tls, timeout=LIMIT_S) as submission:
+    with smtplib.SMTP_SSL("127.0.0.1", port + 3, context=tls, timeout=LIMIT_S) as submission:
         submission.login(ann, ann_password)
         submission.send_message(second)
     show(f"Submitted by {ann}, read by {bob} over IMAPS:",

@@ -178,6 +178,21 @@ unsettle(struct attempt *a)
 	}
 }
 
+/* Said only when it is written down: what the log calls sent is not sent again after a crash. */
+static void
+log_results(const struct attempt *a)
+{
+	for (size_t i = 0; i < a->count; i++) {
+		const struct spool_recipient *rcpt = a->of[i];
+		const char *event = rcpt->state == SPOOL_DELIVERED ? "sent"
+				    : rcpt->state == SPOOL_FAILED  ? "failed"
+								   : "deferred";
+
+		log_info(log_of(a), event, "id=%s rcpt=%s relay=%s attempt=%u reply=%s", a->msg->id,
+		    rcpt->address, rcpt->relay, rcpt->attempts, rcpt->reply);
+	}
+}
+
 static void
 run_settle(void *arg)
 {
@@ -188,6 +203,8 @@ run_settle(void *arg)
 
 	memcpy(id, a->msg->id, sizeof(id));
 	a->err = spool_save(spool, a->msg); /* what a relay has taken is never sent again */
+	if (a->err == STORE_OK)
+		log_results(a);
 	if (!report(a, DSN_FAILED, SPOOL_NOTIFY_FAILURE, is_newly_failed))
 		unsettle(a);
 	report(a, DSN_RELAYED, 0, is_newly_relayed);
@@ -253,12 +270,6 @@ note_result(struct attempt *a, struct spool_recipient *rcpt, const struct smtp_r
 		if (rcpt->next_attempt > expiry(r, a->msg))
 			rcpt->next_attempt = expiry(r, a->msg);
 	}
-	log_info(log_of(a),
-	    rcpt->state == SPOOL_DELIVERED ? "sent"
-	    : rcpt->state == SPOOL_FAILED  ? "failed"
-					   : "deferred",
-	    "id=%s rcpt=%s relay=%s attempt=%u reply=%s", a->msg->id, rcpt->address, relay,
-	    rcpt->attempts, rcpt->reply);
 }
 
 /* --- one attempt -------------------------------------------------------------------------------- */

@@ -307,6 +307,9 @@ def test_submissions_survive_kills():
         doubles = len(found) - len(set(found))
         print(f"{len(found)} at the relay, {doubles} doubled by lost replies")
         assert doubles <= ROUNDS // 4 * 2
+        # what the log calls sent was written down before, and is not sent again
+        logged = re.findall(r"submitd sent id=(\S+)", i.log())
+        assert logged and len(logged) == len(set(logged))
         i.restart()  # which sweeps what the dead left
         for sub in ("msg", "tmp"):
             assert not list((i.dir / "spool" / sub).iterdir())
