@@ -78,3 +78,17 @@ def test_missing_packages_without_root(checkout):
                env=dict(os.environ, PATH=f"{fake}:{os.environ['PATH']}"))
     assert done.returncode == 1
     assert b"ninja-build" in done.stderr and b"apt-get install" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["admin/quickstart"], ["admin/instance", "create", "DIR"]])
+def test_full_disk(command, tmp_path):
+    fake = tmp_path / "df"
+    fake.write_text('#!/bin/sh\necho "Filesystem Blocks Used Available"; echo "x 100 90 10 90% /"\n')
+    fake.chmod(0o755)
+    new = temp_dir()
+    args = [str(new / "instance") if a == "DIR" else a for a in command]
+    done = run(TOP / args[0], *args[1:], check=False,
+               env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"))
+    shutil.rmtree(new, ignore_errors=True)
+    assert done.returncode == 1
+    assert b"MB are free on the disk" in done.stderr
