@@ -36,6 +36,10 @@ static const char *const STORED[] = {
 	"{SHA512-CRYPT}$6$Vco1Ip0YG3ISYArW$WLYuZF1APbzi/dQ6E0C30XtPPhP0FRDdLYyIs8I4KcT4cx.kM7M3MEbZOpKXRgHINYCZ1EFol.NYy0yYueQAh.",
 	"{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$GUdyqEpczBpgdCRghGAdmw$VbqH5vE6PhZwgry7rYI45Eom7aoRzwROFcthMDKlLvY",
 	"{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$OAbRKlzP6dasBY89eQKRjQ$kQNco7D58Cep+hrdkw2/Wtw5aJipCImlsjjZnY/R8hI",
+	/* two lanes, the old version, longer than libsodium takes */
+	"{ARGON2ID}$argon2id$v=19$m=1024,t=2,p=2$MDEyMzQ1Njc4OWFiY2RlZg$p2MeeeNPC9HygRAFaDDmDNaQRLQIThtELlr06rqcH+8",
+	"{ARGON2ID}$argon2id$v=16$m=1024,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$ocMh6R+HoFTgebCuy9HcCcT7yAJLMWV9U9LHFGIcofU",
+	"{ARGON2ID}$argon2id$v=19$m=1024,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm$B+OCxZWMs0rBG8DoaP3pmIyCHIpWY0TZx7k2tBb0osOCdZ1U1B4lzYNHsJnMcWuadjogfRjLK9NH8JTyH9FYHA",
 	"{PBKDF2}$1$KC15cLBFeQmJMV8g$5000$d9699bc509fcba1df3c3cc934bbfae67641c9237",
 	"{SCRAM-SHA-256}4096,llWBVKxY0OzPBetpWsh8tw==,s/5P3uQzY3Dtyx1Z+iCDjTU2JI4vzFRebV1CCtT9klg=,X0qkiIc5Rm0ju+f0uT2gFSVR5b8/mFHjwwayUEg1Nbo=",
 	"{SHA.HEX}ef44028bc445d12968ef53ec8413f9217afbbc05",
