@@ -21,7 +21,7 @@ from scram import Scram, b64
 PASSWORD = "secret-Pw1"
 ANN, BOB = "ann@example.org", "bob@example.org"
 SANITIZED = "asan" in BIN.parts
-GROWTH_KB = 400_000 if SANITIZED else 60_000  # what a worker may grow by under attack
+GROWTH_KB = 400_000 if SANITIZED else 100_000  # what a worker may grow by under attack
 SLOW = 6 if SANITIZED else 1
 BOX = {"log.level": "debug", "auth.fail_limit": "1000"}
 STRICT = {"tls.min_version": "1.3", "tls.handshake_timeout": "2s", "auth.login_timeout": "5s",
