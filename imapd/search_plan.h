@@ -90,8 +90,6 @@ struct imap_session;
 void search_bind(struct search_plan *plan, const struct imap_session *s);
 void search_unbind(struct search_plan *plan);
 
-enum search_truth { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
-
 /* What is known about a message. */
 struct search_facts {
 	const struct message *row;
