@@ -364,6 +364,15 @@ needle_truth(const struct needle *n, struct str fields)
 	return (get16(fields.p) >> n->kept & 1) != 0 ? SEARCH_UNKNOWN : SEARCH_NO;
 }
 
+bool
+search_fields_help(const struct search_text *st)
+{
+	for (size_t i = 0; i < st->count; i++)
+		if (st->needles[i].kept >= 0)
+			return true;
+	return false;
+}
+
 void
 search_fields_match(const struct search_text *st, struct str fields, enum search_truth *truths_out)
 {

@@ -46,6 +46,8 @@ bool search_fields_pack(struct buf *out, int fd, const struct mime_message *m);
 
 enum search_truth { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
 
+/* Is any key on one of these fields?  If not, search_fields_match() need not be asked. */
+bool search_fields_help(const struct search_text *st);
 /* Sets truths_out[i] for each key to what search_text_run() would say of the message, as far as that can be
  * told from `fields` (none or damaged ones are fine): SEARCH_UNKNOWN is for the message itself to decide. */
 void search_fields_match(
