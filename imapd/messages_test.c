@@ -510,6 +510,16 @@ search_finds(void **state)
 		    "* SEARCH 2\r\ns OK *\r\n" },
 		{ 'a', "s SEARCH OR BODY needle SUBJECT fwd", "* SEARCH 3 4\r\ns OK *\r\n" },
 		{ 'a', "s SEARCH NOT BODY needle", "* SEARCH 1 2 3\r\ns OK *\r\n" },
+		/* some keys from the index, some from the file */
+		{ 'a', "s SEARCH SUBJECT fwd TEXT inside", "* SEARCH 3\r\ns OK *\r\n" },
+		{ 'a', "s SEARCH SUBJECT first TEXT inside", "* SEARCH\r\ns OK *\r\n" },
+		{ 'a', "s SEARCH NOT SUBJECT first", "* SEARCH 2 3 4\r\ns OK *\r\n" },
+		{ 'a', "s SEARCH NOT FROM ann HEADER MIME-Version \"1\" NOT TEXT inside",
+		    "* SEARCH 2\r\ns OK *\r\n" },
+		{ 'a', "s SEARCH HEADER subject \"\" SENTSINCE 3-Feb-2026",
+		    "* SEARCH 2 3\r\ns OK *\r\n" },
+		{ 'a', "s SEARCH OR FROM ann (SENTSINCE 4-Feb-2026 TEXT inside)",
+		    "* SEARCH 1 3\r\ns OK *\r\n" },
 		{ 'a', "s SEARCH SENTON 2-Feb-2026", "* SEARCH 1\r\ns OK *\r\n" }, /* its own day */
 		{ 'a', "s SEARCH SENTSINCE 3-Feb-2026", "* SEARCH 2 3\r\ns OK *\r\n" },
 		{ 'a', "s SEARCH SENTBEFORE 4-Feb-2026", "* SEARCH 1 2\r\ns OK *\r\n" },

@@ -101,7 +101,7 @@ search_eval(const struct search_node *node, const struct search_facts *facts)
 	case SEARCH_SMALLER: return truth(row->size_bytes < node->number);
 	case SEARCH_MODSEQ: return truth(row->modseq >= node->number);
 	case SEARCH_STRING:
-		return facts->matched == NULL ? SEARCH_UNKNOWN : truth(facts->matched[node->key]);
+		return facts->matched == NULL ? SEARCH_UNKNOWN : facts->matched[node->key];
 	}
 	return SEARCH_NO;
 }

@@ -2,8 +2,8 @@
  * RFC 7162 §3.1.5 (MODSEQ), RFC 4731 and RFC 5182 (result options).
  *
  * The search program is a tree of nodes.  Evaluated on a message whose text has not been looked at,
- * a node may be "unknown"; only messages whose answer is unknown after all that the index row knows
- * are opened, and each of them once, for all texts of the program together. */
+ * a node may be "unknown"; only messages whose answer is unknown after all that the index knows (the row,
+ * then the header fields it keeps) are opened, and each of them once, for all texts of the program together. */
 #ifndef IMAPD_SEARCH_PLAN_H
 #define IMAPD_SEARCH_PLAN_H
 
@@ -90,15 +90,13 @@ struct imap_session;
 void search_bind(struct search_plan *plan, const struct imap_session *s);
 void search_unbind(struct search_plan *plan);
 
-enum search_truth { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
-
 /* What is known about a message. */
 struct search_facts {
 	const struct message *row;
 	bool parsed; /* the next two are known */
 	bool has_sent_date;
 	int64_t sent_day;
-	const bool *matched; /* for each key of the plan; NULL: not looked at */
+	const enum search_truth *matched; /* for each key of the plan; NULL: not looked at */
 };
 enum search_truth search_eval(const struct search_node *node, const struct search_facts *facts);
 

@@ -334,12 +334,12 @@ truths_hold(void **state)
 		struct search_facts facts = { .row = &ROW };
 		enum search_truth row, parsed, all;
 		struct search_plan plan;
-		bool matched[4];
+		enum search_truth matched[4];
 
 		assert_int_equal(search_plan_parse(&c, &a, NOW, &plan), SEARCH_PARSED);
 		bind(&plan.root);
 		for (size_t m = 0; m < plan.key_count; m++)
-			matched[m] = str_eq(plan.keys[m].text, STR("yes"));
+			matched[m] = str_eq(plan.keys[m].text, STR("yes")) ? SEARCH_YES : SEARCH_NO;
 		row = search_eval(&plan.root, &facts);
 		facts.parsed = facts.has_sent_date = true;
 		facts.sent_day = 100;

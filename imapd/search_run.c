@@ -21,11 +21,15 @@ struct search_run {
 	struct message rows[SEARCH_SLICE_ROWS];
 	enum search_truth truths[SEARCH_SLICE_ROWS];
 	size_t row_count, row_at; /* rows before row_at are decided and counted */
+	size_t fields_at;         /* rows before it have been evaluated with their header fields */
 
+	bool asks_fields;         /* of the header fields and dates in the index */
 	struct search_text *text; /* NULL: no texts */
-	bool *matched;
+	bool *found_texts;
+	enum search_truth *matched; /* for each text */
 	enum store_err text_err;
 	int64_t until_ms; /* the end of this slice of time */
+	bool stopped;     /* a callback asked for no more */
 };
 
 static int64_t
@@ -52,8 +56,11 @@ search_run_new(
 	run->box = box;
 	run->plan = plan;
 	run->source = source;
+	run->asks_fields = plan->uses_sent;
 	if (plan->key_count > 0) {
 		run->text = search_text_new(plan->keys, plan->key_count);
+		run->asks_fields = run->asks_fields || search_fields_help(run->text);
+		run->found_texts = mem_zalloc(plan->key_count * sizeof(*run->found_texts));
 		run->matched = mem_zalloc(plan->key_count * sizeof(*run->matched));
 	}
 	return run;
@@ -65,6 +72,7 @@ search_run_free(struct search_run *run)
 	if (run == NULL)
 		return;
 	search_text_free(run->text);
+	free(run->found_texts);
 	free(run->matched);
 	uidset_free(&run->candidates);
 	uidset_free(&run->found);
@@ -150,8 +158,68 @@ next_slice(struct search_run *run, enum store_err *err_out)
 		return false;
 	run->done_uid = uidset_last(&slice);
 	*err_out = mailbox_messages(run->box, &slice, on_row, run);
+	run->fields_at = run->asks_fields ? 0 : run->row_count;
 	uidset_free(&slice);
 	return *err_out == STORE_OK;
+}
+
+/* The rows from `from` on whose answer is not known. */
+static void
+unknown_rows(const struct search_run *run, size_t from, struct uidset *uids_out)
+{
+	for (size_t i = from; i < run->row_count; i++)
+		if (run->truths[i] == SEARCH_UNKNOWN)
+			uidset_add(uids_out, run->rows[i].uid);
+}
+
+/* The place of the row from `from` on that has the UID, or row_count. */
+static size_t
+find_row(const struct search_run *run, size_t from, uint32_t uid)
+{
+	while (from < run->row_count && run->rows[from].uid < uid)
+		from++;
+	return from < run->row_count && run->rows[from].uid == uid ? from : run->row_count;
+}
+
+/* --- header fields ----------------------------------------------------------------------------- */
+
+static bool
+on_searched(void *arg, const struct message_searched *m)
+{
+	struct search_run *run = arg;
+	size_t i = find_row(run, run->fields_at, m->uid);
+	struct search_facts facts = {
+		.parsed = true, .has_sent_date = m->has_sent_date, .sent_day = m->sent_date_days
+	};
+
+	if (i == run->row_count)
+		return true;
+	facts.row = &run->rows[i];
+	if (run->text != NULL) {
+		search_fields_match(run->text, m->fields, run->matched);
+		facts.matched = run->matched;
+	}
+	run->truths[i] = search_eval(&run->plan->root, &facts);
+	run->fields_at = i + 1;
+	run->stopped = time_is_up(run);
+	return !run->stopped;
+}
+
+/* Decides what the header fields in the index can decide, until the time is up. */
+static enum store_err
+decide_by_fields(struct search_run *run)
+{
+	struct uidset unknown = { 0 };
+	enum store_err err = STORE_OK;
+
+	run->stopped = false;
+	unknown_rows(run, run->fields_at, &unknown);
+	if (!uidset_is_empty(&unknown))
+		err = mailbox_searched(run->box, &unknown, on_searched, run);
+	uidset_free(&unknown);
+	if (err == STORE_OK && !run->stopped)
+		run->fields_at = run->row_count;
+	return err;
 }
 
 /* --- texts ------------------------------------------------------------------------------------- */
@@ -175,9 +243,9 @@ match_text(struct search_run *run, const struct message_parsed *p)
 	mime = mime_unpack(p->parts);
 	if (mime == NULL)
 		mime = mime_parse_fd(fd);
-	for (size_t i = 0; i < run->plan->key_count; i++)
-		run->matched[i] = false;
-	ok = mime != NULL && search_text_run(run->text, fd, mime, run->matched);
+	ok = mime != NULL && search_text_run(run->text, fd, mime, run->found_texts);
+	for (size_t i = 0; ok && i < run->plan->key_count; i++)
+		run->matched[i] = run->found_texts[i] ? SEARCH_YES : SEARCH_NO;
 	if (!ok)
 		log_error(account_log(mailbox_account(run->box)), "search",
 		    "uid=%u errno=%d mailbox=%s", p->uid, errno, mailbox_name(run->box));
@@ -216,15 +284,14 @@ static bool
 on_parsed(void *arg, const struct message_parsed *p)
 {
 	struct search_run *run = arg;
-	size_t i = run->row_at;
+	size_t i = find_row(run, run->row_at, p->uid);
 
-	while (i < run->row_count && run->rows[i].uid < p->uid)
-		i++;
-	if (i == run->row_count || run->rows[i].uid != p->uid)
+	if (i == run->row_count)
 		return true;
 	run->truths[i] = decide(run, &run->rows[i], p);
 	settle_rows(run, i + 1);
-	return run->text_err == STORE_OK && !time_is_up(run);
+	run->stopped = run->text_err != STORE_OK || time_is_up(run);
+	return !run->stopped;
 }
 
 /* Decides the unknown rows from row_at on, until the time is up. */
@@ -234,9 +301,8 @@ decide_unknown(struct search_run *run)
 	struct uidset unknown = { 0 };
 	enum store_err err = STORE_OK;
 
-	for (size_t i = run->row_at; i < run->row_count; i++)
-		if (run->truths[i] == SEARCH_UNKNOWN)
-			uidset_add(&unknown, run->rows[i].uid);
+	run->stopped = false;
+	unknown_rows(run, run->row_at, &unknown);
 	if (uidset_is_empty(&unknown))
 		settle_rows(run, run->row_count);
 	else
@@ -244,7 +310,7 @@ decide_unknown(struct search_run *run)
 	uidset_free(&unknown);
 	if (err == STORE_OK)
 		err = run->text_err;
-	if (err == STORE_OK && !time_is_up(run))
+	if (err == STORE_OK && !run->stopped)
 		settle_rows(run, run->row_count);
 	return err;
 }
@@ -259,7 +325,9 @@ search_run_step(struct search_run *run, bool *done_out)
 	if (!run->started && (err = start(run)) != STORE_OK)
 		return err;
 	while (err == STORE_OK) {
-		if (run->row_at < run->row_count)
+		if (run->fields_at < run->row_count)
+			err = decide_by_fields(run);
+		else if (run->row_at < run->row_count)
 			err = decide_unknown(run);
 		else if (!next_slice(run, &err)) {
 			*done_out = err == STORE_OK;

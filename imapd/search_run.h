@@ -1,8 +1,8 @@
 /* A SEARCH under way, in slices of time, so that a search through a hundred thousand bodies keeps no
  * pool thread from other sessions for long.
  *
- * First the index answers what it can in one query; what is left is evaluated on rows; only then are
- * messages opened whose text decides. */
+ * First the index answers what it can in one query; what is left is evaluated on rows, then with the header
+ * fields that the index keeps; only then are messages opened whose text decides. */
 #ifndef IMAPD_SEARCH_RUN_H
 #define IMAPD_SEARCH_RUN_H
 

@@ -37,6 +37,7 @@ static const char SCHEMA[] =
     " PRIMARY KEY (mailbox, modseq, uid)) WITHOUT ROWID;"
     "CREATE TABLE parsed (key INTEGER PRIMARY KEY, envelope BLOB, body BLOB, bodystructure BLOB,"
     " parts BLOB, sent_day INTEGER);"
+    "CREATE TABLE searched (key INTEGER PRIMARY KEY, sent_day INTEGER, fields BLOB);"
     "CREATE TABLE move_intent (id INTEGER PRIMARY KEY, from_box TEXT NOT NULL, from_uid INTEGER,"
     " to_box TEXT NOT NULL, to_uid INTEGER, to_name TEXT NOT NULL);";
 
@@ -74,6 +75,7 @@ static const char *const SQL[STATEMENTS] = {
 	[DROP_MESSAGE] = "DELETE FROM message WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
 	[DROP_EXPUNGED] = "DELETE FROM expunged WHERE mailbox = ?1",
 	[DROP_PARSED] = "DELETE FROM parsed WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
+	[DROP_SEARCHED] = "DELETE FROM searched WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
 	[KEYWORDS] = "SELECT number, name FROM keyword WHERE mailbox = ?1 ORDER BY number",
 	[KEYWORD_PUT] =
 	    "INSERT OR REPLACE INTO keyword (mailbox, number, name) VALUES (?1, ?2, ?3)",
@@ -115,6 +117,13 @@ static const char *const SQL[STATEMENTS] = {
 	    "INSERT OR IGNORE INTO parsed (key, envelope, body, bodystructure, parts, sent_day)"
 	    " SELECT ?2, envelope, body, bodystructure, parts, sent_day FROM parsed WHERE key = ?1",
 	[PARSED_REMOVE] = "DELETE FROM parsed WHERE key = ?1",
+	[SEARCHED_RANGE] = "SELECT key & 4294967295, sent_day, fields FROM searched"
+			   " WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
+	[SEARCHED_PUT] =
+	    "INSERT OR REPLACE INTO searched (key, sent_day, fields) VALUES (?1, ?2, ?3)",
+	[SEARCHED_COPY] = "INSERT OR IGNORE INTO searched (key, sent_day, fields)"
+			  " SELECT ?2, sent_day, fields FROM searched WHERE key = ?1",
+	[SEARCHED_REMOVE] = "DELETE FROM searched WHERE key = ?1",
 	[MOVE_ADD] = "INSERT INTO move_intent (from_box, from_uid, to_box, to_uid, to_name)"
 		     " VALUES (?1, ?2, ?3, ?4, ?5)",
 	[MOVE_NEXT] = "SELECT id, from_box, from_uid, to_box, to_uid, to_name FROM move_intent"
@@ -534,7 +543,7 @@ enum store_err
 index_mailbox_drop(struct index *ix, int64_t id)
 {
 	static const enum statement DROPS[] = { DROP_MAILBOX, DROP_UIDMAP, DROP_KEYWORD,
-		DROP_MESSAGE, DROP_EXPUNGED, DROP_PARSED };
+		DROP_MESSAGE, DROP_EXPUNGED, DROP_PARSED, DROP_SEARCHED };
 	enum store_err err = index_chunk_flush(ix);
 
 	for (size_t i = 0; i < ARRAY_LEN(DROPS) && err == STORE_OK; i++)
@@ -547,7 +556,7 @@ index_drop_all(struct index *ix)
 {
 	static const char ALL[] = "DELETE FROM mailbox; DELETE FROM uidmap; DELETE FROM keyword;"
 				  "DELETE FROM message; DELETE FROM expunged; DELETE FROM parsed;"
-				  "DELETE FROM move_intent";
+				  "DELETE FROM searched; DELETE FROM move_intent";
 
 	ix->chunk_mailbox = 0;
 	return index_check(ix, sqlite3_exec(ix->db, ALL, NULL, NULL, NULL), "drop all");

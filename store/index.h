@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "store/mailbox.h"
 
-#define INDEX_VERSION      2
+#define INDEX_VERSION      3
 #define INDEX_CACHE_KIB    512   /* SQLite's page cache per connection */
 #define INDEX_CHUNK_UIDS   16384 /* UIDs per row of the UID map */
 #define INDEX_EXPUNGED_MAX 20000 /* expunged UIDs remembered per mailbox, at most */
@@ -120,6 +120,8 @@ enum store_err index_expunged(
 /* --- what parsing learnt --- */
 struct index_parsed {
 	struct buf envelope, body, bodystructure, parts;
+	struct buf
+	    fields; /* search_fields_pack(); kept apart, index_parsed_get() does not read it */
 	bool has_sent_date;
 	int64_t sent_date_days;
 };
@@ -130,6 +132,10 @@ enum store_err index_parsed_put(
 enum store_err index_parsed_copy(
     struct index *ix, int64_t from, uint32_t from_uid, int64_t to, uint32_t to_uid);
 void index_parsed_free(struct index_parsed *p);
+/* Calls back for each message of `uids` above `after` that has been parsed, ascending, until it says false: what
+ * searches ask for.  `fields` is valid in the callback. */
+enum store_err index_searched(struct index *ix, int64_t mailbox, const struct uidset *uids,
+    uint32_t after, bool (*cb)(void *arg, const struct message_searched *m), void *arg);
 
 /* --- moves under way: what store/mailbox_move.c finishes if the process dies --- */
 struct index_move {

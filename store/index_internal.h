@@ -26,6 +26,7 @@ enum statement {
 	DROP_MESSAGE,
 	DROP_EXPUNGED,
 	DROP_PARSED,
+	DROP_SEARCHED,
 	KEYWORDS,
 	KEYWORD_PUT,
 	UIDMAP_ALL,
@@ -49,6 +50,10 @@ enum statement {
 	PARSED_PUT,
 	PARSED_COPY,
 	PARSED_REMOVE,
+	SEARCHED_RANGE,
+	SEARCHED_PUT,
+	SEARCHED_COPY,
+	SEARCHED_REMOVE,
 	MOVE_ADD,
 	MOVE_NEXT,
 	MOVE_CLEAR,
@@ -78,6 +83,11 @@ enum store_err index_run(struct index *ix, sqlite3_stmt *st);
 enum store_err index_run_ints(
     struct index *ix, enum statement id, const int64_t *values, size_t count);
 void index_column_text(sqlite3_stmt *st, int column, char *out, size_t cap);
+
+/* Calls back with each row of `uids` above `after`, ascending, until that says false.  The statement takes the first
+ * and the last key and gives rows by key, the UID in column 0. */
+enum store_err index_walk(struct index *ix, enum statement id, int64_t mailbox,
+    const struct uidset *uids, uint32_t after, bool (*cb)(void *arg, sqlite3_stmt *row), void *arg);
 
 /* Puts the chunk of the UID map that is being edited. */
 enum store_err index_chunk_flush(struct index *ix);

@@ -145,16 +145,15 @@ index_message_get(struct index *ix, int64_t mailbox, uint32_t uid, struct index_
 
 /* One query per stretch of the set; small holes are read over. */
 enum store_err
-index_messages(struct index *ix, int64_t mailbox, const struct uidset *uids, uint32_t after,
-    struct index_message *out, size_t max, size_t *count_out)
+index_walk(struct index *ix, enum statement id, int64_t mailbox, const struct uidset *uids,
+    uint32_t after, bool (*cb)(void *arg, sqlite3_stmt *row), void *arg)
 {
 	enum { HOLE = 64 };
 	uint32_t at = uidset_next(uids, after);
 	enum store_err err;
-	sqlite3_stmt *st = index_statement(ix, MESSAGE_RANGE, &err);
+	sqlite3_stmt *st = index_statement(ix, id, &err);
 
-	*count_out = 0;
-	while (st != NULL && at != 0 && *count_out < max) {
+	while (st != NULL && at != 0) {
 		uint32_t next = 0; /* where the next stretch begins */
 		int rc;
 
@@ -164,8 +163,7 @@ index_messages(struct index *ix, int64_t mailbox, const struct uidset *uids, uin
 			uint32_t uid = (uint32_t)sqlite3_column_int64(st, 0);
 
 			if (uidset_contains(uids, uid)) {
-				message_columns(st, &out[(*count_out)++]);
-				if (*count_out == max)
+				if (!cb(arg, st))
 					break;
 				continue;
 			}
@@ -174,12 +172,39 @@ index_messages(struct index *ix, int64_t mailbox, const struct uidset *uids, uin
 				break;
 			next = 0;
 		}
-		err = index_check(ix, rc, "messages");
+		err = index_check(ix, rc, sqlite3_sql(st));
 		sqlite3_reset(st);
 		if (err != STORE_OK)
 			return err;
 		at = next;
 	}
+	return err;
+}
+
+struct message_rows {
+	struct index_message *out;
+	size_t max, count;
+};
+
+static bool
+take_message(void *arg, sqlite3_stmt *row)
+{
+	struct message_rows *rows = arg;
+
+	message_columns(row, &rows->out[rows->count++]);
+	return rows->count < rows->max;
+}
+
+enum store_err
+index_messages(struct index *ix, int64_t mailbox, const struct uidset *uids, uint32_t after,
+    struct index_message *out, size_t max, size_t *count_out)
+{
+	struct message_rows rows = { .out = out, .max = max };
+	enum store_err err = STORE_OK;
+
+	if (max > 0)
+		err = index_walk(ix, MESSAGE_RANGE, mailbox, uids, after, take_message, &rows);
+	*count_out = rows.count;
 	return err;
 }
 
@@ -391,6 +416,8 @@ index_message_remove(
 		err = index_run_ints(ix, MESSAGE_REMOVE, &key, 1);
 	if (err == STORE_OK)
 		err = index_run_ints(ix, PARSED_REMOVE, &key, 1);
+	if (err == STORE_OK)
+		err = index_run_ints(ix, SEARCHED_REMOVE, &key, 1);
 	if (err == STORE_OK)
 		err = index_run_ints(
 		    ix, EXPUNGED_ADD, (const int64_t[]){ row->id, (int64_t)modseq, m->uid }, 3);

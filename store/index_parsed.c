@@ -8,6 +8,7 @@ index_parsed_free(struct index_parsed *p)
 	buf_free(&p->body);
 	buf_free(&p->bodystructure);
 	buf_free(&p->parts);
+	buf_free(&p->fields);
 	*p = (struct index_parsed){ 0 };
 }
 
@@ -44,6 +45,21 @@ index_parsed_get(struct index *ix, int64_t mailbox, uint32_t uid, struct index_p
 	return err == STORE_OK && rc != SQLITE_ROW ? STORE_NOT_FOUND : err;
 }
 
+static enum store_err
+searched_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct index_parsed *p)
+{
+	enum store_err err;
+	sqlite3_stmt *st = index_statement(ix, SEARCHED_PUT, &err);
+
+	if (st == NULL)
+		return err;
+	sqlite3_bind_int64(st, 1, index_message_key(mailbox, uid));
+	if (p->has_sent_date)
+		sqlite3_bind_int64(st, 2, p->sent_date_days);
+	sqlite3_bind_blob64(st, 3, p->fields.data, p->fields.len, SQLITE_STATIC);
+	return index_run(ix, st);
+}
+
 enum store_err
 index_parsed_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct index_parsed *p)
 {
@@ -58,13 +74,42 @@ index_parsed_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct i
 		sqlite3_bind_blob64(st, (int)i + 2, blobs[i]->data, blobs[i]->len, SQLITE_STATIC);
 	if (p->has_sent_date)
 		sqlite3_bind_int64(st, 6, p->sent_date_days);
-	return index_run(ix, st);
+	err = index_run(ix, st);
+	return err == STORE_OK ? searched_put(ix, mailbox, uid, p) : err;
 }
 
 enum store_err
 index_parsed_copy(struct index *ix, int64_t from, uint32_t from_uid, int64_t to, uint32_t to_uid)
 {
-	return index_run_ints(ix, PARSED_COPY,
-	    (const int64_t[]){ index_message_key(from, from_uid), index_message_key(to, to_uid) },
-	    2);
+	const int64_t keys[] = { index_message_key(from, from_uid), index_message_key(to, to_uid) };
+	enum store_err err = index_run_ints(ix, PARSED_COPY, keys, ARRAY_LEN(keys));
+
+	return err == STORE_OK ? index_run_ints(ix, SEARCHED_COPY, keys, ARRAY_LEN(keys)) : err;
+}
+
+struct searched_walk {
+	bool (*cb)(void *arg, const struct message_searched *m);
+	void *arg;
+};
+
+static bool
+take_searched(void *arg, sqlite3_stmt *row)
+{
+	const struct searched_walk *walk = arg;
+	struct message_searched m = { .uid = (uint32_t)sqlite3_column_int64(row, 0),
+		.has_sent_date = sqlite3_column_type(row, 1) != SQLITE_NULL,
+		.sent_date_days = sqlite3_column_int64(row, 1) };
+
+	m.fields.p = sqlite3_column_blob(row, 2);
+	m.fields.len = m.fields.p != NULL ? (size_t)sqlite3_column_bytes(row, 2) : 0;
+	return walk->cb(walk->arg, &m);
+}
+
+enum store_err
+index_searched(struct index *ix, int64_t mailbox, const struct uidset *uids, uint32_t after,
+    bool (*cb)(void *arg, const struct message_searched *m), void *arg)
+{
+	struct searched_walk walk = { cb, arg };
+
+	return index_walk(ix, SEARCHED_RANGE, mailbox, uids, after, take_searched, &walk);
 }

@@ -197,6 +197,17 @@ struct message_parsed {
 enum store_err mailbox_parsed(struct mailbox *box, const struct uidset *uids,
     bool (*cb)(void *arg, const struct message_parsed *p), void *arg);
 
+/* The part of it that searches ask for; read without the rest. */
+struct message_searched {
+	uint32_t uid;
+	struct str fields; /* of the header, for search_fields_match() of store/search_text.h */
+	bool has_sent_date;
+	int64_t sent_date_days; /* as in struct message_parsed */
+};
+/* As mailbox_parsed(). */
+enum store_err mailbox_searched(struct mailbox *box, const struct uidset *uids,
+    bool (*cb)(void *arg, const struct message_searched *m), void *arg);
+
 /* --- changing ---------------------------------------------------------------------------------- */
 
 enum flags_mode { FLAGS_REPLACE, FLAGS_ADD, FLAGS_REMOVE };

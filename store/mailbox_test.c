@@ -1,3 +1,5 @@
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <sqlite3.h>
 
 #include "store/mailbox_test_tree.h"
+#include "store/search_text.h"
 
 static void
 expect(struct mailbox *box, const char *want)
@@ -914,6 +917,101 @@ test_parsed(void **state)
 	tree_remove(&t);
 }
 
+struct got_searched {
+	unsigned count, hello;
+	uint32_t last;
+	unsigned stop_at; /* 0: never */
+};
+
+static bool
+on_searched(void *arg, const struct message_searched *m)
+{
+	static const struct search_key KEY = { SEARCH_HEADER, STR("Subject"), STR("HELLO") };
+	struct search_text *st = search_text_new(&KEY, 1);
+	struct got_searched *g = arg;
+	enum search_truth truth;
+
+	search_fields_match(st, m->fields, &truth);
+	search_text_free(st);
+	assert_int_not_equal(truth, SEARCH_UNKNOWN);
+	assert_true(m->uid > g->last);
+	assert_int_equal(m->has_sent_date, truth == SEARCH_YES);
+	if (m->has_sent_date)
+		assert_int_equal(m->sent_date_days, 20393);
+	g->last = m->uid;
+	g->hello += truth == SEARCH_YES;
+	return ++g->count != g->stop_at;
+}
+
+static void
+empty_files(struct tree *t, const char *dir)
+{
+	int fd = openat(account_dir_fd(t->acct), dir, O_RDONLY | O_DIRECTORY);
+	DIR *d = fdopendir(fd);
+	struct dirent *e;
+
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		fd = openat(dirfd(d), e->d_name, O_WRONLY | O_TRUNC);
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	closedir(d);
+}
+
+/* What searches ask for is the same parsed now or read from the index, and goes along with copies. */
+static void
+test_searched(void **state)
+{
+	struct tree t;
+	struct mailbox *box;
+	struct got_parsed parsed = { .count = 0 };
+	struct got_searched some = { .stop_at = 7 }, first = { 0 }, second = { 0 }, third = { 0 };
+	struct copy_result copies = { 0 };
+	struct uidset one = { 0 };
+
+	(void)state;
+	tree_make(&t);
+	for (int i = 0; i < 300; i++)
+		tree_append(&t, "INBOX",
+		    i % 3 == 0 ? "Subject: hello\r\nDate: Sat, 1 Nov 2025 10:00:00 "
+				 "+0100\r\n\r\nbody\r\n"
+			       : "Subject: bye\r\n\r\nhello\r\n",
+		    0, NULL);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	uidset_add(&one, 1);
+	assert_int_equal(mailbox_parsed(box, &one, on_parsed, &parsed), STORE_OK);
+	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &some), STORE_OK);
+	assert_int_equal(some.count, 7);
+	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &first), STORE_OK);
+	assert_int_equal(first.count, 300);
+	assert_int_equal(first.hello, 100);
+	assert_int_equal(mailbox_copy(box, &one, "INBOX", &copies), STORE_OK);
+	mailbox_close(box);
+	/* From the index now: no file says anything any more. */
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	empty_files(&t, "cur");
+	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &second), STORE_OK);
+	assert_int_equal(second.count, 301);
+	assert_int_equal(second.hello, 101);
+	/* An expunged message is not in it. */
+	assert_int_equal(
+	    mailbox_store_flags(box, &one,
+		&(struct flags_change){ FLAGS_ADD, MESSAGE_DELETED, NULL, 0, false, 0 }, NULL),
+	    STORE_OK);
+	assert_int_equal(mailbox_expunge(box, NULL, NULL), STORE_OK);
+	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &third), STORE_OK);
+	assert_int_equal(third.count, 300);
+	assert_int_equal(third.hello, 100);
+	uidset_free(&one);
+	uidset_free(&copies.from);
+	uidset_free(&copies.to);
+	mailbox_close(box);
+	tree_remove(&t);
+}
+
 /* Messages whose names tell no sizes are measured when a size is asked for. */
 static void
 test_unknown_sizes(void **state)
@@ -963,6 +1061,7 @@ main(void)
 		cmocka_unit_test(test_index_root_and_limits),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_parsed),
+		cmocka_unit_test(test_searched),
 		cmocka_unit_test(test_unknown_sizes),
 	};
 

@@ -9,9 +9,14 @@
 #include "store/header.h"
 #include "store/mime_read.h"
 
+/* The fields that search_fields_pack() keeps; their numbers there. */
+static const char *const KEPT[] = { "Subject", "From", "To", "Cc", "Bcc", "Reply-To", "Sender",
+	"Message-ID", "In-Reply-To", "References", "List-Id" };
+
 struct needle {
 	enum search_where where;
 	struct str header;
+	int kept;        /* its number in KEPT, -1: none */
 	struct buf text; /* normalised */
 	bool impossible; /* longer than we look for */
 	bool found;      /* in this message */
@@ -29,6 +34,15 @@ struct search_text {
 	char *chunk;
 };
 
+static int
+kept_number(struct str name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(KEPT); i++)
+		if (str_eq_nocase(name, str_from(KEPT[i])))
+			return (int)i;
+	return -1;
+}
+
 struct search_text *
 search_text_new(const struct search_key *keys, size_t count)
 {
@@ -44,6 +58,7 @@ search_text_new(const struct search_key *keys, size_t count)
 		n->header =
 		    (struct str){ arena_strndup(&st->arena, keys[i].header.p, keys[i].header.len),
 			    keys[i].header.len };
+		n->kept = n->where == SEARCH_HEADER ? kept_number(n->header) : -1;
 		casefold_all(&n->text, keys[i].text);
 		n->impossible = n->text.len > SEARCH_NEEDLE_MAX_BYTES;
 		if (n->where != SEARCH_HEADER && n->text.len > st->longest && !n->impossible)
@@ -78,12 +93,12 @@ found(struct search_text *st, struct needle *n)
 }
 
 static bool
-holds(const struct buf *text, const struct needle *n)
+holds(struct str text, const struct needle *n)
 {
 	if (n->text.len == 0)
 		return true;
-	return text->len >= n->text.len &&
-	       memmem(text->data, text->len, n->text.data, n->text.len) != NULL;
+	return text.len >= n->text.len &&
+	       memmem(text.p, text.len, n->text.data, n->text.len) != NULL;
 }
 
 /* Looks for the needles of BODY and TEXT in the window; BODY matches no header field, RFC 9051 §6.4.4. */
@@ -96,16 +111,27 @@ look(struct search_text *st, bool in_header)
 		if (n->found || n->impossible || n->where == SEARCH_HEADER ||
 		    (in_header && n->where == SEARCH_BODY))
 			continue;
-		if (holds(&st->window, n))
+		if (holds((struct str){ st->window.data, st->window.len }, n))
 			found(st, n);
 	}
+}
+
+/* A field's value as HEADER compares it. */
+static void
+normal_value(struct buf *out, const struct header_field *h)
+{
+	struct buf value = { 0 };
+
+	header_decode(&value, h->value);
+	casefold_all(out, (struct str){ value.data, value.len });
+	buf_free(&value);
 }
 
 /* One field for the needles that name it. */
 static void
 look_in_field(struct search_text *st, const struct header_field *h)
 {
-	struct buf value = { 0 }, text = { 0 };
+	struct buf text = { 0 };
 	bool decoded = false;
 
 	for (size_t i = 0; i < st->count; i++) {
@@ -114,15 +140,12 @@ look_in_field(struct search_text *st, const struct header_field *h)
 		if (n->found || n->impossible || n->where != SEARCH_HEADER ||
 		    !str_eq_nocase(n->header, h->name))
 			continue;
-		if (!decoded) {
-			header_decode(&value, h->value);
-			casefold_all(&text, (struct str){ value.data, value.len });
-			decoded = true;
-		}
-		if (holds(&text, n))
+		if (!decoded)
+			normal_value(&text, h);
+		decoded = true;
+		if (holds((struct str){ text.data, text.len }, n))
 			found(st, n);
 	}
-	buf_free(&value);
 	buf_free(&text);
 }
 
@@ -233,6 +256,133 @@ search_text_run(struct search_text *st, int fd, const struct mime_message *m, bo
 		matched_out[i] = st->needles[i].found;
 	return good;
 }
+
+/* --- header fields kept by an index --- */
+
+#define MARKS_BYTES 2
+#define ENTRY_BYTES 4 /* before the value */
+
+_Static_assert(ARRAY_LEN(KEPT) <= 8 * MARKS_BYTES, "a bit for each field");
+_Static_assert(SEARCH_FIELDS_MAX_BYTES <= UINT16_MAX, "lengths of two bytes");
+
+static void
+put16(struct buf *out, size_t n)
+{
+	buf_addc(out, (char)(n & 0xff));
+	buf_addc(out, (char)(n >> 8 & 0xff));
+}
+
+static size_t
+get16(const char *p)
+{
+	return (size_t)(unsigned char)p[0] | (size_t)(unsigned char)p[1] << 8;
+}
+
+bool
+search_fields_pack(struct buf *out, int fd, const struct mime_message *m)
+{
+	struct buf raw = { 0 }, value = { 0 }, entries = { 0 };
+	struct header_field h;
+	struct cursor c;
+	size_t marks = 0;
+
+	if (!mime_header_read(&raw, fd, m->root)) {
+		buf_free(&raw);
+		return false;
+	}
+	c = cursor_from((struct str){ raw.data, raw.len });
+	while (raw.len > 0 && header_next(&c, &h)) {
+		int number = kept_number(h.name);
+
+		if (number < 0)
+			continue;
+		buf_reset(&value);
+		normal_value(&value, &h);
+		if (MARKS_BYTES + entries.len + ENTRY_BYTES + value.len > SEARCH_FIELDS_MAX_BYTES) {
+			marks |= (size_t)1 << number;
+			continue;
+		}
+		put16(&entries, (size_t)number);
+		put16(&entries, value.len);
+		buf_add(&entries, value.data, value.len);
+	}
+	put16(out, marks);
+	buf_add(out, entries.data, entries.len);
+	buf_free(&raw);
+	buf_free(&value);
+	buf_free(&entries);
+	return true;
+}
+
+static bool
+next_kept(struct cursor *c, int *number_out, struct str *value_out)
+{
+	size_t number, len;
+
+	if (cursor_left(c) < ENTRY_BYTES)
+		return false;
+	number = get16(c->p);
+	len = get16(c->p + 2);
+	if (number >= ARRAY_LEN(KEPT) || len > cursor_left(c) - ENTRY_BYTES)
+		return false;
+	*number_out = (int)number;
+	*value_out = (struct str){ c->p + ENTRY_BYTES, len };
+	c->p += ENTRY_BYTES + len;
+	return true;
+}
+
+static bool
+are_whole(struct str fields)
+{
+	struct cursor c = cursor_from(fields);
+	struct str value;
+	int number;
+
+	if (fields.len < MARKS_BYTES || get16(fields.p) >> ARRAY_LEN(KEPT) != 0)
+		return false;
+	c.p += MARKS_BYTES;
+	while (next_kept(&c, &number, &value))
+		continue;
+	return cursor_at_end(&c);
+}
+
+static enum search_truth
+needle_truth(const struct needle *n, struct str fields)
+{
+	struct cursor c = cursor_from(fields);
+	struct str value;
+	int number;
+
+	if (n->impossible)
+		return SEARCH_NO;
+	if (n->kept < 0 || fields.len == 0)
+		return SEARCH_UNKNOWN;
+	c.p += MARKS_BYTES;
+	while (next_kept(&c, &number, &value))
+		if (number == n->kept && holds(value, n))
+			return SEARCH_YES;
+	return (get16(fields.p) >> n->kept & 1) != 0 ? SEARCH_UNKNOWN : SEARCH_NO;
+}
+
+bool
+search_fields_help(const struct search_text *st)
+{
+	for (size_t i = 0; i < st->count; i++)
+		if (st->needles[i].kept >= 0)
+			return true;
+	return false;
+}
+
+void
+search_fields_match(const struct search_text *st, struct str fields, enum search_truth *truths_out)
+{
+	if (!are_whole(fields))
+		fields = STR("");
+	for (size_t i = 0; i < st->count; i++)
+		truths_out[i] = needle_truth(&st->needles[i], fields);
+}
+
+/* --- candidates --- */
 
 bool
 search_narrow(const struct search_candidates *source, const struct search_key *key, uint32_t *uids,

@@ -30,6 +30,29 @@ void search_text_free(struct search_text *st);                                  
 bool search_text_run(
     struct search_text *st, int fd, const struct mime_message *m, bool *matched_out);
 
+/* --- header fields kept by an index --- */
+
+/* The fields that clients search (Subject, From, To and their like) of a message's own header, as HEADER
+ * compares them: so a HEADER key on one of them needs no file.  Values that do not fit are left out and their
+ * field is marked.
+ *
+ * Format: marked fields (bits, low byte first), then for each occurrence in the header's order its field's number, the length of
+ * the decoded and normalised value (low byte first, 2 bytes each), the value.  Whoever changes it, the fields or the
+ * normal form makes INDEX_VERSION one more. */
+#define SEARCH_FIELDS_MAX_BYTES 8192
+
+/* Appends the fields of the file that `m` was learnt from.  False and errno if it could not be read. */
+bool search_fields_pack(struct buf *out, int fd, const struct mime_message *m);
+
+enum search_truth { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
+
+/* Is any key on one of these fields?  If not, search_fields_match() need not be asked. */
+bool search_fields_help(const struct search_text *st);
+/* Sets truths_out[i] for each key to what search_text_run() would say of the message, as far as that can be
+ * told from `fields` (none or damaged ones are fine): SEARCH_UNKNOWN is for the message itself to decide. */
+void search_fields_match(
+    const struct search_text *st, struct str fields, enum search_truth *truths_out);
+
 /* --- candidates --- */
 
 /* An index may know which messages can match at all.  It may name too many but must not leave out
