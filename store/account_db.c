@@ -283,8 +283,8 @@ conn_open_writer(struct account_db *db, struct conn *c)
 	if (err != STORE_OK)
 		return err;
 	sqlite3_file_control(c->sql.db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-	err = sql_exec(&c->sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-				"PRAGMA journal_size_limit = 1048576");
+	err = sql_set_up(&c->sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+				  "PRAGMA journal_size_limit = 1048576");
 	return err;
 }
 

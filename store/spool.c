@@ -220,7 +220,8 @@ open_sql(struct spool *spool, const char *dir)
 		    &spool->sql, path, SQLITE_OPEN_READWRITE, NULL, SPOOL_BUSY_MS, spool->log);
 	}
 	if (err == STORE_OK)
-		err = sql_exec(&spool->sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+		err =
+		    sql_set_up(&spool->sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 					    " PRAGMA temp_store = MEMORY");
 	if (err == STORE_OK)
 		err = sql_migrate(&spool->sql, MIGRATIONS, SPOOL_VERSION);

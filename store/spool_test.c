@@ -600,10 +600,40 @@ test_settled_leftover(void **state)
 	spool_close(next);
 }
 
+/* Workers that start together on a spool that nobody has made yet. */
+static void
+test_opened_together(void **state)
+{
+	const char *dir = *state;
+
+	for (int round = 0; round < 20; round++) {
+		char *fresh = mem_printf("%s%d", dir, round);
+		pid_t pids[6];
+
+		for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+			pids[i] = fork();
+			if (pids[i] == 0) {
+				struct spool *spool;
+
+				_exit(
+				    spool_open(fresh, &OPTIONS, NULL, &spool) == STORE_OK ? 0 : 1);
+			}
+		}
+		for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+			int status = -1;
+
+			assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+			assert_int_equal(status, 0);
+		}
+		free(fresh);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_opened_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_managing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),

@@ -5,8 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+
+#define SET_UP_TRIES    1000
+#define SET_UP_PAUSE_US 10000
 
 static const struct {
 	int code;
@@ -160,6 +164,22 @@ sql_exec(struct sql *s, const char *text)
 	int rc = sqlite3_exec(s->db, text, NULL, NULL, NULL);
 
 	return rc == SQLITE_OK ? STORE_OK : sql_err(s, rc, text);
+}
+
+/* Two that open a new file at once both want it alone to switch it to WAL; SQLite tells one of them
+ * "busy" at once, without asking the busy handler. */
+enum store_err
+sql_set_up(struct sql *s, const char *pragmas)
+{
+	int rc = SQLITE_BUSY;
+
+	for (int tries = 0; tries < SET_UP_TRIES; tries++) {
+		rc = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
+		if ((rc & 0xff) != SQLITE_BUSY)
+			break;
+		usleep(SET_UP_PAUSE_US);
+	}
+	return rc == SQLITE_OK ? STORE_OK : sql_err(s, rc, pragmas);
 }
 
 void

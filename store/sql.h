@@ -29,6 +29,8 @@ struct sql {
  * sql_close() also after an error. */
 enum store_err sql_open(struct sql *s, const char *path, int flags, const char *uri_options,
     int busy_ms, const struct log *log);
+/* The first statements of a connection: journal mode and the like.  Waits while others do the same. */
+enum store_err sql_set_up(struct sql *s, const char *pragmas);
 void sql_close(struct sql *s); /* a zeroed one is fine */
 
 /* The statement of a text, compiled once per connection; `text` is a literal, known by its address.
