@@ -11,11 +11,12 @@ struct filter {
 /* The built-in program of accounts without a filter: one keep. */
 static enum filter_status
 keep_run(const struct filter_program *program, const struct filter_message *message,
-    struct arena *arena, struct filter_result *result_out, struct filter_error *error_out)
+    const struct filter_run_options *options, struct arena *arena, struct filter_result *result_out,
+    struct filter_error *error_out)
 {
-	(void)program, (void)message, (void)arena, (void)error_out;
-	*result_out = (struct filter_result){ .action_count = 1 };
-	result_out->actions[0] = (struct filter_action){ .kind = FILTER_KEEP };
+	(void)program, (void)message, (void)options, (void)arena, (void)error_out;
+	result_out->action_count = 1;
+	result_out->actions[0] = (struct filter_action){ .kind = FILTER_KEEP, .implicit = true };
 	return FILTER_OK;
 }
 
@@ -33,7 +34,8 @@ filter_default(void)
 }
 
 enum filter_status
-filter_compile(struct str text, struct filter **filter_out, struct filter_error *error_out)
+filter_compile(struct str text, struct filter **filter_out, struct filter_error *error_out,
+    struct filter_warnings *warnings)
 {
 	enum filter_status status;
 	struct filter *filter;
@@ -49,7 +51,7 @@ filter_compile(struct str text, struct filter **filter_out, struct filter_error 
 			continue;
 		filter = mem_zalloc(sizeof(*filter));
 		filter->language = *l;
-		status = (*l)->compile(text, &filter->program, error_out);
+		status = (*l)->compile(text, &filter->program, error_out, warnings);
 		if (status != FILTER_OK) {
 			free(filter);
 			return status;
@@ -71,10 +73,34 @@ filter_free(struct filter *filter)
 	free(filter);
 }
 
-enum filter_status
-filter_run(const struct filter *filter, const struct filter_message *message, struct arena *arena,
-    struct filter_result *result_out, struct filter_error *error_out)
+const char *
+filter_language_name(const struct filter *filter)
 {
+	return filter->language->name;
+}
+
+const char *
+filter_text_language(struct str text)
+{
+	for (const struct filter_language *const *l = LANGUAGES; *l != NULL; l++)
+		if ((*l)->claims(text))
+			return (*l)->name;
+	return LANGUAGE_KEEP.name;
+}
+
+enum filter_status
+filter_run(const struct filter *filter, const struct filter_message *message,
+    const struct filter_run_options *options, struct arena *arena, struct filter_result *result_out,
+    struct filter_error *error_out)
+{
+	static const struct filter_run_options PLAIN = { 0 };
+	enum filter_status status;
+
 	*error_out = (struct filter_error){ 0 };
-	return filter->language->run(filter->program, message, arena, result_out, error_out);
+	*result_out = (struct filter_result){ 0 };
+	status = filter->language->run(filter->program, message, options != NULL ? options : &PLAIN,
+	    arena, result_out, error_out);
+	if (status != FILTER_OK)
+		*result_out = (struct filter_result){ .log = result_out->log };
+	return status;
 }

@@ -18,10 +18,10 @@ test_default_keeps(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    filter_run(filter_default(), &message, &arena, &result, &error), FILTER_OK);
+	    filter_run(filter_default(), &message, NULL, &arena, &result, &error), FILTER_OK);
 	assert_int_equal(result.action_count, 1);
 	assert_int_equal(result.actions[0].kind, FILTER_KEEP);
-	assert_null(result.actions[0].mailbox);
+	assert_null(result.actions[0].store.mailbox);
 	arena_free(&arena);
 }
 
@@ -33,7 +33,7 @@ test_unknown_language_is_an_error(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    filter_compile(STR("do what I mean"), &filter, &error), FILTER_COMPILE_ERROR);
+	    filter_compile(STR("do what I mean"), &filter, &error, NULL), FILTER_COMPILE_ERROR);
 	assert_null(filter);
 	assert_true(error.text[0] != '\0');
 }
@@ -47,7 +47,7 @@ test_too_large_is_an_error(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    filter_compile((struct str){ text, FILTER_TEXT_MAX_BYTES + 1 }, &filter, &error),
+	    filter_compile((struct str){ text, FILTER_TEXT_MAX_BYTES + 1 }, &filter, &error, NULL),
 	    FILTER_COMPILE_ERROR);
 	free(text);
 }

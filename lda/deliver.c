@@ -105,7 +105,8 @@ compile_own(struct lda_delivery *d, struct filter **own_out, struct filter_error
 	if (err != STORE_OK && err != STORE_NOT_FOUND)
 		status = FILTER_TEMPFAIL;
 	else if (row.filter != NULL)
-		status = filter_compile((struct str){ row.filter, row.filter_len }, own_out, error);
+		status = filter_compile(
+		    (struct str){ row.filter, row.filter_len }, own_out, error, NULL);
 	account_row_free(&row);
 	return status;
 }
@@ -134,7 +135,7 @@ run_filter(struct lda_delivery *d, const struct content *content, struct filter_
 		use = own != NULL ? own : use;
 	}
 	if (status == FILTER_OK)
-		status = filter_run(use, &message, &d->arena, result, &error);
+		status = filter_run(use, &message, NULL, &d->arena, result, &error);
 	filter_free(own);
 	if (status == FILTER_TEMPFAIL)
 		return LDA_TEMPORARY;
@@ -159,8 +160,8 @@ choose_mailboxes(struct lda_delivery *d, const struct content *content)
 		const struct filter_action *a = &result.actions[i];
 
 		d->copies[d->copy_count++] = (struct copy){
-			.mailbox = a->kind == FILTER_FILEINTO ? a->mailbox : "INBOX",
-			.flags = a->flags,
+			.mailbox = a->store.mailbox != NULL ? a->store.mailbox : "INBOX",
+			.flags = a->store.flags,
 		};
 	}
 	return v;

@@ -31,7 +31,7 @@ read_default_filter(struct lda *l)
 	}
 	if (got >= 0)
 		status = filter_compile(
-		    (struct str){ text.data, (size_t)got }, &l->default_filter, &error);
+		    (struct str){ text.data, (size_t)got }, &l->default_filter, &error, NULL);
 	if (status != FILTER_OK)
 		log_error(l->sv->log, "filter-default", "file=%s line=%u error=%s", path,
 		    error.line, error.text);
