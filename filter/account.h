@@ -1,0 +1,42 @@
+/* The surroundings (filter/surroundings.h) of a real account: its mailboxes, scripts, lists, memory and METADATA.
+ * Opened lazily: a filter that asks nothing costs nothing.  For one run or several of one account, one thread at a time. */
+#ifndef FILTER_ACCOUNT_H
+#define FILTER_ACCOUNT_H
+
+#include "filter/filter.h"
+#include "filter/surroundings.h"
+
+struct account_db;
+struct config;
+struct filter_cache;
+struct log;
+struct state;
+struct store_root;
+
+struct filter_account_spec { /* all borrowed until filter_account_close() */
+	struct store_root *root;
+	struct account_db *accounts;
+	struct filter_cache *cache;             /* for scripts that are included */
+	const struct filter_settings *settings; /* NULL: the defaults */
+	const char *global_dir;                 /* NAME.sieve of include :global; NULL: none */
+	const struct log *log;
+	const char *localpart, *domain; /* of the account */
+	int64_t now;                    /* unix time; 0: the clock's */
+};
+
+struct filter_account;
+
+struct filter_account *filter_account_open(const struct filter_account_spec *spec);
+void filter_account_close(struct filter_account *fa); /* NULL is fine */
+
+/* For filter_run_options.around; lives as long as `fa`, and so do the included scripts. */
+const struct filter_surroundings *filter_account_around(struct filter_account *fa);
+
+/* The account's state.db, opened when first asked for; borrowed.  NULL with a log line where it cannot be opened. */
+struct state *filter_account_state(struct filter_account *fa);
+
+/* The settings of [filter], [lda] and [auth] that filters see.  Borrows the configuration's strings. */
+struct filter_settings *filter_settings_new(const struct config *config);
+void filter_settings_free(struct filter_settings *settings); /* NULL is fine */
+
+#endif

@@ -1,0 +1,88 @@
+/* state.db: what an account's servers have learnt and must not forget, and what is neither mail nor cache: whom a
+ * vacation has answered, which messages were seen, which errors its filter had, METADATA.  SQLite in the account's
+ * directory, each change durable when the function returns.  doc/formats.md has the tables.
+ *
+ * Any number of processes use it at once; a handle serves one thread at a time.  A damaged file is set aside as
+ * state.db.damaged-<time> with a log line and begun anew: it never stands in the way of mail.
+ * Expired rows go as new ones come; each table is bounded, the oldest go first. */
+#ifndef STORE_STATE_H
+#define STORE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "store/err.h"
+
+#define STATE_VERSION            1
+#define STATE_BUSY_MS            5000
+#define STATE_ONCE_MAX           20000 /* rows of an account */
+#define STATE_MEMORY_MAX         20000
+#define STATE_ERRORS_MAX         50
+#define STATE_REPORT_PAUSE_S     (24 * 60 * 60) /* between two reports of one error */
+#define STATE_METADATA_MAX       1000           /* entries of an account */
+#define STATE_METADATA_BYTES_MAX (64 * 1024)    /* of one value */
+#define STATE_ENTRY_MAX_BYTES    512            /* of an entry's name */
+
+struct state;
+
+/* `home_fd` is the account's directory (home->fd, account_dir_fd()), needed only during the call.  `create` false: STORE_NOT_FOUND
+ * if there is none.  STORE_BUSY, STORE_FULL, STORE_IO, STORE_VERSION (a newer one). */
+enum store_err state_open(
+    int home_fd, bool create, const struct log *log, struct state **state_out);
+void state_close(struct state *st); /* NULL is fine */
+
+/* --- once: vacation, Exim's `once` ------------------------------------------------------------- */
+
+/* May `key` be done for `recipient` now?  If so it is claimed in the same transaction: of two processes that ask at
+ * once only one hears true.  It is true again after `seconds` (0: never again).  A shorter `seconds` than that of the
+ * claim counts from the claim's time.  Recipients are compared without ASCII case. */
+enum store_err state_once(struct state *st, const char *key, const char *recipient,
+    uint64_t seconds, int64_t now, bool *may_out);
+/* What was claimed was not done after all (the spool was full). */
+enum store_err state_once_undo(struct state *st, const char *key, const char *recipient);
+
+/* --- memory: duplicate, RFC 7352 --------------------------------------------------------------- */
+
+/* Remembers for `seconds` from now, also where it was remembered already. */
+enum store_err state_remember(struct state *st, const char *key, uint64_t seconds, int64_t now);
+enum store_err state_remembered(struct state *st, const char *key, int64_t now, bool *is_out);
+
+/* --- errors of the account's filter ------------------------------------------------------------ */
+
+struct state_error {
+	char *kind; /* "compile", "runtime", "syntax", "expand", "forbidden" */
+	unsigned line;
+	char *text;
+	int64_t first_s, last_s, reported_s; /* reported_s 0: not yet */
+	uint64_t count;
+};
+/* Notes an error (same kind, line and text: the same one).  *report_due_out: its owner is to be told now; at most once in
+ * STATE_REPORT_PAUSE_S per error, and that is noted too. */
+enum store_err state_error_add(struct state *st, const char *kind, unsigned line, const char *text,
+    int64_t now, bool *report_due_out);
+/* The newest first; the caller's, free with state_errors_free(). */
+enum store_err state_errors(struct state *st, struct state_error **errors_out, size_t *count_out);
+void state_errors_free(struct state_error *errors, size_t count);
+enum store_err state_errors_clear(struct state *st); /* a new filter was set */
+
+/* --- METADATA, RFC 5464 ------------------------------------------------------------------------ */
+
+/* `mailbox_id` is the mailbox's MAILBOXID (RFC 8474), so that renaming it keeps what is noted of it; NULL: the server.
+ * Entries ("/private/comment") are compared without ASCII case, and kept in lower case. */
+enum store_err state_metadata_get(struct state *st, struct arena *a, const char *mailbox_id,
+    const char *entry, struct str *value_out); /* STORE_NOT_FOUND */
+/* value.p NULL removes it.  STORE_INVALID: no possible entry name (RFC 5464 §3.2); STORE_LIMIT: too large or too many. */
+enum store_err state_metadata_set(
+    struct state *st, const char *mailbox_id, const char *entry, struct str value);
+/* Each entry of the mailbox, sorted, until `each` says false; no calls into the state from it. */
+enum store_err state_metadata_list(struct state *st, const char *mailbox_id,
+    bool (*each)(void *arg, const char *entry, struct str value), void *arg);
+enum store_err state_metadata_drop(struct state *st, const char *mailbox_id); /* it was deleted */
+
+/* For doctor: PRAGMA integrity_check; findings one per line. */
+enum store_err state_check(struct state *st, struct buf *problems);
+
+#endif
