@@ -1,0 +1,59 @@
+#include "filter/sieve/capability.h"
+
+#include "base/mem.h"
+
+static const struct sieve_capability ROWS[SIEVE_CAPS] = {
+	[SIEVE_CAP_FILEINTO] = { .name = "fileinto" },
+	[SIEVE_CAP_ENVELOPE] = { .name = "envelope" },
+	[SIEVE_CAP_ENCODED_CHARACTER] = { .name = "encoded-character" },
+	[SIEVE_CAP_COMPARATOR_OCTET] = { .name = "comparator-i;octet", .always = true },
+	[SIEVE_CAP_COMPARATOR_ASCII_CASEMAP] = { .name = "comparator-i;ascii-casemap",
+	    .always = true },
+	[SIEVE_CAP_COMPARATOR_ASCII_NUMERIC] = { .name = "comparator-i;ascii-numeric" },
+	[SIEVE_CAP_COMPARATOR_UNICODE_CASEMAP] = { .name = "comparator-i;unicode-casemap" },
+	[SIEVE_CAP_COPY] = { .name = "copy" },
+	[SIEVE_CAP_BODY] = { .name = "body" },
+	[SIEVE_CAP_VARIABLES] = { .name = "variables" },
+	[SIEVE_CAP_RELATIONAL] = { .name = "relational" },
+	[SIEVE_CAP_IMAP4FLAGS] = { .name = "imap4flags" },
+	[SIEVE_CAP_SUBADDRESS] = { .name = "subaddress" },
+	[SIEVE_CAP_IHAVE] = { .name = "ihave" },
+	[SIEVE_CAP_MAILBOX] = { .name = "mailbox" },
+	[SIEVE_CAP_REGEX] = { .name = "regex" },
+};
+
+enum sieve_cap
+sieve_capability_find(struct str name)
+{
+	for (size_t i = 1; i < ARRAY_LEN(ROWS); i++)
+		if (ROWS[i].name != NULL && str_eq(name, str_from(ROWS[i].name)))
+			return (enum sieve_cap)i;
+	return SIEVE_CAP_NONE;
+}
+
+const char *
+sieve_capability_name(enum sieve_cap cap)
+{
+	return ROWS[cap].name != NULL ? ROWS[cap].name : "";
+}
+
+uint64_t
+sieve_capability_bits(enum sieve_cap cap)
+{
+	return SIEVE_CAP_BIT(cap) | ROWS[cap].implies;
+}
+
+void
+sieve_capability_list(struct buf *out)
+{
+	bool first = true;
+
+	for (size_t i = 1; i < ARRAY_LEN(ROWS); i++) {
+		if (ROWS[i].name == NULL)
+			continue;
+		if (!first)
+			buf_addc(out, ' ');
+		buf_adds(out, ROWS[i].name);
+		first = false;
+	}
+}

@@ -1,0 +1,48 @@
+/* Matching: how a test compares values of the message with its keys.  RFC 5228 §2.7, RFC 5231,
+ * RFC 5229 §3.2, RFC 6134 §2.7.1, draft-ietf-sieve-regex.
+ *
+ * A test whose row has keys_arg finds everything about the match in its call:
+ *
+ *	struct sieve_matcher m;
+ *
+ *	sieve_match_begin(&m, r, call);
+ *	while (next value of the message)
+ *		if (sieve_match_value(&m, value))
+ *			break;
+ *	return sieve_match_end(&m, truth_out);
+ *
+ * Values are UTF-8.  Match variables (${1}) are set by :matches and :regex where they match. */
+#ifndef FILTER_SIEVE_MATCH_H
+#define FILTER_SIEVE_MATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "filter/sieve/comparator.h"
+#include "filter/sieve/spec.h"
+
+#define SIEVE_MATCH_KEYS_INLINE 8
+
+struct sieve_matcher {
+	struct sieve_run *r;
+	const struct sieve_call *call;
+	const struct sieve_match *match;
+	struct str *keys; /* expanded */
+	size_t key_count;
+	struct str inline_keys[SIEVE_MATCH_KEYS_INLINE];
+	uint64_t count; /* of values, for :count */
+	bool truth, failed;
+};
+
+void sieve_match_begin(struct sieve_matcher *m, struct sieve_run *r, const struct sieve_call *call);
+/* True: no more values are needed. */
+bool sieve_match_value(struct sieve_matcher *m, struct str value);
+/* Does the match only count?  Then the values' text does not matter. */
+bool sieve_match_counts(const struct sieve_matcher *m);
+/* What a test returns: false if the run has ended. */
+bool sieve_match_end(struct sieve_matcher *m, bool *truth_out);
+
+/* For the checker: makes call->match of tags and keys. */
+bool sieve_match_check(struct sieve_check *c, struct sieve_call *call);
+
+#endif

@@ -1,0 +1,28 @@
+#include "base/mem.h"
+#include "filter/sieve/specs.h"
+
+/* All commands and tests.  A name may be a test and a command, but never two of a kind. */
+static const struct sieve_spec *const TABLES[] = {
+	SIEVE_CONTROL_SPECS,
+	SIEVE_LOGIC_SPECS,
+	SIEVE_HEADER_SPECS,
+	SIEVE_ADDRESS_SPECS,
+	SIEVE_SIZE_SPECS,
+	SIEVE_STORE_SPECS,
+	SIEVE_REDIRECT_SPECS,
+	SIEVE_VARIABLES_SPECS,
+	SIEVE_IMAP4FLAGS_SPECS,
+	SIEVE_BODY_SPECS,
+	SIEVE_IHAVE_SPECS,
+};
+
+const struct sieve_spec *
+sieve_spec_find(struct str name, bool test)
+{
+	for (size_t t = 0; t < ARRAY_LEN(TABLES); t++)
+		for (const struct sieve_spec *spec = TABLES[t]; spec->name != NULL; spec++)
+			if ((spec->kind == SIEVE_TEST) == test &&
+			    str_eq_nocase(name, str_from(spec->name)))
+				return spec;
+	return NULL;
+}
