@@ -588,12 +588,6 @@ smtp_session_data(const struct smtp_session *s)
 	return s->data;
 }
 
-void
-smtp_session_set_data(struct smtp_session *s, void *data)
-{
-	s->data = data;
-}
-
 void *
 smtp_session_service_arg(const struct smtp_session *s)
 {

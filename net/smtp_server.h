@@ -164,8 +164,7 @@ struct smtp_session *smtp_server_start(struct net_stream *stream,
 void smtp_server_drain(struct smtp_session *s);
 
 /* For handlers. */
-void *smtp_session_data(const struct smtp_session *s); /* at first the on_end_arg of start */
-void smtp_session_set_data(struct smtp_session *s, void *data);
+void *smtp_session_data(const struct smtp_session *s); /* the on_end_arg of start */
 void *smtp_session_service_arg(const struct smtp_session *s);
 const struct smtp_facts *smtp_session_facts(struct smtp_session *s);
 const struct net_ip *smtp_session_peer_ip(
