@@ -217,11 +217,14 @@ parse_host(struct config *cfg, const struct setting *s, struct str text, struct 
 	       (cursor_at_end(&c) || parse_port(&c, &item->address.port));
 }
 
-static void
-clear_host_bits(struct config_network *n, unsigned address_bits)
+/* 10.1.0.0/8 is a typing mistake worth hearing of. */
+static bool
+host_bits_clear(const struct config_network *n, unsigned address_bits)
 {
 	for (unsigned bit = n->prefix_bits; bit < address_bits; bit++)
-		n->address[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
+		if ((n->address[bit / 8] & 0x80u >> bit % 8) != 0)
+			return false;
+	return true;
 }
 
 static bool
@@ -247,8 +250,7 @@ parse_network(struct config *cfg, const struct setting *s, struct str text, stru
 	    !text_u64((struct str){ slash + 1, text.len - len - 1 }, address_bits, &bits))
 		return false;
 	n->prefix_bits = (unsigned)bits;
-	clear_host_bits(n, address_bits);
-	return true;
+	return host_bits_clear(n, address_bits);
 }
 
 static const struct {
@@ -727,30 +729,4 @@ const struct config_network *
 config_network_at(const struct config *cfg, const char *name, size_t i)
 {
 	return &item_at(cfg, name, TYPE_BIT(SETTING_NETWORK), i)->network;
-}
-
-static bool
-network_contains(const struct config_network *n, int family, const uint8_t *address)
-{
-	unsigned whole = n->prefix_bits / 8, rest = n->prefix_bits % 8;
-
-	if (n->family != family || memcmp(n->address, address, whole) != 0)
-		return false;
-	return rest == 0 || ((n->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
-}
-
-bool
-config_networks_contain(
-    const struct config *cfg, const char *name, int family, const uint8_t *address)
-{
-	static const uint8_t MAPPED[12] = { [10] = 0xff, [11] = 0xff }; /* RFC 4291 §2.5.5.2 */
-
-	if (family == AF_INET6 && memcmp(address, MAPPED, sizeof(MAPPED)) == 0) {
-		family = AF_INET;
-		address += sizeof(MAPPED);
-	}
-	for (size_t i = 0; i < config_count(cfg, name); i++)
-		if (network_contains(config_network_at(cfg, name, i), family, address))
-			return true;
-	return false;
 }

@@ -40,7 +40,7 @@ struct config_address {
 /* NETWORK. */
 struct config_network {
 	int family;          /* AF_INET, AF_INET6 */
-	uint8_t address[16]; /* network byte order; bits behind prefix_bits are 0 */
+	uint8_t address[16]; /* network byte order; no bit behind prefix_bits is set */
 	unsigned prefix_bits;
 };
 
@@ -72,11 +72,6 @@ const struct config_address *config_address_at(
     const struct config *cfg, const char *name, size_t i);
 const struct config_network *config_network_at(
     const struct config *cfg, const char *name, size_t i);
-
-/* Is the address (AF_INET: 4 bytes, AF_INET6: 16 bytes; IPv4-mapped ones count as IPv4) in any of
- * the setting's networks? */
-bool config_networks_contain(
-    const struct config *cfg, const char *name, int family, const uint8_t *address);
 
 /* "90", "5m", "1h30m", "2d" in seconds. */
 bool config_parse_duration(struct str s, uint64_t *seconds_out);

@@ -287,7 +287,7 @@ static const char *const TYPE_ALLOWED[SETTING_TYPE_COUNT] = {
 	[SETTING_ENUM] = "one of",
 	[SETTING_LISTEN] = "HOST:PORT, *:PORT, [IPV6]:PORT or an absolute path",
 	[SETTING_HOST] = "HOST, HOST:PORT or [IPV6]:PORT",
-	[SETTING_NETWORK] = "ADDRESS or ADDRESS/BITS",
+	[SETTING_NETWORK] = "ADDRESS or ADDRESS/BITS with no bit set behind BITS",
 };
 
 void

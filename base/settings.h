@@ -19,7 +19,7 @@ enum setting_type {
 	SETTING_ENUM,     /* one word of `choices` */
 	SETTING_LISTEN,   /* HOST:PORT, *:PORT (all addresses), [IPv6]:PORT, or an absolute path */
 	SETTING_HOST,     /* HOST:PORT or [IPv6]:PORT to connect to; without :PORT, 25 */
-	SETTING_NETWORK,  /* ADDRESS or ADDRESS/BITS, IPv4 or IPv6 */
+	SETTING_NETWORK,  /* ADDRESS or ADDRESS/BITS, IPv4 or IPv6, host bits clear */
 	SETTING_TYPE_COUNT
 };
 

@@ -1,14 +1,12 @@
-/* Lists of networks: "10.0.0.0/8, 127.0.0.1, ::1, 2001:db8::/32", as lda.relay_networks. */
+/* Networks that an address may be in, as 10.0.0.0/8 or 2001:db8::/32: lda.relay_networks. */
 #ifndef NET_CIDR_H
 #define NET_CIDR_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "base/text.h"
 #include "net/addr.h"
-
-#define NET_CIDR_MAX 1024 /* networks in one list */
 
 struct net_cidr {
 	struct net_ip ip; /* host bits are 0 */
@@ -20,15 +18,11 @@ struct net_cidr_list { /* zero-initialise it; it is empty then and matches nobod
 	size_t count;
 };
 
-/* One network; an address without '/' is that address alone.  Bits set behind the prefix are an
- * error: "10.1.0.0/8" is a typing mistake worth hearing of. */
-bool net_cidr_parse(struct str text, struct net_cidr *net_out);
-/* Networks with commas and blanks between them; an empty list is fine.  On false *bad_out is the
- * item that was not understood (within text) and the list is empty. */
-bool net_cidr_list_parse(struct str text, struct net_cidr_list *list_out, struct str *bad_out);
+/* AF_INET: 4 bytes and up to 32 bits, AF_INET6: 16 bytes and up to 128.  Bits behind the prefix do not count. */
+void net_cidr_list_add(
+    struct net_cidr_list *list, int family, const uint8_t *address, unsigned prefix_bits);
 void net_cidr_list_free(struct net_cidr_list *list);
 
-bool net_cidr_match(const struct net_cidr *net, const struct net_ip *ip);
 bool net_cidr_list_match(const struct net_cidr_list *list, const struct net_ip *ip);
 
 #endif

@@ -48,22 +48,17 @@ configured_level(const struct config *config)
 	return level;
 }
 
-static bool
+static void
 read_relays(struct service *sv)
 {
-	struct str bad;
-	struct buf text = { 0 };
-	bool ok;
+	const char *name = sv->spec->relay_setting;
 
-	if (sv->spec->relay_setting == NULL)
-		return true;
-	for (size_t i = 0; i < config_count(sv->config, sv->spec->relay_setting); i++)
-		buf_printf(&text, "%s%s", i > 0 ? ", " : "",
-		    config_string_at(sv->config, sv->spec->relay_setting, i));
 	net_cidr_list_free(&sv->relays);
-	ok = net_cidr_list_parse((struct str){ text.data, text.len }, &sv->relays, &bad);
-	buf_free(&text);
-	return ok;
+	for (size_t i = 0; name != NULL && i < config_count(sv->config, name); i++) {
+		const struct config_network *n = config_network_at(sv->config, name, i);
+
+		net_cidr_list_add(&sv->relays, n->family, n->address, n->prefix_bits);
+	}
 }
 
 /* Opened by root, the log belongs to root; whoever opens it again is server.user. */
@@ -104,10 +99,7 @@ service_open(
 		return false;
 	}
 	give_log_to_user(sv->config);
-	if (!read_relays(sv)) {
-		fprintf(stderr, "%s: %s: bad list of networks\n", spec->name, spec->relay_setting);
-		return false;
-	}
+	read_relays(sv);
 	return true;
 }
 
