@@ -1,5 +1,6 @@
-/* Dovecot's lock for files that it replaces: `<file>.lock`, made with O_EXCL, holding "<pid>:<host>".
- * One that is older than DOTLOCK_STALE_S is left over from a crash and is taken away. */
+/* Dovecot's lock for files that it replaces: `<file>.lock`, which only one can make, holding "<pid>:<host>".
+ * One whose process is gone from this machine, or that is older than DOTLOCK_STALE_S, is left over
+ * from a crash and is taken away. */
 #ifndef STORE_DOTLOCK_H
 #define STORE_DOTLOCK_H
 
