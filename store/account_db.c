@@ -57,6 +57,44 @@ static const char *const MIGRATIONS[ACCOUNT_DB_VERSION] = {
 	"  DELETE FROM account_scram WHERE account = OLD.id;"
 	"  DELETE FROM account_leave WHERE account = OLD.id;"
 	" END;",
+	/* 1 -> 2.  Scripts, the filter's history, lists. */
+	"CREATE TABLE script ("
+	"  id         INTEGER PRIMARY KEY,"
+	"  account    INTEGER NOT NULL,"
+	"  name       TEXT NOT NULL,"
+	"  text       BLOB NOT NULL,"
+	"  active     INTEGER NOT NULL DEFAULT 0,"
+	"  created    INTEGER NOT NULL,"
+	"  changed    INTEGER NOT NULL,"
+	"  UNIQUE (account, name));"
+	"CREATE UNIQUE INDEX script_active ON script (account) WHERE active;"
+	/* AUTOINCREMENT: a version's number is never another's. */
+	"CREATE TABLE filter_history ("
+	"  id         INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  account    INTEGER NOT NULL,"
+	"  set_at     INTEGER NOT NULL,"
+	"  who        TEXT NOT NULL,"
+	"  name       TEXT NULL,"
+	"  text       BLOB NULL);"
+	"CREATE INDEX filter_history_account ON filter_history (account, id);"
+	"CREATE TABLE list ("
+	"  id         INTEGER PRIMARY KEY,"
+	"  account    INTEGER NOT NULL,"
+	"  name       TEXT NOT NULL,"
+	"  UNIQUE (account, name));"
+	"CREATE TABLE list_member ("
+	"  list       INTEGER NOT NULL,"
+	"  value      TEXT NOT NULL COLLATE NOCASE,"
+	"  PRIMARY KEY (list, value)) WITHOUT ROWID;"
+	"DROP TRIGGER account_deleted;"
+	"CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"
+	"  DELETE FROM account_scram WHERE account = OLD.id;"
+	"  DELETE FROM account_leave WHERE account = OLD.id;"
+	"  DELETE FROM script WHERE account = OLD.id;"
+	"  DELETE FROM filter_history WHERE account = OLD.id;"
+	"  DELETE FROM list_member WHERE list IN (SELECT id FROM list WHERE account = OLD.id);"
+	"  DELETE FROM list WHERE account = OLD.id;"
+	" END;",
 };
 
 #define COLUMNS "id, localpart, domain, password, realname, filter, active, quota"
@@ -378,6 +416,38 @@ look(struct account_db *db, look_fn fn, clear_fn clear, void *arg)
 			return failed(err);
 	}
 	return STORE_BUSY;
+}
+
+struct outside { /* a look-up of another file */
+	enum store_err (*fn)(struct sql *sql, void *arg);
+	void (*clear)(void *arg);
+	void *arg;
+	int version_least;
+};
+
+static enum store_err
+look_outside(struct conn *c, void *arg)
+{
+	const struct outside *o = arg;
+
+	return sql_version(&c->sql) < o->version_least ? STORE_NOT_FOUND : o->fn(&c->sql, o->arg);
+}
+
+static void
+clear_outside(void *arg)
+{
+	const struct outside *o = arg;
+
+	o->clear(o->arg);
+}
+
+enum store_err
+account_db_look(struct account_db *db, int version_least,
+    enum store_err (*fn)(struct sql *sql, void *arg), void (*clear)(void *arg), void *arg)
+{
+	struct outside o = { fn, clear, arg, version_least };
+
+	return look(db, look_outside, clear_outside, &o);
 }
 
 /* --- opening ----------------------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
-/* What the two parts of account_db share; nobody else includes it.
+/* What the parts of account_db share; nobody else includes it.
  *   account_db.c         addresses, connections, look-ups
- *   account_db_write.c   what changes an account */
+ *   account_db_write.c   what changes an account
+ *   account_scripts.c    its filter, named scripts, history
+ *   account_lists.c      its lists */
 #ifndef STORE_ACCOUNT_DB_INTERNAL_H
 #define STORE_ACCOUNT_DB_INTERNAL_H
 
@@ -11,5 +13,9 @@
  * database was opened for reading. */
 enum store_err account_db_transaction(
     struct account_db *db, enum store_err (*fn)(struct sql *sql, void *arg), void *arg);
+/* A look-up.  It may run several times: what an undone one has filled in is taken back by `clear`.  STORE_NOT_FOUND
+ * without running `fn` where the file is older than `version_least`. */
+enum store_err account_db_look(struct account_db *db, int version_least,
+    enum store_err (*fn)(struct sql *sql, void *arg), void (*clear)(void *arg), void *arg);
 
 #endif

@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "store/err.h"
 
-#define SQL_STATEMENTS_MAX 48 /* distinct texts per connection */
+#define SQL_STATEMENTS_MAX 96 /* distinct texts per connection */
 
 struct sql {
 	sqlite3 *db;
