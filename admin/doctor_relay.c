@@ -1,6 +1,5 @@
 /* Does each relay take a connection, greet, and give the TLS that is asked for? */
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "admin/doctor.h"
@@ -8,6 +7,7 @@
 #include "net/smtp_client.h"
 #include "net/tls.h"
 #include "service/hostname.h"
+#include "service/relay_tls.h"
 
 #define RELAY_CHECK_S 10
 
@@ -68,24 +68,16 @@ void
 doctor_relay(struct doctor *d)
 {
 	const struct config *c = d->a->config;
-	const char *tls_word = config_string(c, "submitd.relay_tls");
 	size_t count = config_count(c, "submitd.relay");
-	struct net_tls_client_spec spec = {
-		.verify = strcmp(tls_word, "verify") == 0 ? NET_TLS_CA : NET_TLS_ANY,
-		.ca_file = config_string(c, "submitd.relay_ca_file"),
-	};
-	struct net_tls *tls = NULL;
+	struct service_relay_tls tls = { 0 };
 	char *hostname = service_hostname(c);
 
 	if (count == 0)
 		doctor_fail(d, "relay", "set submitd.relay", "there is none: nothing can be sent");
-	if (count > 0 && strcmp(tls_word, "none") != 0) {
-		tls = net_tls_client_new(&spec, d->a->log);
-		if (tls == NULL) {
-			doctor_fail(d, "relay", "look at submitd.relay_ca_file",
-			    "TLS towards the relay cannot be set up");
-			count = 0;
-		}
+	if (count > 0 && !service_relay_tls(c, d->a->log, &tls)) {
+		doctor_fail(d, "relay", "look at submitd.relay_ca_file",
+		    "TLS towards the relay cannot be set up");
+		count = 0;
 	}
 	for (size_t i = 0; i < count; i++) {
 		const struct config_address *to = config_address_at(c, "submitd.relay", i);
@@ -93,10 +85,8 @@ doctor_relay(struct doctor *d)
 			.host = to->host,
 			.port = to->port,
 			.helo = hostname,
-			.tls = tls == NULL                              ? SMTP_TLS_NONE
-			       : strcmp(tls_word, "opportunistic") == 0 ? SMTP_TLS_OPPORTUNISTIC
-									: SMTP_TLS_REQUIRED,
-			.tls_client = tls,
+			.tls = tls.mode,
+			.tls_client = tls.client,
 			.connect_timeout_s = RELAY_CHECK_S,
 			.greeting_timeout_s = RELAY_CHECK_S,
 			.command_timeout_s = RELAY_CHECK_S,
@@ -104,6 +94,6 @@ doctor_relay(struct doctor *d)
 
 		try_relay(d, &config, to->text);
 	}
-	net_tls_free(tls);
+	net_tls_free(tls.client);
 	free(hostname);
 }

@@ -10,6 +10,7 @@
 #include "lda/lda.h"
 #include "lda/trace.h"
 #include "lda/warning.h"
+#include "service/load.h"
 #include "service/service.h"
 #include "store/account.h"
 #include "store/deliver.h"
@@ -76,7 +77,7 @@ lda_check_resources(const struct lda *l)
 	if (fstatvfs(store_root_fd(l->root), &fs) == 0 &&
 	    (uint64_t)fs.f_bavail * fs.f_frsize < config_size(c, "store.free_space_floor"))
 		return LDA_NO_SPACE;
-	if (getloadavg(&load, 1) == 1 && load > (double)config_integer(c, "server.load_ceiling"))
+	if (service_overloaded(c, &load))
 		return LDA_TEMPORARY;
 	return LDA_OK;
 }

@@ -1,12 +1,11 @@
 #include "submitd/relay.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "service/relay_tls.h"
 #include "service/service.h"
 
 struct relay {
@@ -190,40 +189,16 @@ relay_give_back(struct relay_connection *c, bool reusable)
 
 /* --- opening ------------------------------------------------------------------------------------ */
 
-static enum smtp_client_tls
-tls_mode(const struct config *c)
-{
-	static const struct {
-		const char *word;
-		enum smtp_client_tls mode;
-	} MODES[] = {
-		{ "none", SMTP_TLS_NONE }, { "opportunistic", SMTP_TLS_OPPORTUNISTIC },
-		{ "required", SMTP_TLS_REQUIRED },
-		{ "verify", SMTP_TLS_REQUIRED }, /* the client context checks the certificate */
-	};
-	const char *word = config_string(c, "submitd.relay_tls");
-
-	for (size_t i = 0; i < ARRAY_LEN(MODES); i++)
-		if (strcmp(word, MODES[i].word) == 0)
-			return MODES[i].mode;
-	return SMTP_TLS_REQUIRED;
-}
-
 struct relays *
 relays_open(struct service *sv, const char *hostname)
 {
-	enum smtp_client_tls mode = tls_mode(sv->config);
-	struct net_tls_client_spec spec = {
-		.verify = strcmp(config_string(sv->config, "submitd.relay_tls"), "verify") == 0
-			      ? NET_TLS_CA
-			      : NET_TLS_ANY,
-		.ca_file = config_string(sv->config, "submitd.relay_ca_file"),
-	};
+	struct service_relay_tls tls;
+	bool tls_ok = service_relay_tls(sv->config, sv->log, &tls);
 	struct relays *r = mem_zalloc(sizeof(*r));
 	unsigned timeout_s = (unsigned)config_duration_s(sv->config, "submitd.relay_timeout");
 
 	r->sv = sv;
-	r->tls = mode != SMTP_TLS_NONE ? net_tls_client_new(&spec, sv->log) : NULL;
+	r->tls = tls.client;
 	r->count = config_count(sv->config, "submitd.relay");
 	if (r->count > RELAY_COUNT_MAX)
 		r->count = RELAY_COUNT_MAX;
@@ -235,7 +210,7 @@ relays_open(struct service *sv, const char *hostname)
 			.host = a->host,
 			.port = a->port,
 			.helo = hostname,
-			.tls = mode,
+			.tls = tls.mode,
 			.tls_client = r->tls,
 			.log = sv->log,
 			.greeting_timeout_s = timeout_s,
@@ -246,7 +221,7 @@ relays_open(struct service *sv, const char *hostname)
 	}
 	if (r->count == 0)
 		log_error(sv->log, "no-relay", "hint=%s", "set submitd.relay");
-	if (r->count == 0 || (mode != SMTP_TLS_NONE && r->tls == NULL)) {
+	if (r->count == 0 || !tls_ok) {
 		relays_close(r);
 		return NULL;
 	}

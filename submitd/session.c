@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "net/stream.h"
 #include "service/hostname.h"
+#include "service/load.h"
 #include "service/login.h"
 #include "service/service.h"
 #include "store/spool.h"
@@ -125,24 +126,11 @@ on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply 
 	};
 }
 
-static unsigned
-spool_notify(unsigned notify)
-{
-	static const struct {
-		unsigned smtp, spool;
-	} PAIRS[] = {
-		{ SMTP_NOTIFY_NEVER, SPOOL_NOTIFY_NEVER },
-		{ SMTP_NOTIFY_SUCCESS, SPOOL_NOTIFY_SUCCESS },
-		{ SMTP_NOTIFY_FAILURE, SPOOL_NOTIFY_FAILURE },
-		{ SMTP_NOTIFY_DELAY, SPOOL_NOTIFY_DELAY },
-	};
-	unsigned set = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(PAIRS); i++)
-		if ((notify & PAIRS[i].smtp) != 0)
-			set |= PAIRS[i].spool;
-	return set;
-}
+/* The spool keeps what the client gave and the runner passes it on. */
+_Static_assert((int)SMTP_NOTIFY_NEVER == (int)SPOOL_NOTIFY_NEVER, "the same bits");
+_Static_assert((int)SMTP_NOTIFY_SUCCESS == (int)SPOOL_NOTIFY_SUCCESS, "the same bits");
+_Static_assert((int)SMTP_NOTIFY_FAILURE == (int)SPOOL_NOTIFY_FAILURE, "the same bits");
+_Static_assert((int)SMTP_NOTIFY_DELAY == (int)SPOOL_NOTIFY_DELAY, "the same bits");
 
 static void
 on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply *r)
@@ -162,7 +150,7 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 	e->recipients[e->recipient_count++] = (struct spool_recipient){
 		.address = arena_strdup(&ss->arena, rcpt->to.address),
 		.orcpt = rcpt->orcpt != NULL ? arena_strdup(&ss->arena, rcpt->orcpt) : NULL,
-		.notify = spool_notify(rcpt->notify),
+		.notify = rcpt->notify,
 	};
 }
 
@@ -170,10 +158,9 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 static void
 on_data_begin(struct smtp_session *s, struct smtp_reply *r)
 {
-	const struct config *c = session_of(s)->door->sv->config;
 	double load;
 
-	if (getloadavg(&load, 1) != 1 || load <= (double)config_integer(c, "server.load_ceiling"))
+	if (!service_overloaded(session_of(s)->door->sv->config, &load))
 		return;
 	log_warn(smtp_session_log(s), "load", "load=%.1f ceiling=server.load_ceiling", load);
 	smtp_reply_set(r, 451, "4.3.2", "The system is overloaded, try again later");
