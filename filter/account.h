@@ -7,6 +7,7 @@
 #include "filter/surroundings.h"
 
 struct account_db;
+struct account_script_limits;
 struct config;
 struct filter_cache;
 struct log;
@@ -16,15 +17,19 @@ struct store_root;
 struct filter_account_spec { /* all borrowed until filter_account_close() */
 	struct store_root *root;
 	struct account_db *accounts;
-	struct filter_cache *cache;             /* for scripts that are included */
-	const struct filter_settings *settings; /* NULL: the defaults */
-	const char *global_dir;                 /* NAME.sieve of include :global; NULL: none */
+	const char *mail_root;            /* what `root` was opened from */
+	struct filter_cache *cache;       /* for scripts that are included */
+	struct filter_settings *settings; /* NULL: the defaults */
+	const char *global_dir;           /* NAME.sieve of include :global; NULL: none */
 	const struct log *log;
 	const char *localpart, *domain; /* of the account */
 	int64_t now;                    /* unix time; 0: the clock's */
 };
 
 struct filter_account;
+
+/* A spec with what the configuration says of it: mail_root, global_dir.  Borrows the configuration's strings. */
+struct filter_account_spec filter_account_spec_of(const struct config *config);
 
 struct filter_account *filter_account_open(const struct filter_account_spec *spec);
 void filter_account_close(struct filter_account *fa); /* NULL is fine */
@@ -38,5 +43,7 @@ struct state *filter_account_state(struct filter_account *fa);
 /* The settings of [filter], [lda] and [auth] that filters see.  Borrows the configuration's strings. */
 struct filter_settings *filter_settings_new(const struct config *config);
 void filter_settings_free(struct filter_settings *settings); /* NULL is fine */
+/* filter.scripts_max and filter.script_bytes_max. */
+void filter_script_limits(const struct config *config, struct account_script_limits *limits_out);
 
 #endif
