@@ -121,6 +121,18 @@ sasl_session_next(struct sasl_session *s, struct str line, struct buf *challenge
 	return str_eq(line, STR("*")) ? SASL_STATUS_CANCELLED : run_line(s, line, challenge_out);
 }
 
+bool
+sasl_session_is_last(const struct sasl_session *s)
+{
+	return s->mechanism->is_last != NULL && s->mechanism->is_last(s);
+}
+
+bool
+sasl_session_server_first(const struct sasl_session *s)
+{
+	return s->mechanism->server_first;
+}
+
 const char *
 sasl_session_login(const struct sasl_session *s)
 {

@@ -122,6 +122,13 @@ enum sasl_status sasl_session_start(
 enum sasl_status sasl_session_next(
     struct sasl_session *s, struct str line, struct buf *challenge_out);
 
+/* For protocols that send a mechanism's last words with their success reply (ManageSieve's SASL response code, RFC
+ * 5804 §1.3): the challenge that came with MORE is the last one and asks for nothing.  An empty line given to
+ * sasl_session_next() ends the exchange. */
+bool sasl_session_is_last(const struct sasl_session *s);
+/* The mechanism begins with a challenge of the server's (LOGIN): RFC 5804 §2.1 forbids an initial response then. */
+bool sasl_session_server_first(const struct sasl_session *s);
+
 /* The canonical login name after DONE, else NULL; valid until sasl_session_free(). */
 const char *sasl_session_login(const struct sasl_session *s);
 /* The name the client gave, as far as it was understood, for the log; "" before. */

@@ -23,6 +23,8 @@ struct sasl_mechanism {
 	bool (*begin)(struct sasl_session *s);
 	/* in.p NULL: there is no message yet (only with server_first) */
 	enum sasl_status (*step)(struct sasl_session *s, struct str in, struct buf *out);
+	/* Nothing but an empty line is awaited now; NULL: never. */
+	bool (*is_last)(const struct sasl_session *s);
 	void (*end)(struct sasl_session *s);
 };
 

@@ -368,11 +368,20 @@ scram_step(struct sasl_session *s, struct str in, struct buf *out)
 	return SASL_STATUS_MALFORMED;
 }
 
+static bool
+scram_is_last(const struct sasl_session *s)
+{
+	const struct scram *sc = s->state;
+
+	return sc != NULL && sc->step == SCRAM_CLIENT_EMPTY;
+}
+
 const struct sasl_mechanism sasl_mechanism_scram = {
 	.name = "SCRAM-SHA-256",
 	.offered = scram_offered,
 	.begin = scram_begin,
 	.step = scram_step,
+	.is_last = scram_is_last,
 	.end = scram_end,
 };
 
@@ -381,5 +390,6 @@ const struct sasl_mechanism sasl_mechanism_scram_plus = {
 	.offered = scram_plus_offered,
 	.begin = scram_begin,
 	.step = scram_step,
+	.is_last = scram_is_last,
 	.end = scram_end,
 };

@@ -128,7 +128,9 @@ static bool
 open_accounts(struct service *sv)
 {
 	const char *path = config_string(sv->config, "store.account_db");
-	enum store_err err = account_db_open(path, ACCOUNT_DB_READ, sv->log, &sv->accounts);
+	bool write = (sv->spec->needs & SERVICE_ACCOUNTS_WRITE) != 0;
+	enum store_err err = account_db_open(
+	    path, write ? ACCOUNT_DB_WRITE : ACCOUNT_DB_READ, sv->log, &sv->accounts);
 
 	if (err != STORE_OK)
 		log_error(sv->log, "account-db", "path=%s error=%s hint=%s", path,
@@ -268,7 +270,7 @@ lock_in(struct service *sv)
 	char *ca_dir = directory_of(config_string(c, "submitd.relay_ca_file"));
 	char *text_dir = directory_of(config_string(c, "lda.quota_warning_template"));
 	const struct net_sandbox_path paths[] = {
-		{ db_dir, NET_READ },
+		{ db_dir, (needs & SERVICE_ACCOUNTS_WRITE) != 0 ? NET_WRITE : NET_READ },
 		{ log_dir, NET_WRITE },
 		{ tls ? cert_dir : NULL, NET_READ },
 		{ tls ? key_dir : NULL, NET_READ },

@@ -35,10 +35,11 @@ struct service_door {
 };
 
 enum service_needs {
-	SERVICE_TLS = 1,   /* sv->tls: the server's certificates */
-	SERVICE_STORE = 2, /* sv->store: the mail */
-	SERVICE_AUTH = 4,  /* sv->auth and sv->sasl: logins */
-	SERVICE_SPOOL = 8, /* sv->spool: outgoing messages */
+	SERVICE_TLS = 1,             /* sv->tls: the server's certificates */
+	SERVICE_STORE = 2,           /* sv->store: the mail */
+	SERVICE_AUTH = 4,            /* sv->auth and sv->sasl: logins */
+	SERVICE_SPOOL = 8,           /* sv->spool: outgoing messages */
+	SERVICE_ACCOUNTS_WRITE = 16, /* the account DB is opened for writing */
 };
 
 #define SERVICE_DOORS_MAX 8
@@ -47,8 +48,8 @@ struct service_spec {
 	const char *name;          /* "imapd"; also its section of the configuration */
 	const char *sasl_name;     /* "imap", with SERVICE_AUTH */
 	const char *relay_setting; /* networks for which connections are reserved, or NULL */
-	unsigned needs;            /* enum service_needs; the account DB is always opened */
-	bool may_connect;          /* makes connections of its own */
+	unsigned needs;   /* enum service_needs; the account DB is always opened, for reading */
+	bool may_connect; /* makes connections of its own */
 	const struct service_door *doors;
 	size_t door_count;
 	/* In each worker when all of the above is open; false, with the reason logged, ends it. */
