@@ -1,0 +1,2 @@
+require ["fileinto", "variables"];
+if header :matches "subject" "*meeting*" { fileinto "in [${1}]"; }

@@ -1,0 +1,4 @@
+require ["include"];
+include "nested";
+include :once "flag";
+include :once "flag";

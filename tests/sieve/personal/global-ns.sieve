@@ -1,0 +1,3 @@
+require ["include", "variables", "fileinto"];
+fileinto "ns ${global.word}";
+set "global.answer" "42";

@@ -1,0 +1,4 @@
+require ["include", "fileinto"];
+fileinto "Before";
+include "returning";
+fileinto "After";

@@ -1,0 +1,6 @@
+require ["include", "fileinto"];
+if true {
+	fileinto "Returned";
+	return;
+}
+fileinto "Never";
