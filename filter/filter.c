@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "filter/sieve/sieve.h"
+
 struct filter {
 	const struct filter_language *language;
 	struct filter_program *program;
@@ -24,7 +26,8 @@ static const struct filter_language LANGUAGE_KEEP = { .name = "keep", .run = kee
 static const struct filter FILTER_DEFAULT = { .language = &LANGUAGE_KEEP };
 
 static const struct filter_language *const LANGUAGES[] = {
-	NULL, /* the end */
+	&FILTER_SIEVE, /* whatever nobody else claims */
+	NULL,          /* the end */
 };
 
 const struct filter *
@@ -71,6 +74,12 @@ filter_free(struct filter *filter)
 		return;
 	filter->language->free(filter->program);
 	free(filter);
+}
+
+const struct filter_program *
+filter_program(const struct filter *filter, const struct filter_language *language)
+{
+	return filter->language == language ? filter->program : NULL;
 }
 
 const char *

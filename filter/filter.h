@@ -98,6 +98,12 @@ void filter_free(struct filter *filter);                       /* NULL is fine *
 const char *filter_language_name(const struct filter *filter); /* "sieve", "exim", "keep" */
 const char *filter_text_language(struct str text); /* the same, by the text's first line */
 
+/* For a language whose filters use each other: the program; NULL if it is in another language. */
+struct filter_language;
+struct filter_program;
+const struct filter_program *filter_program(
+    const struct filter *filter, const struct filter_language *language);
+
 /* Runs a filter.  Strings of the result live in the arena.  After anything but FILTER_OK the result
  * has no actions. */
 enum filter_status filter_run(const struct filter *filter, const struct filter_message *message,
@@ -105,7 +111,6 @@ enum filter_status filter_run(const struct filter *filter, const struct filter_m
     struct filter_error *error_out);
 
 /* A language: told by `claims`, tried in the order of the table in filter.c. */
-struct filter_program;
 struct filter_language {
 	const char *name;
 	bool (*claims)(struct str text);

@@ -44,6 +44,16 @@ mime_decoder_open(int fd, const struct mime_part *part, enum mime_decode how)
 	return d;
 }
 
+struct mime_decoder *
+mime_decoder_open_bytes(struct str message, const struct mime_part *part, enum mime_decode how)
+{
+	struct mime_decoder *d = mime_decoder_open(-1, part, how);
+
+	if (d != NULL)
+		d->in.memory = message.p;
+	return d;
+}
+
 void
 mime_decoder_close(struct mime_decoder *d)
 {

@@ -23,6 +23,16 @@ read_at(int fd, void *bytes, size_t len, uint64_t at)
 	return n;
 }
 
+/* The next bytes of the range, of a file or of memory. */
+static ssize_t
+read_here(const struct mime_reader *r, void *bytes, size_t len)
+{
+	if (r->memory == NULL)
+		return read_at(r->fd, bytes, len, r->at);
+	memcpy(bytes, r->memory + r->at, len);
+	return (ssize_t)len;
+}
+
 void
 mime_reader_open(struct mime_reader *r, int fd, const struct mime_extent *range)
 {
@@ -71,7 +81,7 @@ read_converted(struct mime_reader *r, char *to, size_t len)
 			return (ssize_t)given;
 	}
 	room = len - given < sizeof(from) ? len - given : sizeof(from);
-	n = read_at(r->fd, from, left(r, room), r->at);
+	n = read_here(r, from, left(r, room));
 	if (n < 0)
 		return given > 0 ? (ssize_t)given : -1;
 	while (used < (size_t)n && given < len) {
@@ -111,7 +121,7 @@ mime_reader_read(struct mime_reader *r, void *bytes, size_t len)
 	if (r->convert) {
 		n = read_converted(r, bytes, len);
 	} else {
-		n = read_at(r->fd, bytes, left(r, len), r->at);
+		n = read_here(r, bytes, left(r, len));
 		r->at += n > 0 ? (uint64_t)n : 0;
 	}
 	r->virtual_at += n > 0 ? (uint64_t)n : 0;

@@ -16,6 +16,7 @@
  * client that fetches BODY[]<0.n>, <n.n>, … then does not pay for skipping). */
 struct mime_reader {
 	int fd;
+	const char *memory; /* NULL: the file */
 	bool convert; /* LF → CRLF while reading */
 	bool last_was_cr, lf_pending;
 	uint64_t at, end;    /* physical: the next byte, and behind the range */
@@ -55,6 +56,9 @@ struct mime_decoder;
 /* NULL if the part's encoding is not known (BINARY answers NO [UNKNOWN-CTE]); for multipart and
  * message parts the bytes are the body's as they stand. */
 struct mime_decoder *mime_decoder_open(int fd, const struct mime_part *part, enum mime_decode how);
+/* The same for a message in memory, which must outlive the decoder. */
+struct mime_decoder *mime_decoder_open_bytes(
+    struct str message, const struct mime_part *part, enum mime_decode how);
 ssize_t mime_decoder_read(
     struct mime_decoder *d, void *bytes, size_t len); /* as mime_reader_read */
 void mime_decoder_close(struct mime_decoder *d);      /* NULL is fine */

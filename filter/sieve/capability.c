@@ -37,6 +37,12 @@ sieve_capability_name(enum sieve_cap cap)
 	return ROWS[cap].name != NULL ? ROWS[cap].name : "";
 }
 
+bool
+sieve_capability_always(enum sieve_cap cap)
+{
+	return ROWS[cap].always;
+}
+
 uint64_t
 sieve_capability_bits(enum sieve_cap cap)
 {

@@ -75,6 +75,7 @@ struct sieve_capability {
 /* The row of a name; SIEVE_CAP_NONE if there is none. */
 enum sieve_cap sieve_capability_find(struct str name);
 const char *sieve_capability_name(enum sieve_cap cap); /* never NULL */
+bool sieve_capability_always(enum sieve_cap cap);      /* works without a require */
 /* The bits that requiring it sets: itself and what it implies. */
 uint64_t sieve_capability_bits(enum sieve_cap cap);
 /* All names with a blank between them, as ManageSieve's SIEVE line has them (RFC 5804 §1.7). */

@@ -23,6 +23,8 @@ bool sieve_check_error(struct sieve_check *c, unsigned line, const char *fmt, ..
 void sieve_check_warn(struct sieve_check *c, unsigned line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool sieve_check_has(const struct sieve_check *c, enum sieve_cap cap); /* has been required */
+void sieve_check_enable(struct sieve_check *c, enum sieve_cap cap);    /* require, ihave */
+bool sieve_check_began(const struct sieve_check *c); /* other commands than require came before */
 struct arena *sieve_check_arena(struct sieve_check *c); /* lives as long as the program */
 
 /* Is the string a constant, so that it can be checked now? */
@@ -39,6 +41,7 @@ bool sieve_check_variable_arg(
 bool sieve_check_global(struct sieve_check *c, unsigned line, struct str name);
 /* Header field names of an argument must be field names of RFC 5322 §3.6.8 where they are constant. */
 bool sieve_check_field_names(struct sieve_check *c, const struct sieve_arg *arg);
+bool sieve_is_field_name(struct str name);
 /* Is the call inside the block of a command with that name?  (`break` needs `foreverypart`.) */
 const struct sieve_call *sieve_check_inside(const struct sieve_check *c, const char *name);
 

@@ -21,20 +21,21 @@
 #include "filter/sieve/comparator.h"
 #include "filter/sieve/spec.h"
 
-#define SIEVE_MATCH_KEYS_INLINE 8
-
-struct sieve_matcher {
+struct sieve_key;
+struct sieve_matcher { /* of one test; on its stack */
 	struct sieve_run *r;
 	const struct sieve_call *call;
 	const struct sieve_match *match;
-	struct str *keys; /* expanded */
+	const struct sieve_key *keys;
 	size_t key_count;
-	struct str inline_keys[SIEVE_MATCH_KEYS_INLINE];
 	uint64_t count; /* of values, for :count */
 	bool truth, failed;
 };
 
 void sieve_match_begin(struct sieve_matcher *m, struct sieve_run *r, const struct sieve_call *call);
+/* The same with other keys than those of the call. */
+void sieve_match_begin_keys(struct sieve_matcher *m, struct sieve_run *r,
+    const struct sieve_call *call, const struct str *texts, size_t count);
 /* True: no more values are needed. */
 bool sieve_match_value(struct sieve_matcher *m, struct str value);
 /* Does the match only count?  Then the values' text does not matter. */

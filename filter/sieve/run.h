@@ -12,7 +12,7 @@
 
 #define SIEVE_STRING_MAX_BYTES   (1024 * 1024) /* of one string after expansion; more ends the run */
 #define SIEVE_VARIABLE_MAX_BYTES 65536 /* what is longer is cut, RFC 5229 §6 (at least 4000) */
-#define SIEVE_MATCH_VARIABLES    10    /* ${0} to ${9} and beyond are not kept, RFC 5229 §6 */
+#define SIEVE_MATCH_VARIABLES    33    /* ${0} to ${32}, RFC 5229 §6 (at least 9) */
 #define SIEVE_INCLUDE_DEPTH      10    /* RFC 6609 §3.2 */
 
 struct sieve_program;
@@ -49,7 +49,6 @@ enum sieve_flow {
 };
 
 struct sieve_scope; /* the variables of one script */
-struct sieve_limits;
 
 struct sieve_run {
 	const struct filter_message *message; /* the envelope */
@@ -72,6 +71,11 @@ struct sieve_run {
 	bool tracing;     /* somebody wants sieve_trace() lines */
 	struct sieve_private *private;
 };
+
+/* The language row's `run`. */
+enum filter_status sieve_run(const struct sieve_program *program,
+    const struct filter_message *message, const struct filter_run_options *options,
+    struct arena *arena, struct filter_result *result_out, struct filter_error *error_out);
 
 /* --- ending a run; always false, so that a function can `return sieve_run_error(…)` --- */
 
@@ -104,6 +108,8 @@ struct str sieve_copy(struct sieve_run *r, struct str s);
 
 struct str sieve_variable(struct sieve_run *r, unsigned variable);
 void sieve_variable_set(struct sieve_run *r, unsigned variable, struct str value);
+/* A value as the call's SIEVE_MODIFIER_TAGS have it (RFC 5229 §4.1). */
+struct str sieve_modify(struct sieve_run *r, const struct sieve_call *call, struct str value);
 /* After a match: values[0] is the whole, values[n] the n-th wildcard or group.  Copied. */
 void sieve_match_variables_set(struct sieve_run *r, const struct str *values, size_t count);
 

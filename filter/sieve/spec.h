@@ -21,6 +21,7 @@ enum sieve_type { /* of a positional argument, or of what stands behind a tag */
 	SIEVE_STRING,
 	SIEVE_STRINGS,         /* a string list, or one string */
 	SIEVE_OPTIONAL_STRING, /* may be missing; only in front of the others (RFC 5232 §3.1) */
+	SIEVE_OPTIONAL_STRINGS,
 };
 
 enum sieve_kind { SIEVE_ACTION, SIEVE_CONTROL, SIEVE_TEST };
@@ -121,6 +122,12 @@ struct sieve_tag_spec {
 #define SIEVE_GROUP_ADDRESS_PART 2
 #define SIEVE_GROUP_OWN          3 /* and up: those of one command */
 
+/* if, elsif, else: a command of the chain hangs on the one before it, not in the block's list. */
+enum sieve_chain { SIEVE_NO_CHAIN, SIEVE_CHAIN_IF, SIEVE_CHAIN_ELSIF, SIEVE_CHAIN_ELSE };
+
+/* What a test is known to come to while compiling, because of an `ihave` (RFC 5463 §4). */
+enum sieve_constant { SIEVE_UNKNOWN, SIEVE_ALWAYS, SIEVE_NEVER };
+
 /* One command or test.  A table of them ends with a row without a name. */
 struct sieve_spec {
 	const char *name;
@@ -132,6 +139,10 @@ struct sieve_spec {
 	bool block;
 	/* `args[keys_arg - 1]` are the keys of a match (see match.h); join SIEVE_MATCH_TAGS.  0: no match */
 	unsigned keys_arg;
+	bool no_captures; /* the match leaves ${1} alone (RFC 5173 §6) */
+	enum sieve_chain chain;
+	/* What the call comes to because of an `ihave` within; asked after each of its tests.  NULL: unknown */
+	enum sieve_constant (*fold)(const struct sieve_call *call);
 	/* More to check, after arguments and tags, before tests and block; NULL: nothing.  May set call->data. */
 	bool (*check)(struct sieve_check *c, struct sieve_call *call);
 	/* One of the two.  False: the run has ended, and sieve_run_error() or sieve_run_tempfail()
@@ -170,17 +181,31 @@ struct sieve_call {
 	struct sieve_call *tests;               /* a list by `next` */
 	struct sieve_call *block;               /* likewise; NULL: empty, or none */
 	struct sieve_call *next;
-	struct sieve_match *match; /* with keys_arg */
-	const void *data;          /* what `check` made of it; in the program's arena */
+	struct sieve_call *otherwise; /* the elsif or else behind it */
+	enum sieve_constant constant; /* of a test; SIEVE_NEVER: what it guards was not checked */
+	struct sieve_match *match;    /* with keys_arg */
+	const void *data;             /* what `check` made of it; in the program's arena */
 };
 
 /* The tag if it was given, else NULL. */
 const struct sieve_arg *sieve_tag(const struct sieve_call *call, enum sieve_tag tag);
 
+/* Variables of another kind: ${env.name} (RFC 5229 §3).  "global" is known to the checker itself. */
+struct sieve_namespace {
+	const char *name;
+	enum sieve_cap cap;
+	/* Is there such a variable?  False with sieve_check_error(). */
+	bool (*check)(struct sieve_check *c, unsigned line, struct str name);
+	struct str (*get)(struct sieve_run *r, struct str name); /* lives as long as the run */
+};
+const struct sieve_namespace *sieve_namespace_find(
+    struct str name); /* rows: table.c; NULL: unknown */
+
 /* --- tables that several files give rows to (table.c lists the commands) --- */
 
-extern const struct sieve_tag_spec SIEVE_MATCH_TAGS[];        /* match_tags.c */
+extern const struct sieve_tag_spec SIEVE_MATCH_TAGS[];        /* match.c */
 extern const struct sieve_tag_spec SIEVE_ADDRESS_PART_TAGS[]; /* test_address.c */
+extern const struct sieve_tag_spec SIEVE_MODIFIER_TAGS[];     /* ext_variables.c: sieve_modify() */
 extern const struct sieve_tag_spec SIEVE_STORE_TAGS[]; /* action_store.c: keep, fileinto, :fcc */
 
 /* The row of that name and kind (a test, or anything else), letter case aside; NULL: unknown. */

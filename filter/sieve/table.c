@@ -26,3 +26,17 @@ sieve_spec_find(struct str name, bool test)
 				return spec;
 	return NULL;
 }
+
+/* Namespaces of variables, ended by NULL. */
+static const struct sieve_namespace *const NAMESPACES[] = {
+	NULL,
+};
+
+const struct sieve_namespace *
+sieve_namespace_find(struct str name)
+{
+	for (const struct sieve_namespace *const *n = NAMESPACES; *n != NULL; n++)
+		if (str_eq_nocase(name, str_from((*n)->name)))
+			return *n;
+	return NULL;
+}

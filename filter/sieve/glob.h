@@ -1,0 +1,22 @@
+/* The patterns of :matches: "*" is any text, "?" one character, "\" makes the next byte itself.
+ * RFC 5228 §2.7.1; what the wildcards stood for: RFC 5229 §3.2, each "*" as short as it can be.
+ *
+ * A pattern is cut at its stars.  The first piece stands at the start, the last at the end, and each other
+ * at the first place behind the one before: so there is no backtracking over stars. */
+#ifndef FILTER_SIEVE_GLOB_H
+#define FILTER_SIEVE_GLOB_H
+
+#include "base/mem.h"
+#include "base/text.h"
+
+struct sieve_glob;
+
+/* The pattern's literal text is compared byte by byte: bring pattern and value into one form first. */
+struct sieve_glob *sieve_glob_new(struct arena *a, struct str pattern);
+
+/* Sets up to `most` spans: captures_out[0] is the whole, [n] the n-th wildcard; *count_out of them.
+ * captures_out may be NULL.  *work is raised by the bytes that were compared. */
+bool sieve_glob_match(const struct sieve_glob *glob, struct str value, struct str *captures_out,
+    size_t most, size_t *count_out, size_t *work);
+
+#endif

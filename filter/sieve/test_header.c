@@ -1,0 +1,61 @@
+/* header and exists, RFC 5228 §5.7 and §5.5. */
+#include "filter/sieve/sieve.h"
+#include "filter/sieve/specs.h"
+
+static bool
+names_check(struct sieve_check *c, struct sieve_call *call)
+{
+	return sieve_check_field_names(c, call->args[0]);
+}
+
+static bool
+header_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_out)
+{
+	const struct sieve_arg *names = call->args[0];
+	struct sieve_matcher m;
+	struct sieve_field *field;
+	bool done = false;
+
+	sieve_match_begin(&m, r, call);
+	for (size_t i = 0; i < names->count && !done; i++) {
+		struct sieve_walk walk;
+
+		sieve_walk_begin(&walk, r, call, sieve_expand(r, &names->strings[i]));
+		while (!done && (field = sieve_walk_next(&walk)) != NULL)
+			done = sieve_match_value(&m, sieve_match_counts(&m)
+							 ? (struct str){ "", 0 }
+							 : sieve_field_text(r, field));
+	}
+	return sieve_match_end(&m, truth_out);
+}
+
+static bool
+exists_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_out)
+{
+	const struct sieve_arg *names = call->args[0];
+
+	*truth_out = true;
+	for (size_t i = 0; i < names->count && *truth_out; i++) {
+		struct sieve_walk walk;
+
+		sieve_walk_begin(&walk, r, call, sieve_expand(r, &names->strings[i]));
+		*truth_out = sieve_walk_next(&walk) != NULL;
+	}
+	return true;
+}
+
+const struct sieve_spec SIEVE_HEADER_SPECS[] = {
+	{ .name = "header",
+	    .kind = SIEVE_TEST,
+	    .tags = { SIEVE_MATCH_TAGS },
+	    .args = { SIEVE_STRINGS, SIEVE_STRINGS },
+	    .keys_arg = 2,
+	    .check = names_check,
+	    .test = header_test },
+	{ .name = "exists",
+	    .kind = SIEVE_TEST,
+	    .args = { SIEVE_STRINGS },
+	    .check = names_check,
+	    .test = exists_test },
+	{ 0 },
+};
