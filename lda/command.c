@@ -78,12 +78,13 @@ read_message(struct lda *l, uint64_t max_bytes, struct content *content)
 static int
 deliver(struct lda *l, const struct options *o, const struct smtp_path *to, const char *sender)
 {
-	bool permanent = strcmp(config_string(l->sv->config, "lda.quota_reject"), "permanent") == 0;
-	struct lda_envelope envelope = { .sender = sender, .mailbox = o->mailbox, .id = "lda" };
+	struct lda_envelope envelope = {
+		.sender = sender, .mailbox = o->mailbox, .id = "lda", .answers_alone = true
+	};
+	char refusal[LDA_REFUSAL_BYTES] = "";
 	struct content content;
 	struct arena arena = { 0 };
 	struct lda_rcpt rcpt;
-	struct lda_delivery *d = NULL;
 	enum lda_verdict v;
 	int status = EX_OK;
 
@@ -99,12 +100,11 @@ deliver(struct lda *l, const struct options *o, const struct smtp_path *to, cons
 	else if (status != EX_OK)
 		fprintf(stderr, "lda: cannot take the message in: %s\n", strerror(errno));
 	if (v == LDA_OK && status == EX_OK)
-		v = lda_prepare(l, &rcpt, &envelope, &content, &d);
-	if (v == LDA_OK && status == EX_OK)
-		v = lda_finish(d);
+		v = lda_deliver(l, &rcpt, &envelope, &content, refusal);
 	if (v != LDA_OK) {
-		fprintf(stderr, "lda: <%s> %s\n", to->address, reply_text(v));
-		status = reply_exit_code(v, permanent);
+		fprintf(stderr, "lda: <%s> %s\n", to->address,
+		    v == LDA_REFUSED ? refusal : reply_text(v));
+		status = reply_exit_code(v, l->quota_permanent);
 	}
 	content_reset(&content);
 	arena_free(&arena);

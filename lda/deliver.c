@@ -1,40 +1,26 @@
-#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "filter/filter.h"
-#include "lda/lda.h"
-#include "lda/trace.h"
+#include "filter/account.h"
+#include "lda/copies.h"
+#include "lda/delivery.h"
+#include "lda/filter_report.h"
+#include "lda/filtering.h"
+#include "lda/redirects.h"
+#include "lda/rejection.h"
+#include "lda/replies.h"
 #include "lda/warning.h"
 #include "service/load.h"
 #include "service/service.h"
-#include "store/account.h"
 #include "store/deliver.h"
+#include "store/state.h"
 
-/* One copy on its way into one mailbox. */
-struct copy {
-	const char *mailbox;
-	unsigned flags;
-	struct maildir_delivery *file;
-};
-
-struct lda_delivery {
-	struct lda *lda;
-	const struct lda_rcpt *rcpt;
-	const struct lda_envelope *envelope;
-	struct arena arena;
-	struct home *home;
-	struct quota_usage before;
-	struct copy copies[FILTER_ACTIONS_MAX];
-	size_t copy_count;
-};
-
-static enum lda_verdict
-verdict_of(enum store_err err)
+enum lda_verdict
+delivery_verdict(enum store_err err)
 {
 	switch (err) {
 	case STORE_OK: return LDA_OK;
@@ -59,11 +45,11 @@ lda_check_quota(struct lda *l, const struct lda_rcpt *rcpt)
 	if (err == STORE_NOT_FOUND)
 		return LDA_OK; /* no mail yet */
 	if (err != STORE_OK)
-		return verdict_of(err);
+		return delivery_verdict(err);
 	err = quota_usage(home, &rcpt->quota, &usage);
 	home_close(home);
 	if (err != STORE_OK)
-		return verdict_of(err);
+		return delivery_verdict(err);
 	return quota_allows(&rcpt->quota, &usage) ? LDA_OK : LDA_OVER_QUOTA;
 }
 
@@ -82,186 +68,116 @@ lda_check_resources(const struct lda *l)
 	return LDA_OK;
 }
 
-/* --- what the filter says ----------------------------------------------------------------------- */
+/* --- what the parts share ----------------------------------------------------------------------- */
 
-/* A filter's own fault never costs mail: INBOX it is, and the log says why. */
-static void
-keep_instead(struct lda_delivery *d, const struct filter_error *error, struct filter_result *result)
+const struct view *
+delivery_view(struct lda_delivery *d)
 {
-	log_warn(d->lda->sv->log, "filter-error", "account=%s@%s line=%u error=%s kept=INBOX",
-	    d->rcpt->localpart, d->rcpt->domain, error->line, error->text);
-	*result = (struct filter_result){ .action_count = 1 };
-	result->actions[0] = (struct filter_action){ .kind = FILTER_KEEP };
+	struct filter_message message = { .fd = d->content->fd,
+		.bytes = { d->content->memory.data, d->content->memory.len } };
+
+	if (!d->view_is_open)
+		d->view_is_open = view_open(&d->view, &message, &d->arena);
+	return d->view_is_open ? &d->view : NULL;
 }
 
-/* The account's filter as it is now; *own_out stays NULL if it has been cleared meanwhile. */
-static enum filter_status
-compile_own(struct lda_delivery *d, struct filter **own_out, struct filter_error *error)
+const char *
+delivery_digest(struct lda_delivery *d)
 {
-	struct account_row row = { 0 };
-	enum filter_status status = FILTER_OK;
-	enum store_err err = account_db_find(
-	    d->lda->sv->accounts, str_from(d->rcpt->localpart), str_from(d->rcpt->domain), &row);
+	if (d->digest[0] == '\0' && pour_digest(d->content, d->digest) != STORE_OK) {
+		d->digest[0] = '\0';
+		return NULL;
+	}
+	return d->digest;
+}
 
-	if (err != STORE_OK && err != STORE_NOT_FOUND)
-		status = FILTER_TEMPFAIL;
-	else if (row.filter != NULL)
-		status = filter_compile(
-		    (struct str){ row.filter, row.filter_len }, own_out, error, NULL);
-	account_row_free(&row);
-	return status;
+struct state *
+delivery_state(struct lda_delivery *d)
+{
+	return d->around != NULL ? filter_account_state(d->around) : NULL;
+}
+
+void
+delivery_trouble(struct lda_delivery *d, const char *kind, unsigned line, const char *fmt, ...)
+{
+	struct buf text = { 0 };
+	va_list args;
+
+	if (d->trouble_count == ARRAY_LEN(d->troubles))
+		return;
+	va_start(args, fmt);
+	buf_vprintf(&text, fmt, args);
+	va_end(args);
+	d->troubles[d->trouble_count++] = (struct trouble){
+		.kind = kind, .line = line, .text = arena_strdup(&d->arena, buf_cstr(&text))
+	};
+	buf_free(&text);
+}
+
+/* --- what shall become of it -------------------------------------------------------------------- */
+
+static void
+choose(struct lda_delivery *d, size_t i)
+{
+	const struct filter_action *a = &d->found.result.actions[i];
+	struct decision by = delivery_decision(d, i);
+
+	switch (a->kind) {
+	case FILTER_SAVE:
+		if (a->store.mailbox == NULL) { /* a path that is none of a mailbox */
+			log_warn(d->lda->sv->log, "filter-target",
+			    "account=%s path=%s kept=INBOX filter=%s script=%s line=%u", d->account,
+			    a->path, by.language, by.script, by.line);
+			delivery_trouble(
+			    d, "runtime", a->line, "mail cannot be saved to \"%.200s\"", a->path);
+		}
+		copies_add(d, &a->store, a->edit, by);
+		break;
+	case FILTER_KEEP:
+	case FILTER_FILEINTO: copies_add(d, &a->store, a->edit, by); break;
+	case FILTER_REDIRECT:
+	case FILTER_DELIVER: redirects_add(d, &a->redirect, a->edit, by); break;
+	case FILTER_REJECT: d->reject = a; break;
+	default: break; /* discard says nothing; the rest comes when the message is safe */
+	}
+}
+
+/* Exim: a `seen mail` counts as delivery.  If it may not be sent, the message would be gone without a trace. */
+static bool
+is_lost_with_its_reply(struct lda_delivery *d)
+{
+	const struct filter_result *found = &d->found.result;
+
+	if (d->copy_count > 0 || d->redirect_count > 0 || d->reject != NULL)
+		return false;
+	for (size_t i = 0; i < found->action_count; i++)
+		if (found->actions[i].kind == FILTER_MAIL && !found->actions[i].unseen &&
+		    !replies_may_answer(d, &found->actions[i]))
+			return true;
+	return false;
 }
 
 static enum lda_verdict
-run_filter(struct lda_delivery *d, const struct content *content, struct filter_result *result)
+choose_all(struct lda_delivery *d)
 {
-	const struct lda_rcpt *rcpt = d->rcpt;
-	struct filter_message message = {
-		.fd = content->fd,
-		.bytes = { content->memory.data, content->memory.len },
-		.sender = d->envelope->sender,
-		.rcpt = rcpt->address,
-		.account = arena_printf(&d->arena, "%s@%s", rcpt->localpart, rcpt->domain),
-		.detail = rcpt->detail,
-	};
-	const struct filter *use = d->lda->default_filter;
-	struct filter *own = NULL;
-	struct filter_error error;
-	enum filter_status status = FILTER_OK;
+	enum lda_verdict v;
 
-	if (use == NULL)
-		use = filter_default();
-	if (rcpt->has_filter) {
-		status = compile_own(d, &own, &error);
-		use = own != NULL ? own : use;
+	if (d->envelope->mailbox != NULL) {
+		copies_add(d, &(struct filter_store){ .mailbox = d->envelope->mailbox }, NULL,
+		    (struct decision){ "none", "-m", 0 });
+		return LDA_OK;
 	}
-	if (status == FILTER_OK)
-		status = filter_run(use, &message, NULL, &d->arena, result, &error);
-	filter_free(own);
-	if (status == FILTER_TEMPFAIL)
-		return LDA_TEMPORARY;
-	if (status != FILTER_OK)
-		keep_instead(d, &error, result);
+	v = filtering_run(d);
+	if (v != LDA_OK)
+		return v;
+	for (size_t i = 0; i < d->found.result.action_count; i++)
+		choose(d, i);
+	if (is_lost_with_its_reply(d))
+		copies_add_inbox(d, delivery_decision(d, SIZE_MAX));
 	return LDA_OK;
 }
 
-static enum lda_verdict
-choose_mailboxes(struct lda_delivery *d, const struct content *content)
-{
-	struct filter_result result = { 0 };
-	enum lda_verdict v = LDA_OK;
-
-	if (d->envelope->mailbox != NULL) {
-		d->copies[0].mailbox = d->envelope->mailbox;
-		d->copy_count = 1;
-		return LDA_OK;
-	}
-	v = run_filter(d, content, &result);
-	for (size_t i = 0; v == LDA_OK && i < result.action_count; i++) {
-		const struct filter_action *a = &result.actions[i];
-
-		d->copies[d->copy_count++] = (struct copy){
-			.mailbox = a->store.mailbox != NULL ? a->store.mailbox : "INBOX",
-			.flags = a->store.flags,
-		};
-	}
-	return v;
-}
-
-/* --- writing ------------------------------------------------------------------------------------ */
-
-/* Makes the tree of a new account, or a mailbox that is not there yet, and subscribes to it. */
-static enum store_err
-make_mailbox(struct lda_delivery *d, const char *mailbox)
-{
-	struct account *acct;
-	enum store_err err = account_open(
-	    d->lda->sv->store, d->rcpt->localpart, d->rcpt->domain, ACCOUNT_CREATE, &acct);
-
-	if (err != STORE_OK)
-		return err;
-	if (!mailbox_name_is_inbox(mailbox)) {
-		err = account_create_mailbox(acct, mailbox, SPECIAL_NONE);
-		if (err == STORE_EXISTS)
-			err = STORE_OK;
-		if (err == STORE_OK)
-			err = account_subscribe(acct, mailbox);
-	}
-	account_close(acct);
-	return err;
-}
-
-static enum store_err
-begin_copy(struct lda_delivery *d, struct copy *copy)
-{
-	const struct lda_rcpt *rcpt = d->rcpt;
-	enum store_err err = maildir_delivery_begin(
-	    d->lda->root, rcpt->localpart, rcpt->domain, copy->mailbox, false, &copy->file);
-
-	if (err == STORE_NOT_FOUND) {
-		err = make_mailbox(d, copy->mailbox);
-		if (err == STORE_OK)
-			err = maildir_delivery_begin(d->lda->root, rcpt->localpart, rcpt->domain,
-			    copy->mailbox, true, &copy->file);
-	}
-	return err;
-}
-
-/* The trace headers, the message's header without what earlier deliveries left, the rest. */
-static enum store_err
-write_copy(struct lda_delivery *d, struct copy *copy, const struct content *content)
-{
-	struct trace trace = {
-		.sender = d->envelope->sender,
-		.rcpt = d->rcpt->address,
-		.helo = d->envelope->helo,
-		.peer = d->envelope->peer,
-		.hostname = d->lda->hostname,
-		.with = d->envelope->with,
-		.tls = d->envelope->tls,
-		.id = d->envelope->id,
-		.now = time(NULL),
-	};
-	struct buf piece = { 0 }, top = { 0 };
-	uint64_t at = 0;
-	enum store_err err;
-
-	trace_headers(&top, &trace);
-	err = content_read(content, 0, CONTENT_MEMORY_BYTES, &piece);
-	if (err == STORE_OK) {
-		at = trace_copy_header(&top, (struct str){ piece.data, piece.len });
-		err = maildir_delivery_write(copy->file, top.data, top.len);
-	}
-	if (err == STORE_OK)
-		err = maildir_delivery_write(copy->file, piece.data + at, piece.len - at);
-	at = piece.len;
-	while (err == STORE_OK && at < content->size_bytes) {
-		buf_reset(&piece);
-		err = content_read(content, at, CONTENT_COPY_BYTES, &piece);
-		if (err == STORE_OK)
-			err = maildir_delivery_write(copy->file, piece.data, piece.len);
-		at += piece.len;
-	}
-	buf_free(&piece);
-	buf_free(&top);
-	return err;
-}
-
-/* A target of the filter's that cannot be is not the sender's problem: INBOX then. */
-static enum store_err
-prepare_copy(struct lda_delivery *d, struct copy *copy, const struct content *content)
-{
-	enum store_err err = begin_copy(d, copy);
-
-	if ((err == STORE_INVALID || err == STORE_LIMIT) && d->envelope->mailbox == NULL) {
-		log_warn(d->lda->sv->log, "filter-target",
-		    "account=%s@%s mailbox=%s error=%s kept=INBOX", d->rcpt->localpart,
-		    d->rcpt->domain, copy->mailbox, store_err_text(err));
-		copy->mailbox = "INBOX";
-		err = begin_copy(d, copy);
-	}
-	return err == STORE_OK ? write_copy(d, copy, content) : err;
-}
+/* --- preparing ---------------------------------------------------------------------------------- */
 
 static enum lda_verdict
 open_home(struct lda_delivery *d)
@@ -271,14 +187,14 @@ open_home(struct lda_delivery *d)
 	    home_open(d->lda->root, rcpt->localpart, rcpt->domain, false, &d->home);
 
 	if (err == STORE_NOT_FOUND) {
-		err = make_mailbox(d, "INBOX");
+		err = copies_make_mailbox(d, "INBOX", NULL);
 		if (err == STORE_OK)
 			err =
 			    home_open(d->lda->root, rcpt->localpart, rcpt->domain, true, &d->home);
 	}
 	if (err == STORE_OK && rcpt->quota.limit_bytes > 0)
 		err = quota_usage(d->home, &rcpt->quota, &d->before);
-	return verdict_of(err);
+	return delivery_verdict(err);
 }
 
 /* Quota is enforced once usage has reached the limit, however large this message is, and only for
@@ -301,36 +217,41 @@ lda_prepare(struct lda *l, const struct lda_rcpt *rcpt, const struct lda_envelop
     const struct content *content, struct lda_delivery **delivery_out)
 {
 	struct lda_delivery *d = mem_zalloc(sizeof(*d));
-	enum store_err err = STORE_OK;
 	enum lda_verdict v;
 
 	d->lda = l;
 	d->rcpt = rcpt;
 	d->envelope = envelope;
+	d->content = content;
+	d->account = arena_printf(&d->arena, "%s@%s", rcpt->localpart, rcpt->domain);
+	d->now = (int64_t)time(NULL);
 	v = open_home(d);
 	if (v == LDA_OK)
-		v = choose_mailboxes(d, content);
+		v = choose_all(d);
 	if (v == LDA_OK && quota_refuses(d))
 		v = LDA_OVER_QUOTA;
-	for (size_t i = 0; v == LDA_OK && i < d->copy_count; i++) {
-		err = prepare_copy(d, &d->copies[i], content);
-		v = err == STORE_INVALID || err == STORE_LIMIT ? LDA_NO_MAILBOX : verdict_of(err);
-	}
+	if (v == LDA_OK)
+		v = delivery_verdict(redirects_prepare(d));
+	if (v == LDA_OK)
+		v = copies_prepare(d);
 	if (v == LDA_OK) {
 		*delivery_out = d;
 		return LDA_OK;
 	}
-	log_warn(l->sv->log, "not-delivered", "account=%s@%s from=%s id=%s verdict=%u error=%s",
-	    rcpt->localpart, rcpt->domain, envelope->sender, envelope->id, v, store_err_text(err));
+	log_warn(l->sv->log, "not-delivered", "account=%s from=%s id=%s verdict=%u", d->account,
+	    envelope->sender, envelope->id, v);
 	lda_abort(d);
 	return v;
 }
 
-/* --- publishing --------------------------------------------------------------------------------- */
+/* --- doing it ----------------------------------------------------------------------------------- */
 
 static void
 delivery_free(struct lda_delivery *d)
 {
+	filtering_end(d);
+	if (d->view_is_open)
+		view_close(&d->view);
 	home_close(d->home);
 	arena_free(&d->arena);
 	free(d);
@@ -341,54 +262,101 @@ lda_abort(struct lda_delivery *d)
 {
 	if (d == NULL)
 		return;
-	for (size_t i = 0; i < d->copy_count; i++)
-		maildir_delivery_abort(d->copies[i].file);
+	copies_abort(d);
+	redirects_abort(d);
 	delivery_free(d);
 }
 
-static enum store_err
-finish_copy(struct lda_delivery *d, struct copy *copy, uint64_t *counted_bytes)
+/* Refused in the dialogue, if there is an answer for this recipient alone that can carry the reason. */
+static void
+refuse(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
 {
-	const struct quota_rules *rules = &d->rcpt->quota;
-	int64_t size = (int64_t)maildir_delivery_size(copy->file);
-	char *name = NULL;
-	enum store_err err =
-	    maildir_delivery_finish(copy->file, MAILDIR_DATE_NOW, copy->flags, 0, &name);
+	const struct decision by = { .language = filter_language_name(
+					 d->steps[d->found.last_step].filter) };
+	char text[REJECTION_TEXT_BYTES];
 
-	copy->file = NULL;
-	if (err != STORE_OK)
-		return err;
-	quota_add(d->home, rules, copy->mailbox, size, 1);
-	if (!quota_excludes(rules, copy->mailbox))
-		*counted_bytes += (uint64_t)size;
-	log_info(d->lda->sv->log, "delivered",
-	    "account=%s@%s rcpt=%s from=%s mailbox=%s file=%s size=%lld id=%s", d->rcpt->localpart,
-	    d->rcpt->domain, d->rcpt->address, d->envelope->sender, copy->mailbox, name,
-	    (long long)size, d->envelope->id);
-	free(name);
-	return STORE_OK;
+	if (d->envelope->answers_alone && rejection_reply(&d->reject->reject, text)) {
+		d->refused = true;
+		snprintf(refusal_out, LDA_REFUSAL_BYTES, "%s", text);
+	}
+	log_info(d->lda->sv->log, "rejected",
+	    "account=%s from=%s by=%s id=%s filter=%s script=%s line=%u", d->account,
+	    d->envelope->sender, d->refused ? "reply" : "message", d->envelope->id, by.language,
+	    d->steps[d->found.last_step].name, d->reject->line);
+}
+
+/* What the filter wants to be known the next time (RFC 7352); a failure costs a duplicate at most. */
+static void
+remember(struct lda_delivery *d)
+{
+	const struct filter_result *found = &d->found.result;
+
+	for (size_t i = 0; i < found->memory_count; i++)
+		if (delivery_state(d) != NULL)
+			state_remember(delivery_state(d), found->memories[i].key,
+			    found->memories[i].seconds, d->now);
+}
+
+static void
+note_discard(const struct lda_delivery *d)
+{
+	struct decision by = delivery_decision(d, SIZE_MAX);
+
+	for (size_t i = 0; i < d->found.result.action_count; i++)
+		if (d->found.result.actions[i].kind == FILTER_DISCARD)
+			by = delivery_decision(d, i);
+	log_info(d->lda->sv->log, "discarded",
+	    "account=%s from=%s id=%s filter=%s script=%s line=%u", d->account, d->envelope->sender,
+	    d->envelope->id, by.language, by.script, by.line);
 }
 
 enum lda_verdict
-lda_finish(struct lda_delivery *d)
+lda_send(struct lda_delivery *d)
 {
-	struct quota_usage after = d->before;
-	enum store_err err = STORE_OK;
+	return delivery_verdict(redirects_finish(d));
+}
 
-	for (size_t i = 0; err == STORE_OK && i < d->copy_count; i++)
-		err = finish_copy(d, &d->copies[i], &after.bytes);
+enum lda_verdict
+lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
+{
+	enum store_err err = copies_finish(d);
+	struct quota_usage after = d->before;
+	bool refused;
+
 	if (err != STORE_OK) {
-		log_error(d->lda->sv->log, "not-delivered", "account=%s@%s id=%s error=%s",
-		    d->rcpt->localpart, d->rcpt->domain, d->envelope->id, store_err_text(err));
+		log_error(d->lda->sv->log, "not-delivered", "account=%s id=%s error=%s", d->account,
+		    d->envelope->id, store_err_text(err));
 		lda_abort(d);
-		return verdict_of(err);
+		return delivery_verdict(err);
 	}
-	if (d->copy_count == 0)
-		log_info(d->lda->sv->log, "discarded", "account=%s@%s from=%s id=%s",
-		    d->rcpt->localpart, d->rcpt->domain, d->envelope->sender, d->envelope->id);
+	if (d->reject != NULL)
+		refuse(d, refusal_out);
+	else if (d->copy_count == 0 && d->redirect_count == 0)
+		note_discard(d);
+	replies_send(d);
+	remember(d);
+	filter_report(d);
+	after.bytes += d->stored_bytes;
 	warning_check(d->lda, d->rcpt, &d->before, &after);
+	refused = d->refused;
 	delivery_free(d);
-	return LDA_OK;
+	return refused ? LDA_REFUSED : LDA_OK;
+}
+
+enum lda_verdict
+lda_deliver(struct lda *l, const struct lda_rcpt *rcpt, const struct lda_envelope *envelope,
+    const struct content *content, char refusal_out[LDA_REFUSAL_BYTES])
+{
+	struct lda_delivery *d;
+	enum lda_verdict v = lda_prepare(l, rcpt, envelope, content, &d);
+
+	if (v != LDA_OK)
+		return v;
+	v = lda_send(d);
+	if (v == LDA_OK)
+		return lda_finish(d, refusal_out);
+	lda_abort(d);
+	return v;
 }
 
 enum lda_verdict
@@ -401,11 +369,11 @@ lda_deliver_system(struct lda *l, const struct lda_rcpt *rcpt, struct str messag
 	int64_t size;
 
 	if (err != STORE_OK)
-		return verdict_of(err);
+		return delivery_verdict(err);
 	err = maildir_delivery_write(file, message.p, message.len);
 	if (err != STORE_OK) {
 		maildir_delivery_abort(file);
-		return verdict_of(err);
+		return delivery_verdict(err);
 	}
 	size = (int64_t)maildir_delivery_size(file);
 	err = maildir_delivery_finish(file, MAILDIR_DATE_NOW, 0, 0, NULL);
@@ -414,5 +382,5 @@ lda_deliver_system(struct lda *l, const struct lda_rcpt *rcpt, struct str messag
 		quota_add(home, &rcpt->quota, "INBOX", size, 1);
 		home_close(home);
 	}
-	return verdict_of(err);
+	return delivery_verdict(err);
 }

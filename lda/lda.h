@@ -2,6 +2,7 @@
 #ifndef LDA_LDA_H
 #define LDA_LDA_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,9 +11,16 @@
 #include "lda/content.h"
 #include "store/quota.h"
 
-struct filter;
+#define LDA_REFUSAL_BYTES 400 /* of a reason that a filter gives */
+#define LDA_SPOOL_ROOM_BYTES                                                                       \
+	(64 * 1024) /* what a redirected message may have more than one that came */
+
+struct filter_cache;
+struct filter_settings;
 struct lda_delivery;
+struct lda_scripts;
 struct service;
+struct spool;
 struct store_root;
 
 /* How delivery to one recipient ends; reply.h says it in SMTP and in exit codes. */
@@ -22,6 +30,7 @@ enum lda_verdict {
 	LDA_INACTIVE,
 	LDA_OVER_QUOTA,
 	LDA_NO_MAILBOX, /* lda -m names one that cannot be */
+	LDA_REFUSED,    /* by the recipient's filter, with a reason of its own */
 	LDA_NO_SPACE,   /* of the whole disk */
 	LDA_TEMPORARY,
 	LDA_VERDICT_COUNT
@@ -33,9 +42,16 @@ struct lda {
 	char *hostname;
 	char detail_delimiter; /* '\0': none */
 	bool exact_case;
-	const char **quota_exempt;     /* NULL-terminated */
-	unsigned warning_percent;      /* 0: never */
-	struct filter *default_filter; /* of filter.default; NULL: the built-in one */
+	const char **quota_exempt;   /* NULL-terminated */
+	unsigned warning_percent;    /* 0: never */
+	bool quota_permanent;        /* over quota is refused (552) instead of put off (452) */
+	bool redirect_as_account;    /* envelope sender of redirects */
+	uint64_t vacation_min_s;     /* between two replies to one sender */
+	struct lda_scripts *scripts; /* the administrator's filters */
+	struct filter_cache *cache;
+	struct filter_settings *settings;
+	pthread_mutex_t spool_mutex;
+	struct spool *spool; /* use outgoing_spool() */
 };
 
 /* Opens what delivery needs beside the service; false with the reason logged. */
@@ -47,6 +63,8 @@ struct lda_rcpt {
 	const char *localpart, *domain; /* of the account */
 	const char *address;            /* envelope recipient as it came */
 	const char *detail;             /* of localpart+detail; NULL: none */
+	const char *orcpt;              /* DSN, "type;address", decoded; NULL: not given */
+	const char *notify_text;        /* DSN, "SUCCESS,FAILURE" as given; NULL: not given */
 	bool has_filter;                /* of its own; its text is read when it is run */
 	struct quota_rules quota;
 };
@@ -66,17 +84,30 @@ struct lda_envelope {
 	const char *peer, *with, *tls, *id;
 	const char *mailbox; /* lda -m: there instead of where the filter says; NULL: filter */
 	bool quota_checked;  /* at RCPT already: deliver whatever the usage is now */
+	bool answers_alone;  /* this recipient gets an answer of its own: a filter may refuse */
+	bool binary;         /* BODY=BINARYMIME */
+	bool smtputf8;
+	const char *envid;    /* DSN, decoded; NULL: not given */
+	const char *ret_text; /* DSN, "FULL" or "HDRS"; NULL: not given */
 };
 
-/* Runs the filter and writes the message to the disk; it is not in the mailboxes yet.  On LDA_OK the
- * caller ends *delivery_out with finish or abort.  Writing several before finishing the first keeps
- * all-or-nothing for peers that get one answer for several recipients. */
+/* Delivery has three steps.  All that can go wrong is tried in the first, for all recipients where they share one
+ * answer: prepare runs the filters and writes copies and redirects to the disk, where nobody sees them.  On
+ * LDA_OK the caller goes on with send, then finish; or ends it with abort.  All that it is given is borrowed until
+ * the delivery ends. */
 enum lda_verdict lda_prepare(struct lda *l, const struct lda_rcpt *rcpt,
     const struct lda_envelope *envelope, const struct content *content,
     struct lda_delivery **delivery_out);
-/* LDA_OK: durable in every mailbox the filter named. */
-enum lda_verdict lda_finish(struct lda_delivery *d);
+/* Redirects are in the spool, durably.  After anything but LDA_OK: abort. */
+enum lda_verdict lda_send(struct lda_delivery *d);
+/* LDA_OK: durable in every mailbox the filter named, and all is said that it wanted to be said.  LDA_REFUSED:
+ * refusal_out has the reason.  The delivery has ended in any case. */
+enum lda_verdict lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES]);
 void lda_abort(struct lda_delivery *d); /* NULL is fine */
+/* The three steps at once, for a recipient with an answer of its own. */
+enum lda_verdict lda_deliver(struct lda *l, const struct lda_rcpt *rcpt,
+    const struct lda_envelope *envelope, const struct content *content,
+    char refusal_out[LDA_REFUSAL_BYTES]);
 
 /* Puts a message of the system's own into INBOX, whatever the quota; the filter does not see it. */
 enum lda_verdict lda_deliver_system(struct lda *l, const struct lda_rcpt *rcpt, struct str message);

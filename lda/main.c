@@ -4,6 +4,7 @@
 
 #include "lda/command.h"
 #include "lda/lda.h"
+#include "lda/outgoing.h"
 #include "lda/session.h"
 #include "service/service.h"
 
@@ -42,6 +43,7 @@ start(struct service *sv, struct net_worker *w)
 		free(lw);
 		return false;
 	}
+	outgoing_spool(&lw->lda); /* made before the sandbox closes; logged if it cannot be */
 	lda_door_open(&lw->lmtp, &lw->lda, SMTP_PROTOCOL_LMTP);
 	lda_door_open(&lw->smtp, &lw->lda, SMTP_PROTOCOL_SMTP);
 	sv->data = lw;
@@ -79,6 +81,7 @@ static const struct service_spec SPEC = {
 	.name = "lda",
 	.relay_setting = "lda.relay_networks",
 	.needs = SERVICE_TLS | SERVICE_STORE,
+	.writes_spool = true,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),
 	.start = start,

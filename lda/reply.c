@@ -15,6 +15,7 @@ static const struct answer ANSWERS[LDA_VERDICT_COUNT] = {
 	[LDA_INACTIVE] = { 550, "5.2.1", "This mailbox is not in use", EX_NOUSER },
 	[LDA_OVER_QUOTA] = { 452, "4.2.2", "The mailbox is full, try again later", EX_TEMPFAIL },
 	[LDA_NO_MAILBOX] = { 550, "5.2.0", "No such mailbox can be", EX_CANTCREAT },
+	[LDA_REFUSED] = { 550, "5.7.1", "The recipient does not want this message", EX_NOPERM },
 	[LDA_NO_SPACE] = { 452, "4.3.1", "Not enough disk space, try again later", EX_TEMPFAIL },
 	[LDA_TEMPORARY] = { 451, "4.3.0", "Temporary failure, try again later", EX_TEMPFAIL },
 };
@@ -32,6 +33,14 @@ reply_set(struct smtp_reply *r, enum lda_verdict v, bool permanent_quota, const 
 	const struct answer *a = answer(v, permanent_quota);
 
 	smtp_reply_set(r, a->code, a->enhanced, "<%s> %s", rcpt, a->text);
+}
+
+void
+reply_set_refusal(struct smtp_reply *r, const char *rcpt, const char *reason)
+{
+	const struct answer *a = &ANSWERS[LDA_REFUSED];
+
+	smtp_reply_set(r, a->code, a->enhanced, "<%s> %s", rcpt, reason);
 }
 
 int

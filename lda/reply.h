@@ -7,6 +7,8 @@
 
 /* `permanent_quota`: over quota is refused (552) instead of put off (452). */
 void reply_set(struct smtp_reply *r, enum lda_verdict v, bool permanent_quota, const char *rcpt);
+/* LDA_REFUSED, in the words of the recipient's filter; lines divided by LF. */
+void reply_set_refusal(struct smtp_reply *r, const char *rcpt, const char *reason);
 int reply_exit_code(enum lda_verdict v, bool permanent_quota); /* sysexits.h */
 const char *reply_text(enum lda_verdict v);
 

@@ -1,42 +1,15 @@
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "filter/filter.h"
+#include "filter/account.h"
+#include "filter/cache.h"
+#include "lda/filtering.h"
 #include "lda/lda.h"
 #include "service/hostname.h"
 #include "service/service.h"
 #include "store/account.h"
 #include "store/account_db.h"
-
-/* filter.default, compiled once; a bad one is the operator's to mend and costs no mail. */
-static void
-read_default_filter(struct lda *l)
-{
-	const char *path = config_string(l->sv->config, "filter.default");
-	struct filter_error error = { .text = "cannot be read" };
-	struct buf text = { 0 };
-	enum filter_status status = FILTER_COMPILE_ERROR;
-	ssize_t got = -1;
-	int fd;
-
-	if (path == NULL)
-		return;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		buf_reserve(&text, FILTER_TEXT_MAX_BYTES + 1);
-		got = read(fd, text.data, FILTER_TEXT_MAX_BYTES + 1);
-		close(fd);
-	}
-	if (got >= 0)
-		status = filter_compile(
-		    (struct str){ text.data, (size_t)got }, &l->default_filter, &error, NULL);
-	if (status != FILTER_OK)
-		log_error(l->sv->log, "filter-default", "file=%s line=%u error=%s", path,
-		    error.line, error.text);
-	buf_free(&text);
-}
+#include "store/spool.h"
 
 bool
 lda_open(struct lda *l, struct service *sv)
@@ -55,14 +28,26 @@ lda_open(struct lda *l, struct service *sv)
 	l->quota_exempt = mem_zalloc((count + 1) * sizeof(*l->quota_exempt));
 	for (size_t i = 0; i < count; i++)
 		l->quota_exempt[i] = config_string_at(c, "store.quota_exempt", i);
-	read_default_filter(l);
+	l->quota_permanent = strcmp(config_string(c, "lda.quota_reject"), "permanent") == 0;
+	l->redirect_as_account = strcmp(config_string(c, "filter.redirect_sender"), "account") == 0;
+	l->vacation_min_s = config_duration_s(c, "filter.vacation_min_period");
+	l->scripts = mem_zalloc(sizeof(*l->scripts));
+	filtering_scripts_open(l->scripts, c, sv->log);
+	l->cache = filter_cache_new(0, 0);
+	l->settings = filter_settings_new(c);
+	pthread_mutex_init(&l->spool_mutex, NULL);
 	return true;
 }
 
 void
 lda_close(struct lda *l)
 {
-	filter_free(l->default_filter);
+	spool_close(l->spool);
+	pthread_mutex_destroy(&l->spool_mutex);
+	filter_settings_free(l->settings);
+	filter_cache_free(l->cache);
+	filtering_scripts_close(l->scripts);
+	free(l->scripts);
 	store_root_close(l->root);
 	free(l->quota_exempt);
 	free(l->hostname);

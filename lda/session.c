@@ -26,6 +26,7 @@ struct lda_session {
 	/* the transaction */
 	struct arena arena;
 	char *sender;
+	const char *envid, *ret_text; /* DSN; NULL: not given */
 	struct lda_rcpt *rcpts;
 	size_t rcpt_count;
 	struct content content;
@@ -36,13 +37,6 @@ static struct lda_session *
 session_of(const struct smtp_session *s)
 {
 	return smtp_session_data(s);
-}
-
-static bool
-permanent_quota(const struct lda_session *ls)
-{
-	return strcmp(config_string(ls->door->lda->sv->config, "lda.quota_reject"), "permanent") ==
-	       0;
 }
 
 static bool
@@ -66,6 +60,7 @@ forget_transaction(struct lda_session *ls)
 	ls->rcpts = NULL;
 	ls->rcpt_count = 0;
 	ls->sender = NULL;
+	ls->envid = ls->ret_text = NULL;
 	arena_reset(&ls->arena);
 }
 
@@ -103,7 +98,33 @@ on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply 
 	}
 	forget_transaction(ls);
 	ls->sender = arena_strdup(&ls->arena, mail->from.address);
+	ls->envid = mail->envid != NULL ? arena_strdup(&ls->arena, mail->envid) : NULL;
+	ls->ret_text = mail->ret == SMTP_RET_FULL   ? "FULL"
+		       : mail->ret == SMTP_RET_HDRS ? "HDRS"
+						    : NULL;
 	make_id(ls->id);
+}
+
+/* As it was given, but in one order: what `envelope "notify"` compares with, RFC 6009 §3. */
+static const char *
+notify_text(struct arena *arena, unsigned notify)
+{
+	static const struct {
+		unsigned notify;
+		const char *word;
+	} WORDS[] = {
+		{ SMTP_NOTIFY_NEVER, "NEVER" },
+		{ SMTP_NOTIFY_SUCCESS, "SUCCESS" },
+		{ SMTP_NOTIFY_FAILURE, "FAILURE" },
+		{ SMTP_NOTIFY_DELAY, "DELAY" },
+	};
+	const char *text = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(WORDS); i++)
+		if ((notify & WORDS[i].notify) != 0)
+			text = text == NULL ? WORDS[i].word
+					    : arena_printf(arena, "%s,%s", text, WORDS[i].word);
+	return text;
 }
 
 static void
@@ -117,12 +138,14 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 
 	if (v == LDA_OK && quota_at_rcpt(ls))
 		v = lda_check_quota(l, &found);
-	reply_set(r, v, permanent_quota(ls), rcpt->to.address);
+	reply_set(r, v, ls->door->lda->quota_permanent, rcpt->to.address);
 	if (v != LDA_OK) {
 		log_info(smtp_session_log(s), "rcpt-refused", "rcpt=%s from=%s code=%d reason=%s",
 		    rcpt->to.address, ls->sender, r->code, reply_text(v));
 		return;
 	}
+	found.orcpt = rcpt->orcpt != NULL ? arena_strdup(&ls->arena, rcpt->orcpt) : NULL;
+	found.notify_text = notify_text(&ls->arena, rcpt->notify);
 	ls->rcpts = mem_realloc_array(ls->rcpts, ls->rcpt_count + 1, sizeof(*ls->rcpts));
 	ls->rcpts[ls->rcpt_count++] = found;
 }
@@ -150,7 +173,22 @@ envelope_of(struct smtp_session *s)
 		.tls = facts->tls,
 		.id = ls->id,
 		.quota_checked = quota_at_rcpt(ls),
+		.answers_alone = is_lmtp(ls) || ls->rcpt_count == 1,
+		.binary = facts->body == SMTP_BODY_BINARYMIME,
+		.smtputf8 = facts->smtputf8,
+		.envid = ls->envid,
+		.ret_text = ls->ret_text,
 	};
+}
+
+static void
+answer(struct lda_session *ls, struct smtp_reply *r, enum lda_verdict v, const char *rcpt,
+    const char *refusal)
+{
+	if (v == LDA_REFUSED)
+		reply_set_refusal(r, rcpt, refusal);
+	else
+		reply_set(r, v, ls->door->lda->quota_permanent, rcpt);
 }
 
 /* LMTP: each recipient has its own answer, so each is delivered on its own. */
@@ -161,17 +199,15 @@ deliver_each(struct smtp_session *s, struct smtp_reply *replies)
 	struct lda_envelope envelope = envelope_of(s);
 
 	for (size_t i = 0; i < ls->rcpt_count; i++) {
-		struct lda_delivery *d;
+		char refusal[LDA_REFUSAL_BYTES] = "";
 		enum lda_verdict v =
-		    lda_prepare(ls->door->lda, &ls->rcpts[i], &envelope, &ls->content, &d);
+		    lda_deliver(ls->door->lda, &ls->rcpts[i], &envelope, &ls->content, refusal);
 
-		if (v == LDA_OK)
-			v = lda_finish(d);
 		if (v == LDA_OK)
 			smtp_reply_set(&replies[i], 250, "2.0.0", "<%s> delivered, id=%s",
 			    ls->rcpts[i].address, ls->id);
 		else
-			reply_set(&replies[i], v, permanent_quota(ls), ls->rcpts[i].address);
+			answer(ls, &replies[i], v, ls->rcpts[i].address, refusal);
 	}
 }
 
@@ -183,14 +219,17 @@ deliver_all(struct smtp_session *s, struct smtp_reply *reply)
 	struct lda_session *ls = session_of(s);
 	struct lda_envelope envelope = envelope_of(s);
 	struct lda_delivery **ready = mem_zalloc(ls->rcpt_count * sizeof(struct lda_delivery *));
+	char refusal[LDA_REFUSAL_BYTES] = "";
 	enum lda_verdict v = LDA_OK;
 	size_t i;
 
 	for (i = 0; v == LDA_OK && i < ls->rcpt_count; i++)
 		v = lda_prepare(ls->door->lda, &ls->rcpts[i], &envelope, &ls->content, &ready[i]);
+	for (i = 0; v == LDA_OK && i < ls->rcpt_count; i++)
+		v = lda_send(ready[i]);
 	if (v == LDA_OK) {
 		for (i = 0; i < ls->rcpt_count; i++) {
-			enum lda_verdict one = lda_finish(ready[i]);
+			enum lda_verdict one = lda_finish(ready[i], refusal);
 
 			v = one != LDA_OK ? one : v;
 		}
@@ -202,7 +241,7 @@ deliver_all(struct smtp_session *s, struct smtp_reply *reply)
 	if (v == LDA_OK)
 		smtp_reply_set(reply, 250, "2.0.0", "delivered, id=%s", ls->id);
 	else
-		reply_set(reply, v, permanent_quota(ls), ls->rcpts[0].address);
+		answer(ls, reply, v, ls->rcpts[0].address, refusal);
 }
 
 static void
@@ -265,7 +304,6 @@ on_end(void *arg)
 	*ls->link = ls->next;
 	if (ls->next != NULL)
 		ls->next->link = ls->link;
-	ls->door->sessions--;
 	forget_transaction(ls);
 	arena_free(&ls->arena);
 	free(ls);
@@ -285,7 +323,6 @@ lda_door_accept(struct lda_door *door, struct net_stream *st)
 	if (door->first != NULL)
 		door->first->link = &ls->next;
 	door->first = ls;
-	door->sessions++;
 	ls->smtp = smtp_server_start(st, &door->service, on_end, ls);
 }
 

@@ -11,7 +11,6 @@ struct net_worker;
 struct lda_door {
 	struct lda *lda;
 	struct smtp_service service;
-	unsigned sessions; /* running; for the drain */
 	struct lda_session *first;
 };
 

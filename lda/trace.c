@@ -6,24 +6,31 @@
 #include "store/compose.h"
 
 void
+trace_received(struct buf *out, const struct trace *t)
+{
+	buf_adds(out, "Received:");
+	if (t->helo != NULL)
+		buf_printf(out, " from %s", *t->helo != '\0' ? t->helo : "unknown");
+	if (t->helo != NULL && strcmp(t->peer, "local") != 0)
+		buf_printf(out, " ([%s%s])", strchr(t->peer, ':') != NULL ? "IPv6:" : "", t->peer);
+	buf_printf(out, "%sby %s", t->helo != NULL ? "\n\t" : " ", t->hostname);
+	if (t->with != NULL)
+		buf_printf(out, " with %s", t->with);
+	if (t->tls != NULL)
+		buf_printf(out, "\n\t(%s)", t->tls);
+	buf_printf(out, "\n\tid %s for <%s>;\n\t", t->id, t->rcpt);
+	compose_date(out, t->now);
+	buf_addc(out, '\n');
+}
+
+void
 trace_headers(struct buf *out, const struct trace *t)
 {
-	struct buf date = { 0 };
-
-	compose_date(&date, t->now);
-	buf_printf(out, "Return-Path: <%s>\nEnvelope-to: %s\nDelivery-date: %s\n", t->sender,
-	    t->rcpt, buf_cstr(&date));
-	if (t->helo != NULL) {
-		buf_printf(out, "Received: from %s", *t->helo != '\0' ? t->helo : "unknown");
-		if (strcmp(t->peer, "local") != 0)
-			buf_printf(
-			    out, " ([%s%s])", strchr(t->peer, ':') != NULL ? "IPv6:" : "", t->peer);
-		buf_printf(out, "\n\tby %s with %s", t->hostname, t->with);
-		if (t->tls != NULL)
-			buf_printf(out, "\n\t(%s)", t->tls);
-		buf_printf(out, "\n\tid %s for <%s>;\n\t%s\n", t->id, t->rcpt, buf_cstr(&date));
-	}
-	buf_free(&date);
+	buf_printf(out, "Return-Path: <%s>\nEnvelope-to: %s\nDelivery-date: ", t->sender, t->rcpt);
+	compose_date(out, t->now);
+	buf_addc(out, '\n');
+	if (t->helo != NULL)
+		trace_received(out, t);
 }
 
 static bool

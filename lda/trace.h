@@ -23,6 +23,8 @@ struct trace {
 
 /* The lines to be put in front, with LF line ends. */
 void trace_headers(struct buf *out, const struct trace *t);
+/* Received alone, for a message that goes on from here; also without a helo, so that its hops are counted. */
+void trace_received(struct buf *out, const struct trace *t);
 
 /* Copies the beginning of a message, as far as its header goes, without the fields that an earlier
  * delivery left.  Returns how many bytes of `start` that covers: all of it if the header does not end in it. */

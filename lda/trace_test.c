@@ -65,6 +65,12 @@ test_headers(void **state)
 	t.helo = NULL;
 	trace_headers(&out, &t);
 	assert_null(strstr(buf_cstr(&out), "Received:"));
+	/* what goes on from here counts as a hop all the same */
+	buf_reset(&out);
+	t.with = t.tls = NULL;
+	trace_received(&out, &t);
+	assert_non_null(strstr(
+	    buf_cstr(&out), "Received: by store.example.org\n\tid 1.2 for <ann@example.org>;\n\t"));
 	buf_free(&out);
 }
 

@@ -262,7 +262,7 @@ lock_in(struct service *sv)
 	const struct config *c = sv->config;
 	unsigned needs = sv->spec->needs;
 	bool tls = (needs & SERVICE_TLS) != 0, store = (needs & SERVICE_STORE) != 0;
-	bool spool = (needs & SERVICE_SPOOL) != 0;
+	bool spool = (needs & SERVICE_SPOOL) != 0 || sv->spec->writes_spool;
 	char *db_dir = directory_of(config_string(c, "store.account_db"));
 	char *cert_dir = directory_of(config_string(c, "tls.certificate"));
 	char *key_dir = directory_of(config_string(c, "tls.key"));
@@ -280,6 +280,7 @@ lock_in(struct service *sv)
 		{ spool ? config_string(c, "store.spool") : NULL, NET_WRITE },
 		{ sv->spec->may_connect ? ca_dir : NULL, NET_READ },
 		{ store ? text_dir : NULL, NET_READ },
+		{ store ? config_string(c, "filter.global_dir") : NULL, NET_READ },
 	};
 	struct net_sandbox_spec spec = {
 		.paths = paths,

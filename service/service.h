@@ -48,8 +48,9 @@ struct service_spec {
 	const char *name;          /* "imapd"; also its section of the configuration */
 	const char *sasl_name;     /* "imap", with SERVICE_AUTH */
 	const char *relay_setting; /* networks for which connections are reserved, or NULL */
-	unsigned needs;   /* enum service_needs; the account DB is always opened, for reading */
-	bool may_connect; /* makes connections of its own */
+	unsigned needs;    /* enum service_needs; the account DB is always opened, for reading */
+	bool may_connect;  /* makes connections of its own */
+	bool writes_spool; /* opens the spool by itself, when it needs it */
 	const struct service_door *doors;
 	size_t door_count;
 	/* In each worker when all of the above is open; false, with the reason logged, ends it. */

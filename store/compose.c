@@ -4,8 +4,10 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "store/address.h"
 #include "store/charset.h"
 #include "store/date.h"
+#include "store/header.h"
 
 #define LINE_MAX_BYTES  78 /* RFC 5322 §2.1.1 */
 #define WORD_TEXT_BYTES 39 /* a word has 64 bytes with its frame; "Subject: " fits in front */
@@ -204,4 +206,118 @@ compose_text_field(struct buf *out, const char *name, struct str text, const cha
 	compose_field(
 	    out, name, (struct str){ encoded.data != NULL ? encoded.data : "", encoded.len }, eol);
 	buf_free(&encoded);
+}
+
+static void
+add_address(struct buf *out, const struct address *a)
+{
+	struct buf name = { 0 };
+
+	header_decode(&name, a->name);
+	if (name.len > 0) {
+		compose_encode_phrase(out, (struct str){ name.data, name.len });
+		buf_adds(out, " <");
+		address_spec(out, a);
+		buf_addc(out, '>');
+	} else {
+		address_spec(out, a);
+	}
+	buf_free(&name);
+}
+
+bool
+compose_address_field(struct buf *out, const char *name, struct str addresses, const char *eol)
+{
+	struct arena arena = { 0 };
+	struct buf list = { 0 };
+	bool any;
+
+	for (const struct address *a = address_parse(&arena, addresses); a != NULL; a = a->next) {
+		if (a->broken || a->domain.p == NULL || a->mailbox.p == NULL)
+			continue;
+		if (list.len > 0)
+			buf_adds(&list, ", ");
+		add_address(&list, a);
+	}
+	any = list.len > 0;
+	if (any)
+		compose_field(out, name, (struct str){ list.data, list.len }, eol);
+	arena_free(&arena);
+	buf_free(&list);
+	return any;
+}
+
+#define QP_LINE_BYTES 76 /* RFC 2045 §6.7 (5) */
+
+static bool
+is_plain_text(struct str text)
+{
+	size_t line = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char ch = (unsigned char)text.p[i];
+
+		if (ch >= 0x7f || (ch < ' ' && ch != '\n' && ch != '\t'))
+			return false;
+		line = ch == '\n' ? 0 : line + 1;
+		if (line > LINE_MAX_BYTES)
+			return false;
+	}
+	return true;
+}
+
+static void
+add_quoted_printable(struct buf *out, struct str text)
+{
+	static const char HEX[] = "0123456789ABCDEF";
+	size_t column = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char ch = (unsigned char)text.p[i];
+		bool line_end = i + 1 == text.len || text.p[i + 1] == '\n';
+		bool plain = (ch > ' ' && ch < 0x7f && ch != '=') ||
+			     ((ch == ' ' || ch == '\t') && !line_end);
+
+		if (ch == '\n') {
+			buf_addc(out, '\n');
+			column = 0;
+			continue;
+		}
+		if (column + (plain ? 1 : 3) > QP_LINE_BYTES - 1) {
+			buf_adds(out, "=\n");
+			column = 0;
+		}
+		if (plain) {
+			buf_addc(out, (char)ch);
+		} else {
+			buf_addc(out, '=');
+			buf_addc(out, HEX[ch >> 4]);
+			buf_addc(out, HEX[ch & 15]);
+		}
+		column += plain ? 1 : 3;
+	}
+}
+
+void
+compose_text_part(struct buf *out, struct str text)
+{
+	struct buf lines = { 0 };
+	struct str all;
+
+	for (size_t i = 0; i < text.len; i++)
+		if (text.p[i] != '\r')
+			buf_addc(&lines, text.p[i]);
+	if (lines.len == 0 || lines.data[lines.len - 1] != '\n')
+		buf_addc(&lines, '\n');
+	all = (struct str){ lines.data, lines.len };
+	if (is_plain_text(all)) {
+		buf_adds(out, "Content-Type: text/plain; charset=us-ascii\n"
+			      "Content-Transfer-Encoding: 7bit\n\n");
+		buf_add(out, all.p, all.len);
+	} else {
+		buf_adds(out, "Content-Type: text/plain; charset=utf-8\n"
+			      "Content-Transfer-Encoding: quoted-printable\n\n");
+		add_quoted_printable(out, all);
+	}
+	buf_free(&lines);
 }

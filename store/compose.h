@@ -3,6 +3,7 @@
 #ifndef STORE_COMPOSE_H
 #define STORE_COMPOSE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -29,5 +30,13 @@ void compose_encode_phrase(struct buf *out, struct str text);
 void compose_field(struct buf *out, const char *name, struct str value, const char *eol);
 /* The same for free text in UTF-8 (Subject): encodes first. */
 void compose_text_field(struct buf *out, const char *name, struct str text, const char *eol);
+/* An address list (From, To) as people write it: display names encoded, what is no address left out.  False
+ * and nothing appended if no address is left. */
+bool compose_address_field(
+    struct buf *out, const char *name, struct str addresses, const char *eol);
+
+/* A text part of UTF-8: Content-Type, Content-Transfer-Encoding, the blank line, and the text, in quoted-printable
+ * (RFC 2045 §6.7) unless it is ASCII with short lines; so it passes any relay.  Line ends are LF, also the last. */
+void compose_text_part(struct buf *out, struct str text);
 
 #endif

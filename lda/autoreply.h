@@ -1,0 +1,59 @@
+/* Automatic replies: whether a message may be answered at all, and how the answer looks.  Vacation of RFC 5230 and
+ * Exim's `mail` and `vacation`; for all of them RFC 3834.  Nothing is sent from here. */
+#ifndef LDA_AUTOREPLY_H
+#define LDA_AUTOREPLY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "filter/actions.h"
+#include "filter/view.h"
+
+#define AUTOREPLY_RECIPIENTS_MAX 20
+#define AUTOREPLY_RETURN_BYTES   (100 * 1024) /* of a message that is sent back with the answer */
+
+/* What the answer is about.  All borrowed. */
+struct reply_facts {
+	const char *account;   /* localpart@domain */
+	const char *rcpt;      /* envelope recipient */
+	const char *orig_rcpt; /* before aliasing, "type;address"; NULL: unknown */
+	const char *sender;    /* envelope; "" for the null reverse-path */
+	const char *hostname;
+	int64_t now;
+	const struct view *message;
+	/* Another address of the account?  NULL: none. */
+	bool (*is_own)(void *arg, struct str address);
+	void *is_own_arg;
+};
+
+/* Why FILTER_VACATION or FILTER_MAIL may not answer, as a word for the log; NULL: it may. */
+const char *autoreply_objection(const struct reply_facts *f, const struct filter_action *action);
+
+/* Is the message itself made by a machine (RFC 3834 §2: Auto-Submitted other than "no")? */
+bool reply_is_automatic(const struct view *message);
+/* Is the address one of the account's? */
+bool reply_is_own(const struct reply_facts *f, struct str address);
+
+/* The answer's recipients, NUL-terminated and in the arena, without the account's own addresses.  Vacation: the
+ * envelope sender, RFC 5230 §4.5.  Mail: To (or else Reply-To or From of the message), Cc and Bcc. */
+size_t autoreply_recipients(const struct reply_facts *f, const struct filter_action *action,
+    struct arena *arena, const char *recipients_out[AUTOREPLY_RECIPIENTS_MAX]);
+
+/* The text of To: of a reply, in the arena: what Exim's `once` remembers. */
+const char *autoreply_to(
+    const struct reply_facts *f, const struct filter_reply *reply, struct arena *arena);
+
+/* The whole answer with LF line ends.  Whatever stands in the message or the filter, a field stays one field. */
+void autoreply_compose(
+    struct buf *out, const struct reply_facts *f, const struct filter_action *action);
+
+/* For whoever composes other answers to a message. */
+struct str reply_field(
+    const struct view *message, const char *name); /* as it stands; p NULL: none */
+void reply_add_subject(struct buf *out, const char *prefix, const struct view *message);
+void reply_add_identity(struct buf *out, const struct reply_facts *f); /* Date, Message-ID */
+void reply_add_threading(struct buf *out, const struct view *message); /* RFC 5322 §3.6.4 */
+
+#endif

@@ -1,0 +1,116 @@
+/* One message on its way to one recipient: what the parts of delivery share.  Nobody else includes it.
+ *   filtering.c      which filters it meets and what they ask for
+ *   copies.c         copies in mailboxes
+ *   redirects.c      copies that go on to another address
+ *   replies.c        answers and notifications
+ *   filter_report.c  what the account is told of its filter's mistakes
+ *   deliver.c        the order of it all */
+#ifndef LDA_DELIVERY_H
+#define LDA_DELIVERY_H
+
+#include "filter/sequence.h"
+#include "filter/view.h"
+#include "lda/lda.h"
+#include "lda/pour.h"
+#include "store/err.h"
+#include "store/root.h"
+
+#define DELIVERY_TROUBLES_MAX 8
+
+struct account;
+struct append;
+struct filter_account;
+struct filter_cached;
+struct maildir_delivery;
+struct spool_draft;
+struct state;
+
+/* Who decided: for log lines. */
+struct decision {
+	const char *language; /* "sieve", "exim", "keep" */
+	const char *script;   /* "own", "default", or the file of one of the administrator's */
+	unsigned line;        /* 0: nobody wrote it */
+};
+
+/* One copy on its way into one mailbox. */
+struct copy {
+	const char *mailbox;
+	const char *special_use; /* of the mailbox, if it has to be made; NULL: none */
+	unsigned flags;          /* MESSAGE_… */
+	const char **keywords;
+	size_t keyword_count;
+	const struct filter_edit *edit; /* NULL: as it came */
+	struct decision by;
+	/* While it is written: `append` where there are keywords, which need the mailbox's list of names. */
+	struct maildir_delivery *file;
+	struct account *acct;
+	struct append *append;
+	uint64_t size_bytes;
+};
+
+/* One copy on its way to another address. */
+struct redirect {
+	const struct filter_redirect *to;
+	const struct filter_edit *edit;
+	struct decision by;
+	struct spool_draft *draft;
+	const char *key; /* of what is remembered of it */
+	bool eight_bit;
+};
+
+/* A mistake in the account's filter that its owner shall hear of. */
+struct trouble {
+	const char *kind; /* as in state.h */
+	unsigned line;
+	const char *text;
+};
+
+struct lda_delivery {
+	struct lda *lda;
+	const struct lda_rcpt *rcpt;
+	const struct lda_envelope *envelope;
+	const struct content *content;
+	struct arena arena;
+	const char *account; /* localpart@domain */
+	int64_t now;
+	struct home *home;
+	struct quota_usage before;
+	uint64_t stored_bytes; /* that count towards quota */
+
+	struct filter_message message;
+	struct view view;
+	bool view_is_open;
+	char digest[POUR_DIGEST_BYTES]; /* "" until it is asked for */
+
+	struct filter_step steps[FILTER_SEQUENCE_MAX];
+	size_t step_count;
+	struct filter_error own_error; /* where the own filter does not compile */
+	const char *own_language;
+	struct filter_cached *cached;
+	struct filter_account *around;
+	struct filter_sequence_result found;
+
+	struct copy copies[FILTER_ACTIONS_MAX];
+	size_t copy_count;
+	struct redirect redirects[FILTER_ACTIONS_MAX];
+	size_t redirect_count;
+	const struct filter_action *reject; /* NULL: not refused */
+	bool refused;                       /* in the dialogue */
+	struct trouble troubles[DELIVERY_TROUBLES_MAX];
+	size_t trouble_count;
+};
+
+enum lda_verdict delivery_verdict(enum store_err err);
+/* NULL: it cannot be read. */
+const struct view *delivery_view(struct lda_delivery *d);
+/* The same for the same message whenever it comes.  NULL: it cannot be read. */
+const char *delivery_digest(struct lda_delivery *d);
+/* The account's memory; NULL with the reason logged: try again later. */
+struct state *delivery_state(struct lda_delivery *d);
+/* Strings are copied; the ninth is dropped. */
+void delivery_trouble(struct lda_delivery *d, const char *kind, unsigned line, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* For `filter=%s script=%s line=%u`. */
+struct decision delivery_decision(const struct lda_delivery *d, size_t action);
+
+#endif

@@ -1,0 +1,113 @@
+#include "lda/rejection.h"
+
+#include <string.h>
+
+#include "store/compose.h"
+
+#define HEADER_MAX_BYTES (64 * 1024) /* of the refused message, sent back with the reason */
+
+static const char GENERAL_REASON[] = "The recipient does not want this message";
+
+bool
+rejection_reply(const struct filter_reject *reject, char text_out[REJECTION_TEXT_BYTES])
+{
+	struct str reason = str_trim(str_from(reject->reason));
+	bool ascii = reason.len > 0;
+	size_t len = 0;
+
+	for (size_t i = 0; i < reason.len; i++)
+		ascii =
+		    ascii && (unsigned char)reason.p[i] < 0x7f &&
+		    ((unsigned char)reason.p[i] >= ' ' || strchr("\r\n\t", reason.p[i]) != NULL);
+	if (!reject->ereject && (!ascii || reason.len >= REJECTION_TEXT_BYTES))
+		return false;
+	if (!ascii)
+		reason = STR(GENERAL_REASON);
+	for (size_t i = 0; i < reason.len && len + 1 < REJECTION_TEXT_BYTES; i++)
+		if (reason.p[i] != '\r')
+			text_out[len++] = reason.p[i] == '\t' ? ' ' : reason.p[i];
+	text_out[len] = '\0';
+	return true;
+}
+
+/* disposition-notification-content, RFC 8098 §3.1 */
+static void
+add_disposition(struct buf *out, const struct reply_facts *f)
+{
+	struct str id = reply_field(f->message, "Message-ID");
+
+	buf_printf(out,
+	    "Content-Type: message/disposition-notification\n\n"
+	    "Reporting-UA: %s; Sanger\n",
+	    f->hostname);
+	if (f->orig_rcpt != NULL)
+		compose_field(out, "Original-Recipient", str_from(f->orig_rcpt), "\n");
+	buf_printf(out, "Final-Recipient: rfc822; %s\n", f->rcpt);
+	if (id.p != NULL)
+		compose_field(out, "Original-Message-ID", str_trim(id), "\n");
+	buf_adds(out, "Disposition: automatic-action/MDN-sent-automatically; deleted\n");
+}
+
+/* delivery-status-content, RFC 3464 §2.1 */
+static void
+add_status(struct buf *out, const struct reply_facts *f)
+{
+	buf_printf(out,
+	    "Content-Type: message/delivery-status\n\nReporting-MTA: dns; %s\nArrival-Date: ",
+	    f->hostname);
+	compose_date(out, f->now);
+	buf_adds(out, "\n\n");
+	if (f->orig_rcpt != NULL)
+		compose_field(out, "Original-Recipient", str_from(f->orig_rcpt), "\n");
+	buf_printf(out, "Final-Recipient: rfc822; %s\nAction: failed\nStatus: 5.7.1\n", f->rcpt);
+}
+
+static void
+add_header_of(struct buf *out, const struct view *message)
+{
+	struct str header = message->header;
+
+	if (header.len > HEADER_MAX_BYTES)
+		header.len = HEADER_MAX_BYTES;
+	buf_adds(out, "Content-Type: text/rfc822-headers\nContent-Transfer-Encoding: 8bit\n\n");
+	for (size_t i = 0; i < header.len; i++)
+		if (header.p[i] != '\r')
+			buf_addc(out, header.p[i]);
+	if (out->data[out->len - 1] != '\n')
+		buf_addc(out, '\n');
+}
+
+void
+rejection_compose(struct buf *out, const struct reply_facts *f, const struct filter_reject *reject)
+{
+	struct buf id = { 0 }, text = { 0 };
+	struct str mark;
+
+	compose_message_id(&id, f->hostname);
+	mark = (struct str){ id.data + 1, str_find((struct str){ id.data, id.len }, STR("@")) - 1 };
+	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\n", f->hostname);
+	compose_field(out, "To", str_from(f->sender), "\n");
+	reply_add_subject(out, "Rejected: ", f->message);
+	reply_add_identity(out, f);
+	reply_add_threading(out, f->message);
+	buf_printf(out,
+	    "Auto-Submitted: auto-replied (rejected)\nMIME-Version: 1.0\n"
+	    "Content-Type: multipart/report; report-type=%s;\n\tboundary=\"=_%.*s\"\n\n--=_%.*s\n",
+	    reject->ereject ? "delivery-status" : "disposition-notification", (int)mark.len, mark.p,
+	    (int)mark.len, mark.p);
+	buf_printf(&text,
+	    "Your message to <%s> was refused by its recipient's mail filter.  The reason "
+	    "given:\n\n%s\n",
+	    f->rcpt, reject->reason);
+	compose_text_part(out, (struct str){ text.data, text.len });
+	buf_printf(out, "\n--=_%.*s\n", (int)mark.len, mark.p);
+	if (reject->ereject)
+		add_status(out, f);
+	else
+		add_disposition(out, f);
+	buf_printf(out, "\n--=_%.*s\n", (int)mark.len, mark.p);
+	add_header_of(out, f->message);
+	buf_printf(out, "\n--=_%.*s--\n", (int)mark.len, mark.p);
+	buf_free(&id);
+	buf_free(&text);
+}
