@@ -26,6 +26,8 @@ static const struct door DOORS[] = {
 	{ "lda", "lda.listen_lmtp", false },
 	{ "lda", "lda.listen_lmtp_unix", false },
 	{ "lda", "lda.listen_smtp", false },
+	{ "managesieved", "managesieved.listen_tls", true },
+	{ "managesieved", "managesieved.listen_starttls", false },
 };
 
 /* What a greeting of ours has in it; a peer that lda does not know is told the last one. */

@@ -21,6 +21,8 @@ refuse(struct msieve_frame *f, enum msieve_frame_excess why)
 	const char *lf = f->text.len > 0 ? memchr(f->text.data, '\n', f->text.len) : NULL;
 	size_t keep = lf != NULL ? (size_t)(lf - f->text.data) : f->text.len;
 
+	if (keep > 0 && f->text.data[keep - 1] == '\r')
+		keep--;
 	if (!f->refused)
 		f->too_big = why;
 	f->refused = true;

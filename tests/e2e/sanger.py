@@ -22,6 +22,8 @@ import subprocess
 import tempfile
 import time
 
+from managesieve import ManageSieve
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("SANGER_BIN", TOP / "build")).resolve()
 WAIT_S = 60  # the generous limit of every wait for a condition
@@ -275,6 +277,14 @@ class Instance:
                                        timeout=WAIT_S)
         if address is not None:
             client.login(address, self.accounts[address])
+        return client
+
+    def connect_managesieve(self, address=None):
+        """A ManageSieve client under TLS, logged in if an address is given."""
+        client = ManageSieve(self.sieve, context=self.tls())
+        if address is not None:
+            reply = client.login(address, self.accounts[address])
+            assert reply.word == "OK", reply
         return client
 
     def connect_lmtp(self):

@@ -928,7 +928,7 @@ def test_smuggling(box, door, end):
 # --- the processes
 
 
-@pytest.mark.parametrize("daemon", ["imapd", "submitd", "lda"])
+@pytest.mark.parametrize("daemon", ["imapd", "submitd", "lda", "managesieved"])
 def test_workers_are_locked_in(box, daemon):
     for pid in box.workers(daemon):
         for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
