@@ -20,6 +20,22 @@ static const struct sieve_capability ROWS[SIEVE_CAPS] = {
 	[SIEVE_CAP_IHAVE] = { .name = "ihave" },
 	[SIEVE_CAP_MAILBOX] = { .name = "mailbox" },
 	[SIEVE_CAP_REGEX] = { .name = "regex" },
+	[SIEVE_CAP_VACATION] = { .name = "vacation" },
+	[SIEVE_CAP_VACATION_SECONDS] = { .name = "vacation-seconds",
+	    .implies = SIEVE_CAP_BIT(SIEVE_CAP_VACATION) },
+	[SIEVE_CAP_REJECT] = { .name = "reject" },
+	[SIEVE_CAP_EREJECT] = { .name = "ereject" },
+	[SIEVE_CAP_ENOTIFY] = { .name = "enotify" },
+	[SIEVE_CAP_FCC] = { .name = "fcc" },
+	[SIEVE_CAP_SPAMTEST] = { .name = "spamtest" },
+	[SIEVE_CAP_SPAMTESTPLUS] = { .name = "spamtestplus",
+	    .implies = SIEVE_CAP_BIT(SIEVE_CAP_SPAMTEST) },
+	[SIEVE_CAP_VIRUSTEST] = { .name = "virustest" },
+	[SIEVE_CAP_DATE] = { .name = "date" },
+	[SIEVE_CAP_INDEX] = { .name = "index" },
+	[SIEVE_CAP_EDITHEADER] = { .name = "editheader" },
+	[SIEVE_CAP_DUPLICATE] = { .name = "duplicate" },
+	[SIEVE_CAP_DOVECOT_DEBUG] = { .name = "vnd.dovecot.debug" },
 };
 
 enum sieve_cap

@@ -110,7 +110,8 @@ type_name(enum sieve_type type)
 	switch (type) {
 	case SIEVE_NUMBER: return "a number";
 	case SIEVE_STRINGS:
-	case SIEVE_OPTIONAL_STRINGS: return "a string or a list of strings";
+	case SIEVE_OPTIONAL_STRINGS:
+	case SIEVE_TRAILING_STRINGS: return "a string or a list of strings";
 	default: return "a string";
 	}
 }
@@ -124,7 +125,8 @@ fits(const struct sieve_node_arg *arg, enum sieve_type type)
 	if (type == SIEVE_NUMBER)
 		return arg->kind == SIEVE_NODE_NUMBER;
 	return arg->kind == SIEVE_NODE_STRINGS &&
-	       (type == SIEVE_STRINGS || type == SIEVE_OPTIONAL_STRINGS || !arg->is_list);
+	       (type == SIEVE_STRINGS || type == SIEVE_OPTIONAL_STRINGS ||
+		   type == SIEVE_TRAILING_STRINGS || !arg->is_list);
 }
 
 static bool
@@ -227,7 +229,7 @@ static bool
 check_positional(struct sieve_check *c, struct sieve_call *call, const struct sieve_node_arg *node)
 {
 	const struct sieve_spec *spec = call->spec;
-	size_t wanted = positional_count(spec), given = 0, optional = 0;
+	size_t wanted = positional_count(spec), given = 0, optional = 0, first;
 
 	for (const struct sieve_node_arg *a = node; a != NULL; a = a->next, given++)
 		if (a->kind == SIEVE_NODE_TAG)
@@ -235,16 +237,16 @@ check_positional(struct sieve_check *c, struct sieve_call *call, const struct si
 			    "%s: :%.*s must stand before the arguments without a tag", spec->name,
 			    (int)a->tag.len, a->tag.p);
 	for (size_t i = 0; i < wanted; i++)
-		optional += spec->args[i] == SIEVE_OPTIONAL_STRING ||
-			    spec->args[i] == SIEVE_OPTIONAL_STRINGS;
+		optional += spec->args[i] >= SIEVE_OPTIONAL_STRING;
 	if (given > wanted)
 		return sieve_check_error(c, call->line, "%s has too many arguments", spec->name);
 	if (given + optional < wanted)
 		return sieve_check_error(c, call->line, "%s has too few arguments", spec->name);
-	for (size_t i = wanted - given; i < wanted; i++, node = node->next) {
+	first = wanted > 0 && spec->args[wanted - 1] == SIEVE_TRAILING_STRINGS ? 0 : wanted - given;
+	for (size_t i = first; node != NULL; i++, node = node->next) {
 		if (!fits(node, spec->args[i]))
 			return sieve_check_error(c, node->line, "%s: argument %zu must be %s",
-			    spec->name, i + 1 - (wanted - given), type_name(spec->args[i]));
+			    spec->name, i + 1 - first, type_name(spec->args[i]));
 		call->args[i] = arena_zalloc(&c->program->arena, sizeof(*call->args[i]));
 		if (!compile_arg(c, node, spec->args[i], call->args[i]))
 			return false;
@@ -355,7 +357,8 @@ check_call(
 	call->spec = spec;
 	call->line = node->line;
 	if (!check_arguments(c, call, node) ||
-	    (spec->keys_arg != 0 && !sieve_match_check(c, call)) ||
+	    (spec->keys_arg != 0 && call->args[spec->keys_arg - 1] != NULL &&
+		!sieve_match_check(c, call)) ||
 	    (spec->check != NULL && !spec->check(c, call)) || !check_tests(c, call, node))
 		return false;
 	if (call->tests != NULL && spec->block && call->tests->constant == SIEVE_NEVER)

@@ -22,6 +22,7 @@ enum sieve_type { /* of a positional argument, or of what stands behind a tag */
 	SIEVE_STRINGS,         /* a string list, or one string */
 	SIEVE_OPTIONAL_STRING, /* may be missing; only in front of the others (RFC 5232 §3.1) */
 	SIEVE_OPTIONAL_STRINGS,
+	SIEVE_TRAILING_STRINGS, /* may be missing; only behind the others (RFC 5293 §5) */
 };
 
 enum sieve_kind { SIEVE_ACTION, SIEVE_CONTROL, SIEVE_TEST };

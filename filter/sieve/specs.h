@@ -15,5 +15,13 @@ extern const struct sieve_spec SIEVE_VARIABLES_SPECS[];  /* ext_variables.c: set
 extern const struct sieve_spec SIEVE_IMAP4FLAGS_SPECS[]; /* ext_imap4flags.c */
 extern const struct sieve_spec SIEVE_BODY_SPECS[];       /* ext_body.c */
 extern const struct sieve_spec SIEVE_IHAVE_SPECS[];      /* ext_ihave.c */
+extern const struct sieve_spec SIEVE_VACATION_SPECS[];   /* ext_vacation.c */
+extern const struct sieve_spec SIEVE_REJECT_SPECS[];     /* ext_reject.c: reject ereject */
+extern const struct sieve_spec SIEVE_NOTIFY_SPECS[];     /* ext_notify.c */
+extern const struct sieve_spec SIEVE_DATE_SPECS[];       /* ext_date.c: date currentdate */
+extern const struct sieve_spec SIEVE_EDITHEADER_SPECS[]; /* ext_editheader.c */
+extern const struct sieve_spec SIEVE_DUPLICATE_SPECS[];  /* ext_duplicate.c */
+extern const struct sieve_spec SIEVE_SPAMTEST_SPECS[];   /* ext_spamtest.c: spamtest virustest */
+extern const struct sieve_spec SIEVE_DEBUG_SPECS[];      /* ext_debug.c: debug_log */
 
 #endif
