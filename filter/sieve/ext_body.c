@@ -83,14 +83,15 @@ match_around(struct body *b, const struct mime_part *part)
 			epilogue = lf == NULL ? (struct str){ "", 0 }
 					      : span(b, (uint64_t)(lf + 1 - b->bytes.p), end);
 		}
-		for (boundary = prologue.len; boundary > 0;) /* nor is the first one's */
-			if (str_has_prefix(
-				(struct str){ prologue.p + --boundary, prologue.len - boundary },
-				STR("--")) &&
+		for (boundary = prologue.len; boundary-- > 0;) { /* nor is the first one's */
+			struct str rest = { prologue.p + boundary, prologue.len - boundary };
+
+			if (str_has_prefix(rest, STR("--")) &&
 			    (boundary == 0 || prologue.p[boundary - 1] == '\n')) {
 				prologue.len = boundary;
 				break;
 			}
+		}
 	}
 	return sieve_match_value(&b->m, prologue) || sieve_match_value(&b->m, epilogue);
 }
