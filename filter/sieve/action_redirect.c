@@ -1,5 +1,5 @@
-/* redirect, RFC 5228 §4.2; :copy RFC 3894, :list RFC 6134 §2.6. */
-#include "filter/sieve/sieve.h"
+/* redirect, RFC 5228 §4.2; :copy RFC 3894, :list RFC 6134 §2.6, :notify and its like RFC 6009. */
+#include "filter/sieve/ext_dsn.h"
 #include "filter/sieve/specs.h"
 #include "store/address.h"
 
@@ -9,6 +9,24 @@ static const struct sieve_tag_spec REDIRECT_TAGS[] = {
 	{ 0 },
 };
 
+/* Reading addresses is tolerant of what comes behind them; a redirect must not guess.  True if `text` is
+ * "name <spec>", or `spec` but for blanks in it. */
+static bool
+is_nothing_but(struct str text, struct str spec)
+{
+	size_t angle = str_find(text, STR("<")), at = 0;
+
+	if (angle != SIZE_MAX)
+		return text.p[text.len - 1] == '>';
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.p[i] == ' ' || text.p[i] == '\t')
+			continue;
+		if (at >= spec.len || text.p[i] != spec.p[at++])
+			return false;
+	}
+	return at == spec.len;
+}
+
 /* A mailbox of RFC 5322 §3.4, with or without a name: its addr-spec.  False: it is none. */
 static bool
 take_address(struct str text, struct buf *out)
@@ -16,6 +34,7 @@ take_address(struct str text, struct buf *out)
 	struct arena arena = { 0 };
 	const struct address *a;
 	bool ok = address_is_valid(text);
+	struct str spec;
 
 	buf_reset(out);
 	if (ok) {
@@ -25,7 +44,8 @@ take_address(struct str text, struct buf *out)
 	a = address_parse(&arena, text);
 	if (a != NULL && a->next == NULL && a->domain.p != NULL && !a->broken) {
 		address_spec(out, a);
-		ok = out->len > 0 && address_is_valid((struct str){ out->data, out->len });
+		spec = (struct str){ out->data, out->len };
+		ok = spec.len > 0 && address_is_valid(spec) && is_nothing_but(text, spec);
 	}
 	arena_free(&arena);
 	return ok;
@@ -48,13 +68,23 @@ redirect_check(struct sieve_check *c, struct sieve_call *call)
 	return true;
 }
 
+/* Letter case counts in local parts only, RFC 5321 §2.4. */
+static bool
+is_same_address(const char *a, const char *b)
+{
+	const char *a_at = strrchr(a, '@'), *b_at = strrchr(b, '@');
+
+	return a_at != NULL && b_at != NULL && a_at - a == b_at - b &&
+	       memcmp(a, b, (size_t)(a_at - a)) == 0 && ascii_eq_nocase(a_at, b_at);
+}
+
 /* The same address gets the message once, RFC 5228 §2.10.3. */
 static bool
 has_been(const struct sieve_run *r, const char *to)
 {
 	for (size_t i = 0; i < r->result->action_count; i++)
 		if (r->result->actions[i].kind == FILTER_REDIRECT &&
-		    ascii_eq_nocase(r->result->actions[i].redirect.to, to))
+		    is_same_address(r->result->actions[i].redirect.to, to))
 			return true;
 	return false;
 }
@@ -81,7 +111,7 @@ redirect_to(struct sieve_run *r, const struct sieve_call *call, struct str text,
 		return false;
 	a->redirect.to = to;
 	a->redirect.listed = listed;
-	return true;
+	return sieve_dsn_redirect(r, call, &a->redirect);
 }
 
 static bool
@@ -121,7 +151,7 @@ redirect_run(struct sieve_run *r, const struct sieve_call *call)
 const struct sieve_spec SIEVE_REDIRECT_SPECS[] = {
 	{ .name = "redirect",
 	    .kind = SIEVE_ACTION,
-	    .tags = { REDIRECT_TAGS },
+	    .tags = { REDIRECT_TAGS, SIEVE_DSN_REDIRECT_TAGS },
 	    .args = { SIEVE_STRING },
 	    .check = redirect_check,
 	    .run = redirect_run },

@@ -36,6 +36,13 @@ static const struct sieve_capability ROWS[SIEVE_CAPS] = {
 	[SIEVE_CAP_EDITHEADER] = { .name = "editheader" },
 	[SIEVE_CAP_DUPLICATE] = { .name = "duplicate" },
 	[SIEVE_CAP_DOVECOT_DEBUG] = { .name = "vnd.dovecot.debug" },
+	[SIEVE_CAP_ENVIRONMENT] = { .name = "environment" },
+	[SIEVE_CAP_ENVELOPE_DSN] = { .name = "envelope-dsn" },
+	[SIEVE_CAP_ENVELOPE_DELIVERBY] = { .name = "envelope-deliverby" },
+	[SIEVE_CAP_REDIRECT_DSN] = { .name = "redirect-dsn" },
+	[SIEVE_CAP_REDIRECT_DELIVERBY] = { .name = "redirect-deliverby" },
+	[SIEVE_CAP_DOVECOT_ENVIRONMENT] = { .name = "vnd.dovecot.environment",
+	    .implies = SIEVE_CAP_BIT(SIEVE_CAP_ENVIRONMENT) },
 };
 
 enum sieve_cap

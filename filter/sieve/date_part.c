@@ -176,3 +176,48 @@ sieve_zone_parse(struct str s, int *zone_min_out)
 	*zone_min_out = (s.p[0] == '-' ? -1 : 1) * (hours * 60 + minutes);
 	return true;
 }
+
+/* `len` digits at s.p + at; -1: other bytes. */
+static int
+digits(struct str s, size_t at, size_t len)
+{
+	int n = 0;
+
+	for (size_t i = at; i < at + len; i++) {
+		if (i >= s.len || !ascii_is_digit(s.p[i]))
+			return -1;
+		n = n * 10 + s.p[i] - '0';
+	}
+	return n;
+}
+
+bool
+sieve_iso8601_parse(struct str s, int64_t *time_out)
+{
+	struct tm tm = { .tm_year = digits(s, 0, 4) - 1900,
+		.tm_mon = digits(s, 5, 2) - 1,
+		.tm_mday = digits(s, 8, 2),
+		.tm_hour = digits(s, 11, 2),
+		.tm_min = digits(s, 14, 2),
+		.tm_sec = digits(s, 17, 2) };
+	int zone_min = 0;
+	char zone[5];
+
+	if (s.len < 20 || s.p[4] != '-' || s.p[7] != '-' || ascii_upper(s.p[10]) != 'T' ||
+	    s.p[13] != ':' || s.p[16] != ':')
+		return false;
+	if (tm.tm_year < -1900 || tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 ||
+	    tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 ||
+	    tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+		return false;
+	if (s.len == 25 && s.p[22] == ':') {
+		memcpy(zone, s.p + 19, 3);
+		memcpy(zone + 3, s.p + 23, 2);
+		if (!sieve_zone_parse((struct str){ zone, 5 }, &zone_min))
+			return false;
+	} else if (s.len != 20 || ascii_upper(s.p[19]) != 'Z') {
+		return false;
+	}
+	*time_out = (int64_t)timegm(&tm) - zone_min * 60;
+	return true;
+}

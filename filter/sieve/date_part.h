@@ -17,4 +17,7 @@ void sieve_date_part_print(
 /* time-offset, RFC 5260 §4.1: "+hhmm" or "-hhmm". */
 bool sieve_zone_parse(struct str s, int *zone_min_out);
 
+/* date-time of RFC 3339 §5.6 without fractions: "2025-11-01T10:00:00+01:00", "…Z". */
+bool sieve_iso8601_parse(struct str s, int64_t *time_out);
+
 #endif

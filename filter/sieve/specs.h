@@ -23,5 +23,8 @@ extern const struct sieve_spec SIEVE_EDITHEADER_SPECS[]; /* ext_editheader.c */
 extern const struct sieve_spec SIEVE_DUPLICATE_SPECS[];  /* ext_duplicate.c */
 extern const struct sieve_spec SIEVE_SPAMTEST_SPECS[];   /* ext_spamtest.c: spamtest virustest */
 extern const struct sieve_spec SIEVE_DEBUG_SPECS[];      /* ext_debug.c: debug_log */
+extern const struct sieve_spec SIEVE_ENVIRONMENT_SPECS[]; /* ext_environment.c */
+
+extern const struct sieve_namespace SIEVE_ENV_NAMESPACE; /* ext_environment.c */
 
 #endif

@@ -22,6 +22,7 @@ static const struct sieve_spec *const TABLES[] = {
 	SIEVE_DUPLICATE_SPECS,
 	SIEVE_SPAMTEST_SPECS,
 	SIEVE_DEBUG_SPECS,
+	SIEVE_ENVIRONMENT_SPECS,
 };
 
 const struct sieve_spec *
@@ -37,6 +38,7 @@ sieve_spec_find(struct str name, bool test)
 
 /* Namespaces of variables, ended by NULL. */
 static const struct sieve_namespace *const NAMESPACES[] = {
+	&SIEVE_ENV_NAMESPACE,
 	NULL,
 };
 

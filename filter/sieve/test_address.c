@@ -1,5 +1,7 @@
 /* address and envelope, RFC 5228 §5.1 and §5.4; :user and :detail, RFC 5233. */
 #include "filter/sieve/address_part.h"
+#include "filter/sieve/ext_dsn.h"
+#include "filter/sieve/index_tags.h"
 #include "filter/sieve/sieve.h"
 #include "filter/sieve/specs.h"
 #include "store/address.h"
@@ -135,6 +137,20 @@ address_check(struct sieve_check *c, struct sieve_call *call)
 	return true;
 }
 
+/* :all is the addr-spec of RFC 5322 §3.4.1, so a local part that needs its quotes keeps them. */
+static bool
+address_part(struct sieve_matcher *m, const struct address *a, struct str *part_out)
+{
+	struct buf spec = { 0 };
+
+	if (part_tag(m->call) != SIEVE_TAG_ALL)
+		return sieve_address_part(m->r, m->call, a->mailbox, a->domain, part_out);
+	address_spec(&spec, a);
+	*part_out = (struct str){ arena_strndup(m->r->arena, spec.data, spec.len), spec.len };
+	buf_free(&spec);
+	return true;
+}
+
 static bool
 match_addresses(struct sieve_matcher *m, struct sieve_field *field)
 {
@@ -149,8 +165,7 @@ match_addresses(struct sieve_matcher *m, struct sieve_field *field)
 				return true;
 			continue;
 		}
-		if (sieve_address_part(m->r, m->call, a->mailbox, a->domain, &part) &&
-		    sieve_match_value(m, part))
+		if (address_part(m, a, &part) && sieve_match_value(m, part))
 			return true;
 	}
 	return false;
@@ -177,10 +192,9 @@ address_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_out
 
 /* --- envelope --- */
 
+/* A part that is an address; the others are in ext_dsn.c. */
 struct envelope_part {
 	const char *name;
-	enum sieve_cap cap;
-	bool address;
 	const char *(*get)(struct sieve_run *r); /* NULL: there is none */
 };
 
@@ -197,8 +211,8 @@ get_to(struct sieve_run *r)
 }
 
 static const struct envelope_part ENVELOPE_PARTS[] = {
-	{ "from", SIEVE_CAP_NONE, true, get_from },
-	{ "to", SIEVE_CAP_NONE, true, get_to },
+	{ "from", get_from },
+	{ "to", get_to },
 };
 
 static const struct envelope_part *
@@ -210,6 +224,16 @@ envelope_part(struct str name)
 	return NULL;
 }
 
+static const struct sieve_envelope_part *
+other_part(struct str name)
+{
+	const struct sieve_envelope_part *part = SIEVE_DSN_PARTS;
+
+	while (part->name != NULL && !str_eq_nocase(name, str_from(part->name)))
+		part++;
+	return part->name != NULL ? part : NULL;
+}
+
 static bool
 envelope_check(struct sieve_check *c, struct sieve_call *call)
 {
@@ -217,22 +241,23 @@ envelope_check(struct sieve_check *c, struct sieve_call *call)
 
 	for (size_t i = 0; i < names->count; i++) {
 		struct str name = names->strings[i].text;
-		const struct envelope_part *part = envelope_part(name);
+		const struct sieve_envelope_part *other = other_part(name);
 
-		if (!sieve_is_constant(&names->strings[i]))
+		if (!sieve_is_constant(&names->strings[i]) || envelope_part(name) != NULL)
 			continue;
-		if (part == NULL || !sieve_check_has(c, part->cap))
+		if (other == NULL || !sieve_check_has(c, other->cap))
 			return sieve_check_error(c, names->line,
 			    "the envelope has no part '%.*s'; is a require missing?",
 			    name.len > 60 ? 60 : (int)name.len, name.p);
-		if (!part->address && part_tag(call) != SIEVE_TAG_ALL)
+		if (part_tag(call) != SIEVE_TAG_ALL)
 			return sieve_check_error(c, names->line,
-			    "envelope part '%s' is no address, and has only :all", part->name);
+			    "envelope part '%s' is no address, and has only :all", other->name);
 	}
 	return true;
 }
 
-/* The null reverse-path is "" for every address part, RFC 5228 §5.4. */
+/* The null reverse-path is "" for every address part, RFC 5228 §5.4, and :count does not count it,
+ * RFC 5231 §4.2. */
 static bool
 match_envelope(struct sieve_matcher *m, const struct envelope_part *part)
 {
@@ -242,7 +267,9 @@ match_envelope(struct sieve_matcher *m, const struct envelope_part *part)
 	if (value == NULL)
 		return false;
 	text = str_from(value);
-	if (part->address && text.len > 0 && at != NULL &&
+	if (text.len == 0 && sieve_match_counts(m))
+		return false;
+	if (text.len > 0 && at != NULL &&
 	    !sieve_address_part(m->r, m->call, (struct str){ value, (size_t)(at - value) },
 		str_from(at + 1), &text))
 		return false;
@@ -258,11 +285,14 @@ envelope_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_ou
 
 	sieve_match_begin(&m, r, call);
 	for (size_t i = 0; i < names->count && !done; i++) {
-		const struct envelope_part *part =
-		    envelope_part(sieve_expand(r, &names->strings[i]));
+		struct str name = sieve_expand(r, &names->strings[i]);
+		const struct envelope_part *part = envelope_part(name);
+		const struct sieve_envelope_part *other = other_part(name);
 
 		if (part != NULL)
 			done = match_envelope(&m, part);
+		else if (other != NULL)
+			done = other->match(&m);
 	}
 	return sieve_match_end(&m, truth_out);
 }
@@ -270,7 +300,7 @@ envelope_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_ou
 const struct sieve_spec SIEVE_ADDRESS_SPECS[] = {
 	{ .name = "address",
 	    .kind = SIEVE_TEST,
-	    .tags = { SIEVE_MATCH_TAGS, SIEVE_ADDRESS_PART_TAGS },
+	    .tags = { SIEVE_MATCH_TAGS, SIEVE_ADDRESS_PART_TAGS, SIEVE_INDEX_TAGS },
 	    .args = { SIEVE_STRINGS, SIEVE_STRINGS },
 	    .keys_arg = 2,
 	    .check = address_check,
@@ -278,7 +308,7 @@ const struct sieve_spec SIEVE_ADDRESS_SPECS[] = {
 	{ .name = "envelope",
 	    .kind = SIEVE_TEST,
 	    .cap = SIEVE_CAP_ENVELOPE,
-	    .tags = { SIEVE_MATCH_TAGS, SIEVE_ADDRESS_PART_TAGS },
+	    .tags = { SIEVE_MATCH_TAGS, SIEVE_ADDRESS_PART_TAGS, SIEVE_DSN_ENVELOPE_TAGS },
 	    .args = { SIEVE_STRINGS, SIEVE_STRINGS },
 	    .keys_arg = 2,
 	    .check = envelope_check,
