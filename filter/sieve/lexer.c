@@ -16,6 +16,14 @@ lexer_error(struct sieve_lexer *lx, unsigned line, const char *fmt, ...)
 	lx->token = SIEVE_TOKEN_ERROR;
 }
 
+/* octet-not-crlf = %x01-09 / …: no NUL, not even in comments.  RFC 5228 §8.1. */
+static bool
+lexer_nul(struct sieve_lexer *lx)
+{
+	lexer_error(lx, lx->line, "a script must not have NUL bytes");
+	return false;
+}
+
 /* bracket-comment = "/" "*" … "*" "/"; it does not nest.  RFC 5228 §8.1. */
 static bool
 skip_bracket_comment(struct sieve_lexer *lx)
@@ -25,6 +33,8 @@ skip_bracket_comment(struct sieve_lexer *lx)
 	for (lx->in.p += 2; lx->in.p < lx->in.end; lx->in.p++) {
 		if (*lx->in.p == '\n')
 			lx->line++;
+		if (*lx->in.p == '\0')
+			return lexer_nul(lx);
 		if (*lx->in.p == '*' && lx->in.p + 1 < lx->in.end && lx->in.p[1] == '/') {
 			lx->in.p += 2;
 			return true;
@@ -51,6 +61,8 @@ skip_white_space(struct sieve_lexer *lx)
 		case '\r': lx->in.p++; break;
 		case '#':
 			cursor_take_line(&lx->in, &ignored);
+			if (ignored.len > 0 && memchr(ignored.p, '\0', ignored.len) != NULL)
+				return lexer_nul(lx);
 			lx->line++;
 			break;
 		case '/':
