@@ -54,13 +54,29 @@ sieve_check_arena(struct sieve_check *c)
 	return &c->program->arena;
 }
 
+static const struct sieve_call *
+find_inside(const struct sieve_inside *in, const char *name)
+{
+	while (in != NULL && strcmp(in->call->spec->name, name) != 0)
+		in = in->outer;
+	return in != NULL ? in->call : NULL;
+}
+
 const struct sieve_call *
 sieve_check_inside(const struct sieve_check *c, const char *name)
 {
-	for (const struct sieve_inside *in = c->inside; in != NULL; in = in->outer)
-		if (strcmp(in->call->spec->name, name) == 0)
-			return in->call;
-	return NULL;
+	return find_inside(c->inside, name);
+}
+
+const struct sieve_call *
+sieve_check_outside(
+    const struct sieve_check *c, const struct sieve_call *found, const char *name)
+{
+	const struct sieve_inside *in = c->inside;
+
+	while (in->call != found)
+		in = in->outer;
+	return find_inside(in->outer, name);
 }
 
 bool
@@ -88,6 +104,19 @@ sieve_check_field_names(struct sieve_check *c, const struct sieve_arg *arg)
 		if (sieve_is_constant(s) && !sieve_is_field_name(s->text))
 			return sieve_check_error(c, arg->line,
 			    "'%.*s' is no name of a header field",
+			    s->text.len > 60 ? 60 : (int)s->text.len, s->text.p);
+	}
+	return true;
+}
+
+bool
+sieve_check_tested_names(struct sieve_check *c, const struct sieve_arg *arg)
+{
+	for (size_t i = 0; i < arg->count; i++) {
+		const struct sieve_string *s = &arg->strings[i];
+
+		if (sieve_is_constant(s) && !sieve_is_field_name(s->text))
+			sieve_check_warn(c, arg->line, "no header field has the name '%.*s'",
 			    s->text.len > 60 ? 60 : (int)s->text.len, s->text.p);
 	}
 	return true;

@@ -41,8 +41,13 @@ bool sieve_check_variable_arg(
 bool sieve_check_global(struct sieve_check *c, unsigned line, struct str name);
 /* Header field names of an argument must be field names of RFC 5322 §3.6.8 where they are constant. */
 bool sieve_check_field_names(struct sieve_check *c, const struct sieve_arg *arg);
+/* The same of a test: only a warning, since it is false and no error, RFC 5228 §2.4.2.2.  True. */
+bool sieve_check_tested_names(struct sieve_check *c, const struct sieve_arg *arg);
 bool sieve_is_field_name(struct str name);
 /* Is the call inside the block of a command with that name?  (`break` needs `foreverypart`.) */
 const struct sieve_call *sieve_check_inside(const struct sieve_check *c, const char *name);
+/* The next such command around the one that was found; NULL: none. */
+const struct sieve_call *sieve_check_outside(
+    const struct sieve_check *c, const struct sieve_call *found, const char *name);
 
 #endif

@@ -148,7 +148,8 @@ body_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_out)
 
 	sieve_match_begin(&b.m, r, call);
 	if (sieve_tag(call, SIEVE_TAG_RAW) != NULL) {
-		sieve_match_value(&b.m, sieve_body(r));
+		if (sieve_body(r).len > 0)
+			sieve_match_value(&b.m, sieve_body(r));
 		return sieve_match_end(&b.m, truth_out);
 	}
 	if (content != NULL) {

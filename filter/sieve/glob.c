@@ -7,6 +7,7 @@ struct piece {
 	struct str text;
 	bool *any; /* by byte of text: it is a "?" */
 	size_t any_count;
+	bool utf8; /* "?" is a character, not an octet */
 };
 
 struct sieve_glob {
@@ -23,7 +24,7 @@ piece_add(struct piece *piece, char *text, char c, bool any)
 }
 
 struct sieve_glob *
-sieve_glob_new(struct arena *a, struct str pattern)
+sieve_glob_new(struct arena *a, struct str pattern, bool utf8)
 {
 	struct sieve_glob *g = arena_zalloc(a, sizeof(*g));
 	size_t stars = 0;
@@ -35,14 +36,14 @@ sieve_glob_new(struct arena *a, struct str pattern)
 		stars += pattern.p[i] == '*';
 	g->pieces = arena_zalloc(a, (stars + 1) * sizeof(*g->pieces));
 	piece = g->pieces;
-	*piece = (struct piece){ .text = { text, 0 }, .any = any };
+	*piece = (struct piece){ .text = { text, 0 }, .any = any, .utf8 = utf8 };
 	for (size_t i = 0; i < pattern.len; i++) {
 		char c = pattern.p[i];
 
 		if (c == '*') {
 			text += piece->text.len;
 			any += piece->text.len;
-			*++piece = (struct piece){ .text = { text, 0 }, .any = any };
+			*++piece = (struct piece){ .text = { text, 0 }, .any = any, .utf8 = utf8 };
 			continue;
 		}
 		if (c == '\\' && i + 1 < pattern.len)
@@ -56,10 +57,10 @@ sieve_glob_new(struct arena *a, struct str pattern)
 
 /* The length of the character at the start of s: of UTF-8, or one byte. */
 static size_t
-char_len(struct str s)
+char_len(const struct piece *piece, struct str s)
 {
 	uint32_t code;
-	int len = utf8_decode(s.p, s.len, &code);
+	int len = piece->utf8 ? utf8_decode(s.p, s.len, &code) : 1;
 
 	return len > 0 ? (size_t)len : 1;
 }
@@ -74,7 +75,7 @@ piece_here(const struct piece *piece, struct str s, size_t *len_out, size_t *wor
 		(*work)++;
 		if (at >= s.len || (!piece->any[i] && s.p[at] != piece->text.p[i]))
 			return false;
-		at += piece->any[i] ? char_len((struct str){ s.p + at, s.len - at }) : 1;
+		at += piece->any[i] ? char_len(piece, (struct str){ s.p + at, s.len - at }) : 1;
 	}
 	*len_out = at;
 	return true;
@@ -89,7 +90,7 @@ piece_find(const struct piece *piece, struct str s, size_t *len_out, size_t *wor
 		*work += s.len / 8;
 		return str_find(s, piece->text);
 	}
-	for (size_t at = 0; at < s.len; at += char_len((struct str){ s.p + at, s.len - at }))
+	for (size_t at = 0; at < s.len; at += char_len(piece, (struct str){ s.p + at, s.len - at }))
 		if (piece_here(piece, (struct str){ s.p + at, s.len - at }, len_out, work))
 			return at;
 	return SIZE_MAX;
@@ -109,12 +110,12 @@ piece_at_end(const struct piece *piece, struct str s, size_t *work)
 		for (size_t i = piece->text.len; i > 0 && at != SIZE_MAX; i--) {
 			size_t back = 1;
 
-			if (piece->any[i - 1])
+			if (piece->any[i - 1] && piece->utf8)
 				while (back < 4 && back < at &&
 				       ((unsigned char)s.p[at - back] & 0xc0) == 0x80)
 					back++;
 			if (piece->any[i - 1] && at >= back &&
-			    char_len((struct str){ s.p + at - back, back }) != back)
+			    char_len(piece, (struct str){ s.p + at - back, back }) != back)
 				back = 1;
 			at = at >= back ? at - back : SIZE_MAX;
 		}
@@ -149,7 +150,7 @@ capture_piece(struct captures *c, const struct piece *piece, struct str s)
 		size_t len = 1;
 
 		if (piece->any[i]) {
-			len = char_len((struct str){ s.p + at, s.len - at });
+			len = char_len(piece, (struct str){ s.p + at, s.len - at });
 			capture(c, (struct str){ s.p + at, len });
 		}
 		at += len;

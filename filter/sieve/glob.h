@@ -11,8 +11,9 @@
 
 struct sieve_glob;
 
-/* The pattern's literal text is compared byte by byte: bring pattern and value into one form first. */
-struct sieve_glob *sieve_glob_new(struct arena *a, struct str pattern);
+/* `utf8`: "?" is a character of UTF-8; else an octet, as i;octet and i;ascii-casemap have it.
+ * The pattern's literal text is compared byte by byte: bring pattern and value into one form first. */
+struct sieve_glob *sieve_glob_new(struct arena *a, struct str pattern, bool utf8);
 
 /* Sets up to `most` spans: captures_out[0] is the whole, [n] the n-th wildcard; *count_out of them.
  * captures_out may be NULL.  *work is raised by the bytes that were compared. */

@@ -122,7 +122,7 @@ key_make(struct sieve_key *key, const struct sieve_match *m, struct arena *a,
 		return true;
 	key->normal = normal_form(a, m->comparator, text);
 	if (m->how == SIEVE_TAG_MATCHES)
-		key->glob = sieve_glob_new(a, key->normal);
+		key->glob = sieve_glob_new(a, key->normal, !m->comparator->same_length);
 	return true;
 }
 
@@ -188,12 +188,10 @@ sieve_match_begin_keys(struct sieve_matcher *m, struct sieve_run *r, const struc
 	*m = (struct sieve_matcher){
 		.r = r, .call = call, .match = call->match, .keys = keys, .key_count = count
 	};
-	for (size_t i = 0; i < count && !m->failed; i++)
+	for (size_t i = 0; i < count; i++)
 		if (!key_make(&keys[i], m->match, r->arena, sieve_run_regexes(r), texts[i], why,
-			sizeof(why))) {
-			m->failed = true;
-			sieve_run_error(r, call->line, "the regular expression is wrong: %s", why);
-		}
+			sizeof(why)))
+			sieve_trace(r, call->line, "  the regular expression is wrong: %s", why);
 }
 
 void
@@ -237,7 +235,48 @@ holds(enum relation relation, int order)
 	}
 }
 
-/* Where spans of a normal form lie in the value itself, when both have the same places. */
+/* Where places of a normal form lie in the value itself: its characters are brought into that form one by
+ * one until the place is reached.  Places that are asked for only grow. */
+struct origin {
+	const struct sieve_comparator *comparator;
+	struct str value;
+	size_t at;       /* in value */
+	struct buf form; /* of value up to `at` */
+};
+
+static const char *
+origin_of(struct origin *o, size_t place)
+{
+	while (o->form.len < place && o->at < o->value.len) {
+		size_t next = o->at + 1;
+
+		while (next < o->value.len && ((unsigned char)o->value.p[next] & 0xc0) == 0x80)
+			next++;
+		o->comparator->normal(&o->form, (struct str){ o->value.p + o->at, next - o->at });
+		o->at = next;
+	}
+	return o->value.p + o->at;
+}
+
+/* Captures come in order, behind the whole, which is the value. */
+static void
+find_origins(const struct sieve_comparator *comparator, struct str value, struct str normal,
+    struct str *spans, size_t count)
+{
+	struct origin o = { .comparator = comparator, .value = value };
+
+	for (size_t i = 1; i < count; i++) {
+		const char *start = origin_of(&o, (size_t)(spans[i].p - normal.p));
+		const char *end = origin_of(&o, (size_t)(spans[i].p - normal.p) + spans[i].len);
+
+		spans[i] = (struct str){ start, (size_t)(end - start) };
+	}
+	if (count > 0)
+		spans[0] = value;
+	buf_free(&o.form);
+}
+
+/* Matches are found in the normal form; what they stand for is in the value, RFC 5229 §3.2. */
 static void
 set_captures(
     struct sieve_matcher *m, struct str value, struct str normal, struct str *spans, size_t count)
@@ -247,6 +286,8 @@ set_captures(
 	if (m->match->comparator->same_length)
 		for (size_t i = 0; i < count; i++)
 			spans[i].p = value.p + (spans[i].p - normal.p);
+	else if (m->match->comparator->normal != NULL)
+		find_origins(m->match->comparator, value, normal, spans, count);
 	sieve_match_variables_set(m->r, spans, count);
 }
 
@@ -272,6 +313,8 @@ match_regex(struct sieve_matcher *m, const struct sieve_key *key, struct str val
 	struct str spans[SIEVE_MATCH_VARIABLES];
 	size_t count;
 
+	if (key->regex == NULL)
+		return false; /* out of a variable, and wrong */
 	switch (sieve_regex_match(key->regex, value, spans, SIEVE_MATCH_VARIABLES, &count)) {
 	case SIEVE_REGEX_NO: return false;
 	case SIEVE_REGEX_YES:

@@ -96,17 +96,31 @@ sieve_field_next(
 	return f;
 }
 
+/* A fold by a tab counts as one by a blank, as people see it: scripts are written that way. */
+static struct str
+folds_to_blanks(struct str value, struct buf *copy)
+{
+	const char *end = value.p + value.len;
+
+	if (str_find(value, STR("\n\t")) == SIZE_MAX)
+		return value;
+	for (const char *p = value.p; p < end; p++)
+		buf_addc(copy, *p == '\t' && p > value.p && p[-1] == '\n' ? ' ' : *p);
+	return (struct str){ copy->data, copy->len };
+}
+
 struct str
 sieve_field_text(struct sieve_run *r, struct sieve_field *field)
 {
-	struct buf b = { 0 };
+	struct buf b = { 0 }, copy = { 0 };
 
 	if (field->text.p != NULL)
 		return field->text;
-	header_decode(&b, field->value);
+	header_decode(&b, folds_to_blanks(field->value, &copy));
 	field->text = str_trim((struct str){ b.data != NULL ? b.data : "", b.len });
 	field->text.p = arena_strndup(r->arena, field->text.p, field->text.len);
 	buf_free(&b);
+	buf_free(&copy);
 	return field->text;
 }
 
@@ -205,6 +219,19 @@ header_text(struct sieve_run *r)
 	return (struct str){ text, (size_t)(to - text) };
 }
 
+/* In the arena that outlives the run; a large message is not the script's fault. */
+static struct str
+keep_text(struct sieve_run *r, struct str text)
+{
+	size_t used = r->arena->used_bytes;
+	struct str kept = { arena_strndup(r->arena, text.p != NULL ? text.p : "", text.len),
+		text.len };
+
+	r->private->memory_at_start += r->arena->used_bytes - used;
+	r->private->kept_bytes += text.len;
+	return kept;
+}
+
 const struct filter_edit *
 sieve_message_edit(struct sieve_run *r)
 {
@@ -216,7 +243,7 @@ sieve_message_edit(struct sieve_run *r)
 	edit = arena_zalloc(r->arena, sizeof(*edit));
 	edit->header = sieve_copy(r, header_text(r));
 	if (p->body_changed)
-		edit->body = p->body;
+		edit->body = keep_text(r, p->body);
 	p->edit = edit;
 	p->edit_stale = false;
 	return edit;
@@ -249,10 +276,17 @@ sieve_message_bytes(struct sieve_run *r)
 const struct mime_message *
 sieve_message_mime(struct sieve_run *r)
 {
-	struct str bytes = sieve_message_bytes(r);
+	return sieve_mime_of(r, sieve_message_bytes(r));
+}
+
+const struct mime_message *
+sieve_mime_of(struct sieve_run *r, struct str bytes)
+{
 	struct sieve_mime *m = r->private->mimes;
 
-	if (m != NULL && m->bytes.p == bytes.p && m->bytes.len == bytes.len)
+	while (m != NULL && (m->bytes.p != bytes.p || m->bytes.len != bytes.len))
+		m = m->next;
+	if (m != NULL)
 		return m->message;
 	m = arena_alloc(r->arena, sizeof(*m));
 	*m = (struct sieve_mime){ mime_parse(bytes), bytes, r->private->mimes };
@@ -310,8 +344,8 @@ sieve_mime_headers(struct sieve_run *r, bool anychild, size_t *count_out)
 		add_headers(r, r->part->bytes, r->part->mime, false, headers, count_out);
 		return headers;
 	}
-	m = sieve_message_mime(r);
-	headers = arena_alloc(r->arena, (MIME_PARTS_MAX + 1) * sizeof(*headers));
+	m = r->part != NULL ? sieve_mime_of(r, r->part->bytes) : sieve_message_mime(r);
+	headers = arena_alloc(r->arena, (m->part_count + 1) * sizeof(*headers));
 	if (r->part != NULL)
 		add_headers(r, r->part->bytes, r->part->mime, true, headers, count_out);
 	else

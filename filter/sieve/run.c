@@ -8,10 +8,11 @@
 #include "filter/sieve/run_internal.h"
 
 #define STEPS_PER_CLOCK 512 /* looking at the clock costs more than a step */
+#define MESSAGE_COPIES_MAX 8 /* decoded, replaced and enclosing it, all together */
 
 /* --- ending --- */
 
-static bool
+static bool __attribute__((format(printf, 4, 0)))
 run_end(
     struct sieve_run *r, enum filter_status status, unsigned line, const char *fmt, va_list args)
 {
@@ -83,6 +84,9 @@ sieve_run_step(struct sieve_run *r, unsigned line, unsigned steps)
 	if (r->arena->used_bytes - p->memory_at_start > FILTER_RUN_MEMORY_BYTES)
 		return sieve_run_error(r, line, "the script needs too much memory: more than %d MB",
 		    FILTER_RUN_MEMORY_BYTES >> 20);
+	if (p->contents.used_bytes + p->kept_bytes >
+	    FILTER_RUN_MEMORY_BYTES + MESSAGE_COPIES_MAX * (uint64_t)r->view.all.len)
+		return sieve_run_error(r, line, "the script makes too much of the message");
 	if (p->steps >= p->next_clock) {
 		p->next_clock = p->steps + STEPS_PER_CLOCK;
 		if (passed_ms(CLOCK_THREAD_CPUTIME_ID, &p->cpu_start) > FILTER_CPU_MS_MAX ||

@@ -38,6 +38,9 @@ struct sieve_part {
 	const struct mime_part *mime; /* extents are offsets into `bytes` */
 	struct str bytes;             /* the message that it is part of */
 	struct sieve_part *outer;     /* of the loop around this one; NULL: none */
+	/* Where the loop is; mime and bytes are others once the part has been replaced. */
+	const struct mime_part *at;
+	struct str within;
 };
 
 /* What becomes of the commands behind the one that has just run. */
@@ -152,6 +155,7 @@ struct str sieve_body(struct sieve_run *r);
 /* Header and body as one text, and its structure; valid until the run ends. */
 struct str sieve_message_bytes(struct sieve_run *r);
 const struct mime_message *sieve_message_mime(struct sieve_run *r);
+const struct mime_message *sieve_mime_of(struct sieve_run *r, struct str bytes); /* of any text */
 /* The decoded body of a part in UTF-8 if it is text; other content as its bytes without the
  * transfer encoding. */
 struct str sieve_part_content(struct sieve_run *r, struct str bytes, const struct mime_part *part);

@@ -31,6 +31,7 @@ struct sieve_private {
 	struct buf scratch;
 	struct buf log;
 	struct arena contents; /* decoded parts: bounded by the message, not by the run's memory */
+	uint64_t kept_bytes;   /* of bodies in the run's arena: likewise */
 	uint64_t steps, memory_at_start, next_clock;
 	struct timespec wall_start, cpu_start;
 	bool keep_cancelled;
