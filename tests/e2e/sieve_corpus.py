@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.parse
 
 from sanger import BIN, TOP, Instance, run, temp_dir
 
@@ -209,12 +210,10 @@ class Pigeonhole:
         script, message = self.dir / "case" / "script.sieve", self.dir / "case" / "message"
         script.write_bytes(case.script)
         message.write_bytes(case.message)
-        # -f takes no null sender; without -f the field Return-Path of the message counts
-        sender = ["-f", case.sender] if case.sender else []
-        assert case.sender or b"Return-Path: <>" in case.message, case.id
+        assert case.sender, f"{case.id}: sieve-test takes no null sender"
         done = subprocess.run(
             [SIEVE_TEST, "-c", str(self.dir / "conf"), "-C", "-a", case.rcpt, "-r", case.rcpt,
-             *sender, *args, str(script), str(message)],
+             "-f", case.sender, *args, str(script), str(message)],
             capture_output=True, timeout=60, stdin=subprocess.DEVNULL, cwd=self.dir,
             env={"HOME": str(self.dir / "home"), "USER": "ann", "PATH": os.environ["PATH"],
                  "TZ": "UTC"},
@@ -299,15 +298,16 @@ class Sanger:
     """A context manager: an instance that is not started, with one account and its surroundings."""
 
     def __enter__(self):
-        self.instance = Instance(start=False, settings={"filter.vacation_min_period": "86400"})
+        self.dir = temp_dir()
+        shutil.copytree(CORPUS / "global", self.dir / "global")
+        self.instance = Instance(start=False, settings={"filter.global_dir": self.dir / "global"})
         self.instance.__enter__()
-        self.dir = self.instance.temp / "case"
-        self.dir.mkdir()
         self.filled = False
         return self
 
     def __exit__(self, *exception):
         self.instance.__exit__(*exception)
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     def fill(self):
         """Makes the account; called when the first case needs it."""
@@ -320,8 +320,6 @@ class Sanger:
             self.instance.admin("mailbox", "create", ACCOUNT, mailbox, *use, check=False)
         for path in (CORPUS / "personal").glob("*.sieve"):
             self.instance.admin("filter", "put", ACCOUNT, path.stem, path)
-        for path in (CORPUS / "global").glob("*.sieve"):
-            shutil.copy(path, self.instance.dir / "global")
 
     def result(self, case):
         script, message = self.dir / "script", self.dir / "message"
@@ -346,32 +344,64 @@ def sanger_lines(case, answer):
         return [f"error {answer['error']['kind']}"]
     lines = summary(SANGER_ACTIONS[a["action"]](a) for a in answer["actions"])
     if case.edit:
-        header = answer["headers"]
-        if header is None:
-            header = re.split(rb"\r?\n\r?\n", case.message)[0].decode("utf-8", "replace")
-        lines.append(header_text(header))
+        lines += edited_lines(case, answer)
     return lines
 
 
-def vacation_line(seconds, subject, sender, body):
-    return line("vacation", seconds, f"subject={subject}" if subject else "",
-                f"from={sender}" if sender else "", same_line_ends(body))
+def edited_lines(case, answer):
+    """The message in INBOX: a keep has it only if it was edited again behind."""
+    kept = [a for a in answer["actions"] if a["action"] == "keep" and "headers" in a]
+    message = kept[0] if kept else answer
+    header = message["headers"]
+    if header is None:
+        header = re.split(rb"\r?\n\r?\n", case.message)[0].decode("utf-8", "replace")
+    body = ["body\n" + same_line_ends(message["body"])] if "body" in message else []
+    return [header_text(header), *body]
 
 
-def notify_line(importance, to, sender, message):
-    return line("notify", importance, ",".join(to), f"from={sender}" if sender else "",
-                f"message={same_line_ends(message)}" if message else "")
+def named(name, value):
+    return f"{name}={value}" if value else ""
+
+
+def vacation_line(seconds, subject, sender, body, fcc=""):
+    return line("vacation", seconds, named("subject", subject), named("from", sender), fcc,
+                same_line_ends(body))
+
+
+def notify_line(importance, to, sender, message, fcc=""):
+    return line("notify", importance, ",".join(to), named("from", sender), fcc,
+                named("message", same_line_ends(message or "")))
+
+
+def fcc_words(action):
+    fcc = action.get("fcc")
+    return fcc and line(named("fcc", fcc["mailbox"]), *flag_words(fcc["flags"]),
+                        ":create" if fcc["create"] else "")
+
+
+def copied_to(uri):
+    """The recipients of a mailto URI's cc."""
+    return urllib.parse.parse_qs(urllib.parse.urlsplit(uri).query).get("cc", [])
+
+
+def redirect_line(action):
+    by = action.get("deliver_by")
+    return line("redirect", action["to"], named("notify", action.get("notify")),
+                named("ret", action.get("ret")),
+                by and f"by={by['seconds']};{by['mode']}{'T' if by['trace'] else ''}")
 
 
 SANGER_ACTIONS = {
     "keep": lambda a: store(a.get("mailbox") or "INBOX", a.get("flags", [])),
     "fileinto": lambda a: store(a["mailbox"], a.get("flags", []), a.get("create"),
                                 a.get("special_use")),
-    "redirect": lambda a: f"redirect {a['to']}",
+    "redirect": redirect_line,
     "discard": lambda a: "discard",
     "reject": lambda a: f"reject {shown(a['reason'])}".rstrip("?"),
-    "vacation": lambda a: vacation_line(a["seconds"], a.get("subject"), a.get("from"), a["body"]),
-    "notify": lambda a: notify_line(a["importance"], a["to"], a.get("from"), a.get("message")),
+    "vacation": lambda a: vacation_line(a["seconds"], a.get("subject"), a.get("from"), a["body"],
+                                        fcc_words(a)),
+    "notify": lambda a: notify_line(a["importance"], a["to"] + copied_to(a["uri"]), a.get("from"),
+                                    a.get("message"), fcc_words(a)),
 }
 
 
