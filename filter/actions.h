@@ -16,7 +16,8 @@
 enum filter_action_kind {
 	FILTER_KEEP,     /* into INBOX; uses `store` */
 	FILTER_FILEINTO, /* Sieve: into store.mailbox */
-	FILTER_SAVE, /* Exim: `path` as written, `unseen`; store.mailbox is what it means here */
+	FILTER_SAVE, /* Exim: `path` as written, `unseen`; store.mailbox is what it means here; NULL: it
+	              is no folder, deliver into INBOX and report that */
 	FILTER_REDIRECT, /* Sieve: to `redirect.to` */
 	FILTER_DELIVER,  /* Exim: the same, with `unseen` */
 	FILTER_DISCARD, /* Sieve: says nothing but that somebody wanted it; nothing is to be done */

@@ -1,8 +1,10 @@
 #include "filter/filter.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "filter/exim/exim.h"
 #include "filter/sieve/sieve.h"
 
 struct filter {
@@ -10,7 +12,7 @@ struct filter {
 	struct filter_program *program;
 };
 
-/* The built-in program of accounts without a filter: one keep. */
+/* What is left if even the built-in filter cannot be had: one keep. */
 static enum filter_status
 keep_run(const struct filter_program *program, const struct filter_message *message,
     const struct filter_run_options *options, struct arena *arena, struct filter_result *result_out,
@@ -23,18 +25,13 @@ keep_run(const struct filter_program *program, const struct filter_message *mess
 }
 
 static const struct filter_language LANGUAGE_KEEP = { .name = "keep", .run = keep_run };
-static const struct filter FILTER_DEFAULT = { .language = &LANGUAGE_KEEP };
+static const struct filter FILTER_KEEP_ALL = { .language = &LANGUAGE_KEEP };
 
 static const struct filter_language *const LANGUAGES[] = {
+	&FILTER_EXIM,  /* "# Exim filter" */
 	&FILTER_SIEVE, /* whatever nobody else claims */
 	NULL,          /* the end */
 };
-
-const struct filter *
-filter_default(void)
-{
-	return &FILTER_DEFAULT;
-}
 
 enum filter_status
 filter_compile(struct str text, struct filter **filter_out, struct filter_error *error_out,
@@ -65,6 +62,26 @@ filter_compile(struct str text, struct filter **filter_out, struct filter_error 
 	snprintf(error_out->text, sizeof(error_out->text),
 	    "this server has no filter language that can read it");
 	return FILTER_COMPILE_ERROR;
+}
+
+/* The filter that is built in, compiled when first asked for.  Should it ever not compile, all is kept. */
+static struct filter *built_in;
+static pthread_once_t built_in_once = PTHREAD_ONCE_INIT;
+
+static void
+compile_built_in(void)
+{
+	struct filter_error error;
+
+	if (filter_compile(str_from(EXIM_DEFAULT_FILTER), &built_in, &error, NULL) != FILTER_OK)
+		built_in = NULL;
+}
+
+const struct filter *
+filter_default(void)
+{
+	pthread_once(&built_in_once, compile_built_in);
+	return built_in != NULL ? built_in : &FILTER_KEEP_ALL;
 }
 
 void

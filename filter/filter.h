@@ -87,7 +87,7 @@ struct filter_run_options {
 
 struct filter; /* a checked program; constant, so any number of threads may run it at once */
 
-/* The filter that serves whoever has none: keeps every message.  Never NULL, not to be freed. */
+/* The filter that serves whoever has none (filter/exim/default.filter).  Never NULL, not to be freed. */
 const struct filter *filter_default(void);
 
 /* Compiles a user's text in whatever language it is: Exim if the first line says "# Exim filter",

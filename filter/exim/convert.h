@@ -1,7 +1,8 @@
 /* From an Exim filter to a Sieve script (RFC 5228) that does the same.
  *
  * What has no equivalent is left out and named, a line each: "line N: what, and why".  The script
- * stands as it is only if there are no problems: then both do the same with every message. */
+ * stands as it is only if there are no problems.  Exim joins several headers of one name to one string, Sieve
+ * looks at each: for messages that have a header once both do the same. */
 #ifndef FILTER_EXIM_CONVERT_H
 #define FILTER_EXIM_CONVERT_H
 
