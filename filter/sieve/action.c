@@ -1,5 +1,6 @@
 /* The list of actions: conflicts, limits, duplicates, the implicit keep.  RFC 5228 §2.10. */
 #include "filter/sieve/run_internal.h"
+#include "filter/sieve/edit_part.h"
 #include "filter/sieve/sieve.h"
 
 #define DELIVERS 1u /* puts or sends the message somewhere */
@@ -57,6 +58,8 @@ action_add(struct sieve_run *r, unsigned line, enum filter_action_kind kind)
 		return NULL;
 	a = &r->result->actions[r->result->action_count++];
 	*a = (struct filter_action){ .kind = kind, .line = line, .edit = sieve_message_edit(r) };
+	if (kind == FILTER_REDIRECT)
+		a->edit = sieve_edit_unenclosed(r);
 	return a;
 }
 

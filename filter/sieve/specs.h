@@ -22,6 +22,9 @@ extern const struct sieve_spec SIEVE_DATE_SPECS[];       /* ext_date.c: date cur
 extern const struct sieve_spec SIEVE_EDITHEADER_SPECS[]; /* ext_editheader.c */
 extern const struct sieve_spec SIEVE_DUPLICATE_SPECS[];  /* ext_duplicate.c */
 extern const struct sieve_spec SIEVE_SPAMTEST_SPECS[];   /* ext_spamtest.c: spamtest virustest */
+extern const struct sieve_spec SIEVE_FOREVERYPART_SPECS[]; /* ext_foreverypart.c: and break */
+extern const struct sieve_spec SIEVE_EXTRACTTEXT_SPECS[];  /* ext_extracttext.c */
+extern const struct sieve_spec SIEVE_REPLACE_SPECS[];      /* ext_replace.c: replace enclose */
 extern const struct sieve_spec SIEVE_DEBUG_SPECS[];      /* ext_debug.c: debug_log */
 extern const struct sieve_spec SIEVE_ENVIRONMENT_SPECS[]; /* ext_environment.c */
 

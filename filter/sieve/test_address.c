@@ -1,6 +1,7 @@
 /* address and envelope, RFC 5228 §5.1 and §5.4; :user and :detail, RFC 5233. */
 #include "filter/sieve/address_part.h"
 #include "filter/sieve/ext_dsn.h"
+#include "filter/sieve/ext_mime.h"
 #include "filter/sieve/index_tags.h"
 #include "filter/sieve/sieve.h"
 #include "filter/sieve/specs.h"
@@ -126,6 +127,8 @@ address_check(struct sieve_check *c, struct sieve_call *call)
 {
 	const struct sieve_arg *names = call->args[0];
 
+	if (!sieve_mime_check(c, call))
+		return false;
 	for (size_t i = 0; i < names->count; i++) {
 		struct str name = names->strings[i].text;
 
@@ -300,7 +303,8 @@ envelope_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_ou
 const struct sieve_spec SIEVE_ADDRESS_SPECS[] = {
 	{ .name = "address",
 	    .kind = SIEVE_TEST,
-	    .tags = { SIEVE_MATCH_TAGS, SIEVE_ADDRESS_PART_TAGS, SIEVE_INDEX_TAGS },
+	    .tags = { SIEVE_MATCH_TAGS, SIEVE_ADDRESS_PART_TAGS, SIEVE_INDEX_TAGS,
+		SIEVE_MIME_TAGS },
 	    .args = { SIEVE_STRINGS, SIEVE_STRINGS },
 	    .keys_arg = 2,
 	    .check = address_check,
