@@ -1,0 +1,126 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "filter/sieve/sieve_test_tool.h"
+
+static const struct filter_message DELIVERY = {
+	.sender = "a@b.example",
+	.rcpt = "ann@example.org",
+	.account = "ann@example.org",
+	.remote_host = "peer.example",
+	.remote_ip = "192.0.2.1",
+	.hostname = "mx.example.org",
+};
+
+/* RFC 5183 §4.1. */
+static void
+test_environment(void **state)
+{
+	static const struct sieve_test TESTS[] = {
+		{ .script = "require \"environment\";\n"
+			    "if environment :is \"domain\" \"example.org\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "discard" },
+		{ .script = "require \"environment\";\n"
+			    "if environment :is \"host\" \"mx.example.org\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "discard" },
+		{ .script = "require \"environment\";\n"
+			    "if environment :is \"location\" \"MDA\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "discard" },
+		{ .script = "require \"environment\";\n"
+			    "if environment :is \"phase\" \"during\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "discard" },
+		{ .script = "require \"environment\";\n"
+			    "if environment :is \"remote-host\" \"peer.example\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "discard" },
+		{ .script = "require \"environment\";\n"
+			    "if environment :is \"remote-ip\" \"192.0.2.1\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "discard" },
+		{ .script = "require \"environment\";\n"
+			    "if environment :is \"NAME\" \"Sanger Sieve\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "discard" },
+		{ .script = "require \"environment\";\n"
+			    "if environment :matches \"version\" \"*\" { discard; }",
+		    .expect = "discard" },
+		{ .script = "require \"environment\";\n"
+			    "if environment :matches \"no-such\" \"*\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "keep implicit" },
+		/* not known here */
+		{ .script = "require \"environment\";\n"
+			    "if environment :matches \"remote-ip\" \"*\" { discard; }",
+		    .expect = "keep implicit" },
+		{ .script = "if environment \"name\" \"x\" { discard; }",
+		    .expect = "compile error line 1",
+		    .error_begins = true },
+	};
+
+	(void)state;
+	sieve_test_expect_all(TESTS, ARRAY_LEN(TESTS));
+}
+
+/* vnd.dovecot.environment. */
+static void
+test_variables(void **state)
+{
+	static const struct sieve_test TESTS[] = {
+		{ .script =
+			"require [\"vnd.dovecot.environment\", \"variables\", \"fileinto\"];\n"
+			"fileinto \"${env.location}/${env.vnd.dovecot.username}/${env.no.such}.\";",
+		    .envelope = &DELIVERY,
+		    .expect = "fileinto \"MDA/ann@example.org/.\"" },
+		{ .script = "require \"vnd.dovecot.environment\";\n"
+			    "if environment \"vnd.dovecot.default-mailbox\" \"inbox\" { discard; }",
+		    .envelope = &DELIVERY,
+		    .expect = "discard" },
+		{ .script = "require [\"variables\", \"fileinto\"];\n"
+			    "fileinto \"${env.location}\";",
+		    .expect = "compile error line 2",
+		    .error_begins = true },
+	};
+
+	(void)state;
+	sieve_test_expect_all(TESTS, ARRAY_LEN(TESTS));
+}
+
+/* vnd.dovecot.debug. */
+static void
+test_debug(void **state)
+{
+	static const struct sieve_test TESTS[] = {
+		{ .script = "require [\"vnd.dovecot.debug\", \"variables\"];\n"
+			    "set \"x\" \"1\";\n"
+			    "debug_log \"x is ${x}\";",
+		    .expect = "keep implicit\n"
+			      "log: line 3: x is 1" },
+		{ .script = "debug_log \"x\";",
+		    .expect = "compile error line 1",
+		    .error_begins = true },
+	};
+
+	(void)state;
+	sieve_test_expect_all(TESTS, ARRAY_LEN(TESTS));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_variables),
+		cmocka_unit_test(test_debug),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
