@@ -45,10 +45,13 @@ skip_literal(struct msieve_frame *f, const struct msieve_frame_limits *limits, u
 static enum msieve_frame_event
 line_done(struct msieve_frame *f, const struct msieve_frame_limits *limits)
 {
-	struct str line = { f->text.data + f->line_start, f->text.len - f->line_start };
+	struct str line;
 	uint64_t size;
 
-	if (line.len == 0 || !msieve_line_announces(line, &size))
+	if (f->text.len == f->line_start)
+		return FRAME_COMMAND;
+	line = (struct str){ f->text.data + f->line_start, f->text.len - f->line_start };
+	if (!msieve_line_announces(line, &size))
 		return FRAME_COMMAND;
 	if (size > limits->literal_bytes - f->literal_bytes) {
 		refuse(f, FRAME_LITERAL_TOO_BIG);

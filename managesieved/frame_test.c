@@ -23,6 +23,7 @@ static const struct {
 	{ "NOOP\n", "C:NOOP|" },
 	{ "NOOP\r\nLOGOUT\r\n", "C:NOOP|C:LOGOUT|" },
 	{ "\r\n", "C:|" },
+	{ "\nNOOP\n", "C:|C:NOOP|" },
 	{ "PUTSCRIPT {1+}\r\na {5+}\r\nkeep;\r\nNOOP\r\n",
 	    "C:PUTSCRIPT {1+}\r\na {5+}\r\nkeep;|C:NOOP|" },
 	{ "PUTSCRIPT \"a\" {5}\r\nkeep;\r\n", "C:PUTSCRIPT \"a\" {5}\r\nkeep;|" },
