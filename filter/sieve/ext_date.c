@@ -93,7 +93,7 @@ static bool
 date_check(struct sieve_check *c, struct sieve_call *call)
 {
 	check_part(c, call->args[1]);
-	return sieve_check_field_names(c, call->args[0]);
+	return sieve_check_tested_names(c, call->args[0]);
 }
 
 static bool

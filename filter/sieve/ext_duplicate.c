@@ -97,7 +97,7 @@ static bool
 check_header(struct sieve_check *c, struct sieve_call *call, const struct sieve_arg *arg)
 {
 	(void)call;
-	return sieve_check_field_names(c, arg);
+	return sieve_check_tested_names(c, arg);
 }
 
 static const struct sieve_tag_spec DUPLICATE_TAGS[] = {
