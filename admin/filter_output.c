@@ -307,7 +307,7 @@ filter_json(
 		if (filter_action_is_hidden(language, a))
 			continue;
 		one = filter_action_json(a);
-		if (a->edit != NULL && a->edit != result->edit)
+		if (a->edit != result->edit)
 			edit_json(one, a->edit); /* the message was edited again behind it */
 		json_array_append_new(actions, one);
 	}
