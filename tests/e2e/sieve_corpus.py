@@ -319,7 +319,7 @@ class Sanger:
             use = ["--special-use", "\\Junk"] if mailbox == "Junk" else []
             self.instance.admin("mailbox", "create", ACCOUNT, mailbox, *use, check=False)
         for path in (CORPUS / "personal").glob("*.sieve"):
-            self.instance.admin("filter", "put", ACCOUNT, path.stem, path)
+            self.instance.admin("filter", "put", ACCOUNT, path.stem, path, check=False)
 
     def result(self, case):
         script, message = self.dir / "script", self.dir / "message"
