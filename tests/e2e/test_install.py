@@ -18,6 +18,7 @@ def test_install_and_run():
         run(TOP / "admin/install", env=env)
         top = root / "opt/sanger"
         for name in ("libexec/sanger/imapd", "libexec/sanger/submitd", "libexec/sanger/lda",
+                     "libexec/sanger/managesieved", "share/man/man8/managesieved.8",
                      "bin/mailadmin", "sbin/sanger-instance", "share/man/man8/imapd.8",
                      "share/man/man5/sanger.conf.5", "share/man/man1/mailadmin.1",
                      "share/doc/sanger/README.md"):

@@ -12,7 +12,7 @@ from sanger import BIN, TOP, Instance, alive, run, wait_for
 def test_start_answers_on_all_doors_and_stop_ends_them():
     with Instance() as i:
         i.add_account("ann@example.org")
-        for port in (i.imaps, i.imap, i.submissions, i.submission, i.lmtp, i.smtp):
+        for port in (i.imaps, i.imap, i.submissions, i.submission, i.lmtp, i.smtp, i.sieve):
             socket.create_connection(("127.0.0.1", port), 10).close()
         pids = [i.pid(d) for d in ("imapd", "submitd", "lda")]
         status = i.tool("instance", "status", i.dir).stdout.decode()
