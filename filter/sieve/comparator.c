@@ -20,6 +20,8 @@ normal_ascii(struct buf *out, struct str s)
 {
 	char *to;
 
+	if (s.len == 0)
+		return;
 	buf_reserve(out, s.len);
 	to = out->data + out->len;
 	for (size_t i = 0; i < s.len; i++)
