@@ -38,7 +38,7 @@ idle_run(struct imap_session *s, struct imap_request *req)
 	}
 	if (!imap_arg_end(req))
 		return IMAP_BAD;
-	req->state = arena_zalloc(req->arena, 1); /* from now on it is idle */
+	req->state = s; /* from now on it is idle; an arena's block would be kept for hours */
 	buf_adds(&s->out, "+ idling\r\n");
 	s->watch = s->box != NULL;
 	return wait_for_more(s);

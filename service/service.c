@@ -22,6 +22,7 @@
 #include "store/account.h"
 #include "store/auth.h"
 #include "store/spool.h"
+#include "store/sql_heap.h"
 
 #define STORE_IDLE_EVERY_S 30
 
@@ -326,6 +327,7 @@ worker_start(struct net_worker *w, void *arg)
 	net_worker_set_data(w, sv);
 	if ((sv->spec->needs & SERVICE_TLS) != 0 && !open_tls(sv))
 		return false;
+	sql_heap_use();
 	if (!service_open_stores(sv))
 		return false;
 	if (sv->spec->start != NULL && !sv->spec->start(sv, w))

@@ -14,6 +14,21 @@
 
 /* --- keywords ---------------------------------------------------------------------------------- */
 
+static const char *
+keyword_at(const struct mailbox *box, unsigned number)
+{
+	return number < box->keyword_count ? box->keywords[number] : NULL;
+}
+
+static void
+make_room(struct mailbox *box, unsigned count)
+{
+	box->keywords = mem_realloc_array(box->keywords, count, sizeof(*box->keywords));
+	for (unsigned i = box->keyword_count; i < count; i++)
+		box->keywords[i] = NULL;
+	box->keyword_count = count;
+}
+
 /* The number under which this view knows the name, else the last free one; MAILBOX_KEYWORDS_MAX if there is
  * none. */
 static unsigned
@@ -22,9 +37,11 @@ other_number(const struct mailbox *box, const char *name)
 	unsigned free_number = MAILBOX_KEYWORDS_MAX;
 
 	for (unsigned i = 0; i < MAILBOX_KEYWORDS_MAX; i++) {
-		if (box->keywords[i] == NULL)
+		const char *known = keyword_at(box, i);
+
+		if (known == NULL)
 			free_number = i;
-		else if (strcmp(box->keywords[i], name) == 0)
+		else if (strcmp(known, name) == 0)
 			return i;
 	}
 	return free_number;
@@ -37,14 +54,14 @@ on_keyword(void *arg, unsigned number, const char *name)
 	struct mailbox *box = arg;
 	unsigned at = number;
 
-	if (box->keywords[at] != NULL && strcmp(box->keywords[at], name) != 0)
+	if (keyword_at(box, at) != NULL && strcmp(box->keywords[at], name) != 0)
 		at = other_number(box, name);
 	if (at == MAILBOX_KEYWORDS_MAX)
 		return; /* full: the keyword stays invisible in this session */
+	if (at >= box->keyword_count)
+		make_room(box, at + 1);
 	if (box->keywords[at] == NULL)
 		box->keywords[at] = mem_strdup(name);
-	if (at >= box->keyword_count)
-		box->keyword_count = at + 1;
 	box->keyword_map[number] = (uint16_t)at;
 	if (at != number)
 		box->keywords_moved = true;
@@ -471,8 +488,9 @@ mailbox_close(struct mailbox *box)
 {
 	if (box == NULL)
 		return;
-	for (size_t i = 0; i < MAILBOX_KEYWORDS_MAX; i++)
+	for (unsigned i = 0; i < box->keyword_count; i++)
 		free(box->keywords[i]);
+	free(box->keywords);
 	uidset_free(&box->view);
 	uidset_free(&box->claimed);
 	uidset_free(&box->recent);

@@ -26,7 +26,7 @@ struct mailbox {
 	uint64_t *own_modseqs;
 	size_t own_count;
 	/* Numbers in the index → numbers of this view. */
-	char *keywords[MAILBOX_KEYWORDS_MAX];
+	char **keywords; /* keyword_count of them; NULL: that number has no name */
 	unsigned keyword_count, keywords_told;
 	uint16_t keyword_map[MAILBOX_KEYWORDS_MAX];
 	bool keywords_moved; /* the map is not the identity */
