@@ -8,6 +8,8 @@
 #include "store/compose.h"
 #include "store/header.h"
 
+#define RETURNED_HEADER_BYTES (64 * 1024)
+
 /* --- the message that is answered --------------------------------------------------------------- */
 
 struct str
@@ -290,10 +292,10 @@ reply_add_threading(struct buf *out, const struct view *message)
 	if (thread.p != NULL && thread.len > 8000)
 		thread = (struct str){ NULL, 0 };
 	if (thread.p != NULL) {
-		buf_add(&all, thread.p, thread.len);
+		buf_add(&all, str_trim(thread).p, str_trim(thread).len);
 		buf_addc(&all, ' ');
 	}
-	buf_add(&all, id.p, id.len);
+	buf_add(&all, str_trim(id).p, str_trim(id).len);
 	compose_field(out, "References", (struct str){ all.data, all.len }, "\n");
 	buf_free(&all);
 }
@@ -309,6 +311,50 @@ reply_add_subject(struct buf *out, const char *prefix, const struct view *messag
 		header_decode(&text, subject);
 	compose_text_field(out, "Subject", (struct str){ text.data, text.len }, "\n");
 	buf_free(&text);
+}
+
+struct str
+reply_boundary(struct buf *memory, const struct reply_facts *f)
+{
+	struct buf id = { 0 };
+
+	compose_message_id(&id, f->hostname);
+	buf_adds(memory, "=_");
+	for (size_t i = 1; i < id.len && id.data[i] != '@'; i++)
+		buf_addc(memory, id.data[i]);
+	buf_free(&id);
+	return (struct str){ memory->data, memory->len };
+}
+
+void
+reply_add_status(struct buf *out, const struct reply_facts *f, const char *envid,
+    const char *action, const char *status)
+{
+	buf_adds(out, "Content-Type: message/delivery-status\n\n");
+	if (envid != NULL)
+		compose_field(out, "Original-Envelope-Id", str_from(envid), "\n");
+	buf_printf(out, "Reporting-MTA: dns; %s\nArrival-Date: ", f->hostname);
+	compose_date(out, f->now);
+	buf_adds(out, "\n\n");
+	if (f->orig_rcpt != NULL)
+		compose_field(out, "Original-Recipient", str_from(f->orig_rcpt), "\n");
+	buf_printf(
+	    out, "Final-Recipient: rfc822; %s\nAction: %s\nStatus: %s\n", f->rcpt, action, status);
+}
+
+void
+reply_add_header_of(struct buf *out, const struct view *message)
+{
+	struct str header = message->header;
+
+	if (header.len > RETURNED_HEADER_BYTES)
+		header.len = RETURNED_HEADER_BYTES;
+	buf_adds(out, "Content-Type: text/rfc822-headers\nContent-Transfer-Encoding: 8bit\n\n");
+	for (size_t i = 0; i < header.len; i++)
+		if (header.p[i] != '\r')
+			buf_addc(out, header.p[i]);
+	if (out->data[out->len - 1] != '\n')
+		buf_addc(out, '\n');
 }
 
 static void

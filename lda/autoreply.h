@@ -55,5 +55,12 @@ struct str reply_field(
 void reply_add_subject(struct buf *out, const char *prefix, const struct view *message);
 void reply_add_identity(struct buf *out, const struct reply_facts *f); /* Date, Message-ID */
 void reply_add_threading(struct buf *out, const struct view *message); /* RFC 5322 §3.6.4 */
+/* A boundary for parts, which is in no message; lies in `memory`. */
+struct str reply_boundary(struct buf *memory, const struct reply_facts *f);
+/* A part message/delivery-status, RFC 3464 §2.1; envid may be NULL. */
+void reply_add_status(struct buf *out, const struct reply_facts *f, const char *envid,
+    const char *action, const char *status);
+/* A part text/rfc822-headers. */
+void reply_add_header_of(struct buf *out, const struct view *message);
 
 #endif

@@ -172,6 +172,19 @@ copy_or_null(struct lda_delivery *d, const char *text)
 	return text != NULL ? arena_strdup(&d->arena, text) : NULL;
 }
 
+/* What the sender asked of DSN goes along (RFC 3461 §5.2.7), but of two copies only the one here reports success. */
+static unsigned
+inherited_notify(const struct lda_delivery *d)
+{
+	unsigned notify = outgoing_notify(d->rcpt->notify_text);
+
+	if (d->copy_count > 0 && (notify & SPOOL_NOTIFY_SUCCESS) != 0)
+		notify &= ~(unsigned)SPOOL_NOTIFY_SUCCESS;
+	else
+		return notify;
+	return notify != 0 ? notify : SPOOL_NOTIFY_NEVER;
+}
+
 /* RFC 6009 §5: what the filter says of DSN, else what the message came with; that only where its sender stays, who asked for it. */
 static enum store_err
 commit(struct lda_delivery *d, struct redirect *r)
@@ -183,7 +196,7 @@ commit(struct lda_delivery *d, struct redirect *r)
 		.address = arena_strdup(&d->arena, r->to->to),
 		.orcpt = theirs ? copy_or_null(d, d->rcpt->orcpt) : NULL,
 		.notify = r->to->notify != NULL ? outgoing_notify(r->to->notify)
-			  : theirs              ? outgoing_notify(d->rcpt->notify_text)
+			  : theirs              ? inherited_notify(d)
 						: 0,
 	};
 	const char *ret = r->to->ret != NULL ? r->to->ret : theirs ? e->ret_text : NULL;

@@ -4,8 +4,6 @@
 
 #include "store/compose.h"
 
-#define HEADER_MAX_BYTES (64 * 1024) /* of the refused message, sent back with the reason */
-
 static const char GENERAL_REASON[] = "The recipient does not want this message";
 
 bool
@@ -48,43 +46,12 @@ add_disposition(struct buf *out, const struct reply_facts *f)
 	buf_adds(out, "Disposition: automatic-action/MDN-sent-automatically; deleted\n");
 }
 
-/* delivery-status-content, RFC 3464 §2.1 */
-static void
-add_status(struct buf *out, const struct reply_facts *f)
-{
-	buf_printf(out,
-	    "Content-Type: message/delivery-status\n\nReporting-MTA: dns; %s\nArrival-Date: ",
-	    f->hostname);
-	compose_date(out, f->now);
-	buf_adds(out, "\n\n");
-	if (f->orig_rcpt != NULL)
-		compose_field(out, "Original-Recipient", str_from(f->orig_rcpt), "\n");
-	buf_printf(out, "Final-Recipient: rfc822; %s\nAction: failed\nStatus: 5.7.1\n", f->rcpt);
-}
-
-static void
-add_header_of(struct buf *out, const struct view *message)
-{
-	struct str header = message->header;
-
-	if (header.len > HEADER_MAX_BYTES)
-		header.len = HEADER_MAX_BYTES;
-	buf_adds(out, "Content-Type: text/rfc822-headers\nContent-Transfer-Encoding: 8bit\n\n");
-	for (size_t i = 0; i < header.len; i++)
-		if (header.p[i] != '\r')
-			buf_addc(out, header.p[i]);
-	if (out->data[out->len - 1] != '\n')
-		buf_addc(out, '\n');
-}
-
 void
 rejection_compose(struct buf *out, const struct reply_facts *f, const struct filter_reject *reject)
 {
 	struct buf id = { 0 }, text = { 0 };
-	struct str mark;
+	struct str mark = reply_boundary(&id, f);
 
-	compose_message_id(&id, f->hostname);
-	mark = (struct str){ id.data + 1, str_find((struct str){ id.data, id.len }, STR("@")) - 1 };
 	buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\n", f->hostname);
 	compose_field(out, "To", str_from(f->sender), "\n");
 	reply_add_subject(out, "Rejected: ", f->message);
@@ -92,7 +59,7 @@ rejection_compose(struct buf *out, const struct reply_facts *f, const struct fil
 	reply_add_threading(out, f->message);
 	buf_printf(out,
 	    "Auto-Submitted: auto-replied (rejected)\nMIME-Version: 1.0\n"
-	    "Content-Type: multipart/report; report-type=%s;\n\tboundary=\"=_%.*s\"\n\n--=_%.*s\n",
+	    "Content-Type: multipart/report; report-type=%s;\n\tboundary=\"%.*s\"\n\n--%.*s\n",
 	    reject->ereject ? "delivery-status" : "disposition-notification", (int)mark.len, mark.p,
 	    (int)mark.len, mark.p);
 	buf_printf(&text,
@@ -100,14 +67,14 @@ rejection_compose(struct buf *out, const struct reply_facts *f, const struct fil
 	    "given:\n\n%s\n",
 	    f->rcpt, reject->reason);
 	compose_text_part(out, (struct str){ text.data, text.len });
-	buf_printf(out, "\n--=_%.*s\n", (int)mark.len, mark.p);
+	buf_printf(out, "\n--%.*s\n", (int)mark.len, mark.p);
 	if (reject->ereject)
-		add_status(out, f);
+		reply_add_status(out, f, NULL, "failed", "5.7.1");
 	else
 		add_disposition(out, f);
-	buf_printf(out, "\n--=_%.*s\n", (int)mark.len, mark.p);
-	add_header_of(out, f->message);
-	buf_printf(out, "\n--=_%.*s--\n", (int)mark.len, mark.p);
+	buf_printf(out, "\n--%.*s\n", (int)mark.len, mark.p);
+	reply_add_header_of(out, f->message);
+	buf_printf(out, "\n--%.*s--\n", (int)mark.len, mark.p);
 	buf_free(&id);
 	buf_free(&text);
 }

@@ -7,6 +7,7 @@
 #include "lda/copies.h"
 #include "lda/notification.h"
 #include "lda/outgoing.h"
+#include "lda/receipt.h"
 #include "lda/rejection.h"
 #include "service/service.h"
 #include "store/state.h"
@@ -260,6 +261,24 @@ say_refusal(struct saying *s, const struct filter_reject *reject)
 	buf_free(&message);
 }
 
+/* Who asked to be told of success (RFC 3461 §4.1) is told, unless a redirect has taken that over. */
+static void
+say_receipt(struct lda_delivery *d)
+{
+	struct saying s = { .d = d, .what = "receipt", .by = delivery_decision(d, SIZE_MAX) };
+	struct buf message = { 0 };
+
+	if ((outgoing_notify(d->rcpt->notify_text) & SPOOL_NOTIFY_SUCCESS) == 0 ||
+	    *d->envelope->sender == '\0' || d->reject != NULL ||
+	    (d->copy_count == 0 && d->redirect_count > 0) || !know_facts(d, &s.facts))
+		return;
+	s.recipients[0] = s.facts.sender;
+	s.recipient_count = 1;
+	receipt_compose(&message, &s.facts, d->envelope->envid);
+	send(&s, (struct str){ message.data, message.len }, NULL);
+	buf_free(&message);
+}
+
 /* --- all of it ---------------------------------------------------------------------------------- */
 
 bool
@@ -303,4 +322,5 @@ replies_send(struct lda_delivery *d)
 			break;
 		}
 	}
+	say_receipt(d);
 }

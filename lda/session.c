@@ -290,6 +290,7 @@ lda_door_open(struct lda_door *door, struct lda *lda, enum smtp_protocol protoco
 		.arg = door,
 		.tls = sv->tls,
 		.log = sv->log,
+		.dsn = true,
 		.size_max_bytes = config_size(sv->config, "store.message_size_max"),
 		.rcpt_max = (unsigned)config_integer(sv->config, "lda.recipients_max"),
 		.command_timeout_s = (unsigned)config_duration_s(sv->config, "lda.timeout"),
