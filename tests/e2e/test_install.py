@@ -28,7 +28,7 @@ def test_install_and_run():
         run(instance, "create", root / "own", "--base-port", base, env=env)
         try:
             out = run(instance, "start", root / "own", env=env).stdout.decode()
-            assert out.count("started") == 3
+            assert out.count("started") == 4
             run(top / "bin/mailadmin", "-c", root / "own/sanger.conf", "account", "add",
                 "ann@example.org", "--generate", env=env)
             done = run(top / "libexec/sanger/lda", "-c", root / "own/sanger.conf", "-d",

@@ -14,7 +14,7 @@ def test_start_answers_on_all_doors_and_stop_ends_them():
         i.add_account("ann@example.org")
         for port in (i.imaps, i.imap, i.submissions, i.submission, i.lmtp, i.smtp, i.sieve):
             socket.create_connection(("127.0.0.1", port), 10).close()
-        pids = [i.pid(d) for d in ("imapd", "submitd", "lda")]
+        pids = [i.pid(d) for d in ("imapd", "submitd", "lda", "managesieved")]
         status = i.tool("instance", "status", i.dir).stdout.decode()
         assert status.count("running") >= 3
         i.stop()
@@ -87,7 +87,7 @@ def test_usage_errors(args):
 def test_as_ordinary_user():
     with Instance(start=False) as i:
         # where the user can reach it, wherever this checkout lies
-        for name in ("imapd", "submitd", "lda", "mailadmin"):
+        for name in ("imapd", "submitd", "lda", "managesieved", "mailadmin"):
             shutil.copy2(BIN / name, i.temp / name)
         script = shutil.copy2(TOP / "admin" / "instance", i.temp / "instance-script")
         home = i.temp / "home"
