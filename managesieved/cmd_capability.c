@@ -56,6 +56,8 @@ msieve_write_capabilities(const struct msieve_session *s, struct buf *out)
 	write_line(out, "MAXREDIRECTS", str_from(redirects));
 	if (sieve_capability_find(STR("enotify")) != SIEVE_CAP_NONE)
 		write_line(out, "NOTIFY", STR("mailto"));
+	if (sieve_capability_find(STR("extlists")) != SIEVE_CAP_NONE)
+		write_line(out, "EXTLISTS", STR("urn")); /* RFC 6134: the lists' URI schemes */
 	write_line(out, "LANGUAGE", STR("en"));
 	write_line(out, "UNAUTHENTICATE", (struct str){ 0 });
 	if (s->state == MSIEVE_AUTHENTICATED)
