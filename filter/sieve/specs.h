@@ -25,9 +25,9 @@ extern const struct sieve_spec SIEVE_SPAMTEST_SPECS[];   /* ext_spamtest.c: spam
 extern const struct sieve_spec SIEVE_FOREVERYPART_SPECS[]; /* ext_foreverypart.c: and break */
 extern const struct sieve_spec SIEVE_EXTRACTTEXT_SPECS[];  /* ext_extracttext.c */
 extern const struct sieve_spec SIEVE_REPLACE_SPECS[];      /* ext_replace.c: replace enclose */
-extern const struct sieve_spec SIEVE_INCLUDE_SPECS[];      /* ext_include.c: include return global */
-extern const struct sieve_spec SIEVE_MAILBOX_SPECS[];      /* ext_mailbox.c: mailboxexists … */
-extern const struct sieve_spec SIEVE_DEBUG_SPECS[];      /* ext_debug.c: debug_log */
+extern const struct sieve_spec SIEVE_INCLUDE_SPECS[];     /* ext_include.c: include return global */
+extern const struct sieve_spec SIEVE_MAILBOX_SPECS[];     /* ext_mailbox.c: mailboxexists … */
+extern const struct sieve_spec SIEVE_DEBUG_SPECS[];       /* ext_debug.c: debug_log */
 extern const struct sieve_spec SIEVE_ENVIRONMENT_SPECS[]; /* ext_environment.c */
 
 extern const struct sieve_namespace SIEVE_ENV_NAMESPACE; /* ext_environment.c */
