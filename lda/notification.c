@@ -129,9 +129,6 @@ add_addressees(struct buf *out, const struct reply_facts *f, const struct filter
 		compose_field(out, "From", str_from(f->account), "\n");
 	for (size_t i = 0; i < notify->to_count; i++)
 		buf_printf(&to, "%s%s", i > 0 ? ", " : "", notify->to[i]);
-	if (to.len > 0)
-		buf_adds(&to, ", ");
-	uri_field(str_from(notify->method), "to", &to);
 	compose_address_field(out, "To", (struct str){ to.data, to.len }, "\n");
 	if (uri_field(str_from(notify->method), "cc", &cc))
 		compose_address_field(out, "Cc", (struct str){ cc.data, cc.len }, "\n");
@@ -139,16 +136,16 @@ add_addressees(struct buf *out, const struct reply_facts *f, const struct filter
 	buf_free(&cc);
 }
 
-/* RFC 5436 §2.3: the URI's subject, else the text of :message, else the message's own subject. */
+/* RFC 5436 §2.7: the text of :message, else the URI's subject, else the message's own subject. */
 static void
 add_subject(struct buf *out, const struct reply_facts *f, const struct filter_notify *notify)
 {
 	struct buf subject = { 0 };
 
-	if (uri_field(str_from(notify->method), "subject", &subject))
-		compose_text_field(out, "Subject", (struct str){ subject.data, subject.len }, "\n");
-	else if (notify->message != NULL)
+	if (notify->message != NULL)
 		compose_text_field(out, "Subject", str_from(notify->message), "\n");
+	else if (uri_field(str_from(notify->method), "subject", &subject))
+		compose_text_field(out, "Subject", (struct str){ subject.data, subject.len }, "\n");
 	else
 		reply_add_subject(out, "[New mail] ", f->message);
 	buf_free(&subject);
