@@ -63,10 +63,9 @@ show_json(struct admin *a, const struct account_row *row, const struct account_f
 		state_errors(state, &errors, &error_count);
 	o = json_pack("{so so sb ss sI so so so so so}", "account", output_string(a->args[0]),
 	    "name", output_string(f->name), "default", is_default, "language",
-	    text.p != NULL ? filter_text_language(text) : "keep", "bytes", (json_int_t)text.len,
-	    "set", set != NULL ? json_integer((json_int_t)set->set_s) : json_null(), "who",
-	    output_string(set != NULL ? set->who : NULL), "problem",
-	    text.p != NULL ? problem_json(text) : json_null(), "errors",
+	    filter_text_language(text), "bytes", (json_int_t)text.len, "set",
+	    set != NULL ? json_integer((json_int_t)set->set_s) : json_null(), "who",
+	    output_string(set != NULL ? set->who : NULL), "problem", problem_json(text), "errors",
 	    errors_json(errors, error_count), "text", output_string(text.p));
 	state_errors_free(errors, error_count);
 	account_filter_versions_free(versions, version_count);
@@ -149,21 +148,19 @@ show(struct admin *a, const struct account_row *row)
 {
 	struct account_filter f;
 	struct buf buffer = { 0 };
-	struct str text = { NULL, 0 };
-	bool none;
+	struct str text;
 	json_t *o;
 	enum store_err err = account_filter_get(a->accounts, row->id, &f);
 
 	if (err != STORE_OK)
 		return admin_result(err, a->args[0]);
-	if (!filter_active_text(a, row, &buffer, &none)) {
+	if (!filter_active_text(a, row, &buffer)) {
 		account_filter_clear(&f);
 		return ADMIN_REFUSED;
 	}
-	if (!none)
-		text = (struct str){ buf_cstr(&buffer), buffer.len };
+	text = (struct str){ buf_cstr(&buffer), buffer.len };
 	if (admin_option(a, "--text") != NULL) {
-		fwrite(text.len > 0 ? text.p : "", 1, text.len, stdout);
+		fwrite(text.p, 1, text.len, stdout);
 	} else {
 		o = show_json(a, row, &f, text, f.text == NULL);
 		if (a->json)

@@ -64,7 +64,10 @@ plan_action(const struct run *r, const struct filter_action *a, struct plan *p, 
 	case FILTER_KEEP: p->keep = &a->store; break;
 	case FILTER_FILEINTO:
 	case FILTER_SAVE:
-		if (is_here(r, &a->store))
+		if (a->kind == FILTER_SAVE && a->store.mailbox == NULL) {
+			p->keep = &a->store;
+			skip(notes, "no folder of the account");
+		} else if (is_here(r, &a->store))
 			p->keep = &a->store;
 		else
 			p->to[p->to_count++] = &a->store;
@@ -325,20 +328,19 @@ open_and_run(struct run *r)
 	struct filter *filter = NULL;
 	struct filter_error error;
 	struct str s;
-	bool none;
 	enum store_err err;
 	enum admin_status status = ADMIN_REFUSED;
 
-	if (!filter_bed_open(a, r->row, &r->bed) || !filter_active_text(a, r->row, &text, &none) ||
+	if (!filter_bed_open(a, r->row, &r->bed) || !filter_active_text(a, r->row, &text) ||
 	    !admin_open_mail(a, r->row, &r->mail))
 		goto out;
 	s = (struct str){ buf_cstr(&text), text.len };
-	r->language = none ? "sieve" : filter_text_language(s);
-	if (!none && filter_compile(s, &filter, &error, NULL) != FILTER_OK) {
+	r->language = filter_text_language(s);
+	if (filter_compile(s, &filter, &error, NULL) != FILTER_OK) {
 		admin_refuse("the account's filter: line %u: %s", error.line, error.text);
 		goto out;
 	}
-	r->filter = none ? filter_default() : filter;
+	r->filter = filter;
 	err = mailbox_open(r->mail, a->args[1], r->dry, &r->box);
 	status = err == STORE_OK          ? run_all(r)
 		 : err == STORE_NOT_FOUND ? admin_refuse("there is no mailbox %s", a->args[1])

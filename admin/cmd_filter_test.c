@@ -19,7 +19,6 @@ struct trial {
 	struct admin *a;
 	const char *account, *message_name;
 	struct buf text;  /* the filter's */
-	bool none;        /* there is no filter: everything is kept */
 	struct buf bytes; /* the message, if it is not in `fd` */
 	int fd;           /* -1 */
 	struct arena arena;
@@ -229,8 +228,7 @@ static enum admin_status
 try_filter(struct trial *t)
 {
 	struct str text = { buf_cstr(&t->text), t->text.len };
-	/* Nothing is a Sieve script that says nothing: everything is kept. */
-	const char *language = t->none ? "sieve" : filter_text_language(text);
+	const char *language = filter_text_language(text);
 	struct filter_message message = {
 		.fd = t->fd,
 		.bytes = { t->fd < 0 ? buf_cstr(&t->bytes) : NULL, t->bytes.len },
@@ -243,16 +241,14 @@ try_filter(struct trial *t)
 	struct filter *filter = NULL;
 	struct filter_error error = { .kind = FILTER_ERROR_COMPILE };
 	struct filter_result *result = mem_zalloc(sizeof(*result));
-	enum filter_status status = FILTER_OK;
+	enum filter_status status;
 	enum admin_status done;
 
 	t->trace = t->a->json && options.trace != NULL ? json_array() : NULL;
 	guess_envelope(t, &message);
-	if (!t->none)
-		status = filter_compile(text, &filter, &error, NULL);
+	status = filter_compile(text, &filter, &error, NULL);
 	if (status == FILTER_OK)
-		status = filter_run(t->none ? filter_default() : filter, &message, &options,
-		    &t->arena, result, &error);
+		status = filter_run(filter, &message, &options, &t->arena, result, &error);
 	done = status == FILTER_TEMPFAIL
 		   ? admin_refuse("the message or the account cannot be read: %s", error.text)
 		   : say(t, language, result, status == FILTER_OK ? NULL : &error);
@@ -288,8 +284,7 @@ open_account(struct trial *t)
 	if (!admin_find_account(t->a, t->account, &t->row) ||
 	    !filter_bed_open(t->a, &t->row, &t->bed))
 		return false;
-	return admin_option(t->a, "--file") != NULL ||
-	       filter_active_text(t->a, &t->row, &t->text, &t->none);
+	return admin_option(t->a, "--file") != NULL || filter_active_text(t->a, &t->row, &t->text);
 }
 
 static enum admin_status

@@ -24,6 +24,7 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_filter_clear,
 	&admin_cmd_filter_check,
 	&admin_cmd_filter_test,
+	&admin_cmd_filter_convert,
 	&admin_cmd_filter_history,
 	&admin_cmd_filter_list,
 	&admin_cmd_filter_put,

@@ -59,11 +59,28 @@ add_true(json_t *o, const char *key, bool value)
 		json_object_set_new(o, key, json_true());
 }
 
+/* Text of several lines: Sieve has CRLF between them, the world of files LF. */
+static json_t *
+json_lines(const char *text)
+{
+	struct buf lines = { 0 };
+	json_t *value;
+
+	if (text == NULL)
+		return json_null();
+	for (; *text != '\0'; text++)
+		if (text[0] != '\r' || text[1] != '\n')
+			buf_addc(&lines, *text);
+	value = output_string(buf_cstr(&lines));
+	buf_free(&lines);
+	return value;
+}
+
 static json_t *
 json_bytes(struct str s)
 {
 	char *text = mem_strndup(s.len > 0 ? s.p : "", s.len);
-	json_t *value = output_string(text);
+	json_t *value = json_lines(text);
 
 	free(text);
 	return value;
@@ -157,8 +174,7 @@ save_json(json_t *o, const struct filter_action *a)
 {
 	json_object_set_new(o, "path", output_string(a->path));
 	json_object_set_new(o, "unseen", json_boolean(a->unseen));
-	json_object_set_new(
-	    o, "mailbox", output_string(a->store.mailbox != NULL ? a->store.mailbox : "INBOX"));
+	json_object_set_new(o, "mailbox", output_string(a->store.mailbox)); /* null: no folder */
 }
 
 static void
@@ -187,7 +203,7 @@ discard_json(json_t *o, const struct filter_action *a)
 static void
 reject_json(json_t *o, const struct filter_action *a)
 {
-	json_object_set_new(o, "reason", output_string(a->reject.reason));
+	json_object_set_new(o, "reason", json_lines(a->reject.reason));
 	json_object_set_new(o, "ereject", json_boolean(a->reject.ereject));
 }
 
@@ -199,7 +215,7 @@ vacation_json(json_t *o, const struct filter_action *a)
 	json_object_set_new(o, "seconds", json_integer((json_int_t)r->seconds));
 	json_object_set_new(o, "subject", output_string(r->subject));
 	json_object_set_new(o, "from", output_string(r->from));
-	json_object_set_new(o, "body", output_string(r->body));
+	json_object_set_new(o, "body", json_lines(r->body));
 	add_text(o, "to", r->to);
 	add_text(o, "key", r->key);
 	add_true(o, "mime", r->mime);
@@ -216,7 +232,7 @@ mail_json(json_t *o, const struct filter_action *a)
 
 	json_object_set_new(o, "to", json_addresses(r->to));
 	json_object_set_new(o, "subject", output_string(r->subject));
-	json_object_set_new(o, "text", output_string(r->body));
+	json_object_set_new(o, "text", json_lines(r->body));
 	json_object_set_new(o, "from", output_string(r->from));
 	add_text(o, "reply_to", r->reply_to);
 	if (r->cc != NULL)
@@ -245,7 +261,7 @@ notify_json(json_t *o, const struct filter_action *a)
 	json_object_set_new(o, "uri", output_string(n->method));
 	json_object_set_new(o, "to", json_texts(n->to, n->to_count));
 	json_object_set_new(o, "importance", json_integer(n->importance));
-	json_object_set_new(o, "message", output_string(n->message));
+	json_object_set_new(o, "message", json_lines(n->message));
 	json_object_set_new(o, "from", output_string(n->from));
 	json_object_set_new(o, "options", json_texts(n->options, n->option_count));
 	fcc_json(o, n->fcc);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "filter/cache.h"
+#include "filter/exim/exim.h"
 #include "filter/view.h"
 #include "store/address.h"
 #include "store/root.h"
@@ -103,32 +104,29 @@ filter_bed_close(struct filter_bed *bed)
 }
 
 bool
-filter_active_text(
-    struct admin *a, const struct account_row *row, struct buf *text_out, bool *none_out)
+filter_active_text(struct admin *a, const struct account_row *row, struct buf *text_out)
 {
 	const char *path = config_string(a->config, "filter.default");
 
-	*none_out = row->filter == NULL && path == NULL;
 	if (row->filter != NULL)
 		buf_add(text_out, row->filter, row->filter_len);
-	return row->filter != NULL || path == NULL ||
-	       filter_input(path, FILTER_TEXT_MAX_BYTES, text_out);
+	else if (path != NULL)
+		return filter_input(path, FILTER_TEXT_MAX_BYTES, text_out);
+	else
+		buf_adds(text_out, EXIM_DEFAULT_FILTER);
+	return true;
 }
 
 bool
 filter_named_text(struct admin *a, const char *name, struct buf *text)
 {
 	struct account_row row = { 0 };
-	bool none = false, ok;
+	bool ok;
 
 	if (strcmp(name, "-") == 0 || access(name, F_OK) == 0 || strchr(name, '@') == NULL)
 		return filter_input(name, FILTER_TEXT_MAX_BYTES, text);
 	ok = admin_start(a) && admin_find_account(a, name, &row) &&
-	     filter_active_text(a, &row, text, &none);
-	if (none) {
-		admin_refuse("%s has no filter, and filter.default names none", name);
-		ok = false;
-	}
+	     filter_active_text(a, &row, text);
 	account_row_free(&row);
 	return ok;
 }

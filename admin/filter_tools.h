@@ -32,10 +32,9 @@ struct filter_bed {
 bool filter_bed_open(struct admin *a, const struct account_row *row, struct filter_bed *bed_out);
 void filter_bed_close(struct filter_bed *bed); /* a zeroed one is fine */
 
-/* What filters an account's mail: its own text, else that of filter.default, else nothing (*none_out).  Says what is
- * wrong and returns false. */
-bool filter_active_text(
-    struct admin *a, const struct account_row *row, struct buf *text_out, bool *none_out);
+/* What filters an account's mail: its own text, else that of filter.default, else the built-in one.  Says what is wrong
+ * and returns false. */
+bool filter_active_text(struct admin *a, const struct account_row *row, struct buf *text_out);
 
 /* The text of FILE or "-", or where there is no such file of an account's active filter: starts the command (before_config)
  * then.  Says what is wrong and returns false. */

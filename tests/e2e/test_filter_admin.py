@@ -277,7 +277,7 @@ def test_json_of_every_sieve_action(files):
         return alone("--file", files("x.sieve", text), files("m", MESSAGE))["actions"][0]
 
     assert one('redirect "x@example.net";') == {"action": "redirect", "to": "x@example.net"}
-    assert one('require "reject"; reject "no\\nmore";') == {
+    assert one('require "reject"; reject "no\nmore";') == {
         "action": "reject", "reason": "no\nmore", "ereject": False}
     assert one('require "ereject"; ereject "no";')["ereject"] is True
     got = one('require "vacation"; vacation :days 2 :subject "s" :from "ann@example.org" "b";')
@@ -292,6 +292,39 @@ def test_json_of_every_sieve_action(files):
     assert got == {"action": "keep", "flags": ["\\Flagged", "red"]}
 
 
+def test_json_of_exim_filters(files):
+    def one(text):
+        return alone("--file", files("x.filter", "# Exim filter\n" + text), files("m", MESSAGE))
+
+    got = one('if $h_subject: contains "list" then save .Lists/ endif')
+    assert got == {"language": "exim", "seen": True, "headers": None, "error": None, "actions": [
+        {"action": "save", "path": ".Lists/", "unseen": False, "mailbox": "Lists"}]}
+    got = one("unseen deliver x@example.net")
+    assert got["actions"] == [{"action": "deliver", "to": "x@example.net", "unseen": True}]
+    assert got["seen"] is False
+    got = one('mail to a@example.net subject "s" text "t"')["actions"][0]
+    assert (got["action"], got["to"], got["subject"], got["text"]) == (
+        "mail", ["a@example.net"], "s", "t")
+    for text, kind in (("if", "syntax"), ("pipe /bin/true", "forbidden"),
+                       ("save ${bad}", "expand")):
+        got = alone("--file", files("x.filter", "# Exim filter\n" + text), files("m", MESSAGE),
+                    status=1)
+        assert (got["error"]["kind"], got["error"]["line"], got["actions"]) == (kind, 2, [])
+
+
+def test_convert(files):
+    done = run(BIN / "mailadmin", "filter", "convert", files("a.filter", EXIM))
+    assert b"fileinto" in done.stdout and not done.stderr
+    again = files("a.sieve", done.stdout)
+    assert alone("--file", again, files("m", MESSAGE))["actions"][0]["mailbox"] == "Lists"
+    done = run(BIN / "mailadmin", "filter", "convert",
+               files("b.filter", "# Exim filter\nlogfile x\n"
+                     "mail to a@example.net subject s log .x\nsave .Junk/\n"), check=False)
+    assert done.returncode == 1 and b"line " in done.stderr and b"Junk" in done.stdout
+    done = run(BIN / "mailadmin", "filter", "convert", files("c.sieve", "keep;"), check=False)
+    assert done.returncode == 1 and not done.stdout
+
+
 def test_edited_headers(files):
     got = alone("--file", files("x.sieve", 'require "editheader"; addheader "X-A" "1";'),
                 files("m", MESSAGE))
@@ -300,7 +333,8 @@ def test_edited_headers(files):
 
 def test_in_the_accounts_surroundings(box, ann, files):
     message = files("m", MESSAGE)
-    assert dry(box, ann, message)["actions"] == [{"action": "keep", "flags": []}]
+    assert dry(box, ann, message) == {  # the built-in filter
+        "language": "exim", "actions": [], "seen": False, "headers": None, "error": None}
     box.admin("filter", "set", ann, files("a.sieve", SIEVE))
     assert dry(box, ann, message)["actions"][0]["mailbox"] == "Lists"
     exists = files("e.sieve", 'require ["mailbox", "fileinto"];'
