@@ -268,13 +268,17 @@ test_notification(void **state)
 	assert_string_equal(found[3], "d@x");
 	notification_compose(&out, &t.facts, &notify);
 	assert_non_null(strstr(buf_cstr(&out), "From: ann@example.org\nTo: a@x, b@x\nCc: c@x\n"));
-	assert_non_null(strstr(buf_cstr(&out), "\nSubject: =?utf-8?B?R3LDvA==?= e\n"));
+	assert_non_null(strstr(buf_cstr(&out), "\nSubject: the text\n"));
 	assert_non_null(
 	    strstr(buf_cstr(&out), "\nAuto-Submitted: auto-notified; "
 				   "owner-email=\"ann@example.org\"\nImportance: high\n"));
 	assert_non_null(strstr(buf_cstr(&out), "the text"));
 	assert_null(strstr(buf_cstr(&out), "d@x"));
 	assert_null(strstr(buf_cstr(&out), "z@x"));
+	buf_reset(&out);
+	notify.message = NULL;
+	notification_compose(&out, &t.facts, &notify);
+	assert_non_null(strstr(buf_cstr(&out), "\nSubject: =?utf-8?B?R3LDvA==?= e\n"));
 	buf_reset(&out);
 	notify =
 	    (struct filter_notify){ .method = "mailto:a@x?body=b%0D%0Ac", .to = TO, .to_count = 1 };
