@@ -125,14 +125,17 @@ service_drop_root(const struct config *config)
 
 /* --- what a worker holds open ------------------------------------------------------------------- */
 
+/* A daemon makes no database: one at a wrong path would be an empty one. */
 static bool
 open_accounts(struct service *sv)
 {
 	const char *path = config_string(sv->config, "store.account_db");
 	bool write = (sv->spec->needs & SERVICE_ACCOUNTS_WRITE) != 0;
-	enum store_err err = account_db_open(
-	    path, write ? ACCOUNT_DB_WRITE : ACCOUNT_DB_READ, sv->log, &sv->accounts);
+	enum store_err err = STORE_NOT_FOUND;
 
+	if (access(path, F_OK) == 0)
+		err = account_db_open(
+		    path, write ? ACCOUNT_DB_WRITE : ACCOUNT_DB_READ, sv->log, &sv->accounts);
 	if (err != STORE_OK)
 		log_error(sv->log, "account-db", "path=%s error=%s hint=%s", path,
 		    store_err_text(err),

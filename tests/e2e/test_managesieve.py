@@ -10,7 +10,7 @@ import time
 import pytest
 
 from managesieve import ManageSieve, capabilities
-from sanger import Instance, make_message, run, wait_for
+from sanger import BIN, Instance, make_message, run, wait_for
 from scram import Scram, b64
 from test_security import Memory, check_log
 
@@ -503,6 +503,16 @@ def test_reload_and_stop():
             reply = c.reply()
             assert reply.word == "BYE" and reply.code == "TRYLATER"
         wait_for(lambda: not i.processes("managesieved"), "the daemon to end")
+
+
+def test_no_database():
+    """It opens the database for writing, but makes none: the path may be wrong."""
+    with Instance(start=False) as i:
+        for path in i.dir.glob("user.db*"):
+            path.unlink()
+        done = run(BIN / "managesieved", "-c", i.conf(), check=False, timeout=60)
+        assert done.returncode != 0 and not list(i.dir.glob("user.db*"))
+        assert "account-db" in i.log() + done.stderr.decode()
 
 
 def test_killed_while_writing():
