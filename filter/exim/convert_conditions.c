@@ -5,8 +5,9 @@
 #include "filter/exim/text.h"
 
 /* What a condition looks at, as Sieve names it. */
+enum subject_kind { HEADERS, ENVELOPE_FROM, SIZE };
 struct subject {
-	enum { HEADERS, ENVELOPE_FROM, SIZE } kind;
+	enum subject_kind kind;
 	struct str names[16];
 	size_t name_count;
 	const char *part; /* of an address: ":domain " …, or "" */
@@ -52,7 +53,7 @@ header_names(struct str value, struct subject *s)
 
 static const struct {
 	const char *variable;
-	int kind;
+	enum subject_kind kind;
 	const char *part;
 } VARIABLES[] = {
 	{ "$sender_address", ENVELOPE_FROM, "" },
