@@ -7,6 +7,29 @@
 #define MAILBOX_NAME_MAX_BYTES 1024
 #define FLAGS_MAX              256 /* of one message; further ones are dropped */
 
+bool
+sieve_is_special_use(struct str use)
+{
+	if (use.len < 2 || use.p[0] != '\\')
+		return false;
+	for (size_t i = 1; i < use.len; i++)
+		if (use.p[i] <= ' ' || use.p[i] >= 127 || strchr("(){%*\"\\]", use.p[i]) != NULL)
+			return false;
+	return true;
+}
+
+static bool
+specialuse_check(struct sieve_check *c, struct sieve_call *call, const struct sieve_arg *arg)
+{
+	const struct sieve_string *use = &arg->strings[0];
+
+	(void)call;
+	if (sieve_is_constant(use) && !sieve_is_special_use(use->text))
+		return sieve_check_error(c, arg->line, "'%.*s' is no special use",
+		    use->text.len > 60 ? 60 : (int)use->text.len, use->text.p);
+	return true;
+}
+
 const struct sieve_tag_spec SIEVE_STORE_TAGS[] = {
 	{ .name = "flags",
 	    .id = SIEVE_TAG_FLAGS,
@@ -16,7 +39,8 @@ const struct sieve_tag_spec SIEVE_STORE_TAGS[] = {
 	{ .name = "specialuse",
 	    .id = SIEVE_TAG_SPECIALUSE,
 	    .cap = SIEVE_CAP_SPECIAL_USE,
-	    .value = SIEVE_STRING },
+	    .value = SIEVE_STRING,
+	    .check = specialuse_check },
 	{ .name = "mailboxid",
 	    .id = SIEVE_TAG_MAILBOXID,
 	    .cap = SIEVE_CAP_MAILBOXID,
@@ -127,6 +151,8 @@ sieve_store_fill(struct sieve_run *r, const struct sieve_call *call, const char 
 		return false;
 	store_out->create = sieve_tag(call, SIEVE_TAG_CREATE) != NULL;
 	if (use != NULL) {
+		if (!sieve_is_special_use(str_from(use)))
+			return sieve_run_error(r, call->line, "'%.60s' is no special use", use);
 		store_out->special_use = use;
 		if (!find_mailbox(r, call, r->around->mailbox_by_use, use, store_out))
 			return false;

@@ -73,6 +73,21 @@ ask_use(struct sieve_run *r, const char *use, void *arg)
 }
 
 static bool
+specialuse_exists_check(struct sieve_check *c, struct sieve_call *call)
+{
+	const struct sieve_arg *uses = call->args[1];
+
+	for (size_t i = 0; i < uses->count; i++) {
+		const struct sieve_string *use = &uses->strings[i];
+
+		if (sieve_is_constant(use) && !sieve_is_special_use(use->text))
+			return sieve_check_error(c, uses->line, "'%.*s' is no special use",
+			    use->text.len > 60 ? 60 : (int)use->text.len, use->text.p);
+	}
+	return true;
+}
+
+static bool
 specialuse_exists_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_out)
 {
 	char *mailbox = NULL;
@@ -181,6 +196,7 @@ const struct sieve_spec SIEVE_MAILBOX_SPECS[] = {
 	    .kind = SIEVE_TEST,
 	    .cap = SIEVE_CAP_SPECIAL_USE,
 	    .args = { SIEVE_OPTIONAL_STRING, SIEVE_STRINGS },
+	    .check = specialuse_exists_check,
 	    .test = specialuse_exists_test },
 	{ .name = "metadata",
 	    .kind = SIEVE_TEST,

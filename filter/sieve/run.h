@@ -192,5 +192,7 @@ bool sieve_store_fill(struct sieve_run *r, const struct sieve_call *call, const 
 void sieve_store_flags(struct sieve_run *r, struct str flags, struct filter_store *store);
 /* A mailbox name as a store has it: valid UTF-8, no control bytes, not "".  False: the run has ended. */
 bool sieve_mailbox_check(struct sieve_run *r, unsigned line, struct str name);
+/* use-attr = "\" atom, RFC 6154 §6: what may be a special use; whether any mailbox has it is another question. */
+bool sieve_is_special_use(struct str use);
 
 #endif
