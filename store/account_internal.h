@@ -17,7 +17,8 @@
 #include "store/quota.h"
 #include "store/root.h"
 
-#define ACCOUNT_BUCKETS 1024
+#define ACCOUNT_BUCKETS   1024
+#define ACCOUNT_EMPTY_NEW 4
 
 struct store {
 	struct store_root *root;
@@ -46,6 +47,8 @@ struct account {
 	pthread_mutex_t db_mutex;
 	struct index *ix;          /* NULL: not open; under db_mutex */
 	atomic_bool index_is_open; /* the same, for a look without the mutex */
+	/* Stamps of new/ folders that were empty when the stamp was old enough to be trusted; under db_mutex. */
+	struct index_stamp empty_new[ACCOUNT_EMPTY_NEW];
 };
 
 /* Opens the index if need be and begins a read transaction: one moment of all tables.  STORE_NOT_FOUND: no

@@ -191,6 +191,30 @@ test_delivery_and_views(void **state)
 	tree_remove(&t);
 }
 
+/* A look into an empty new/ is remembered; what comes later is found all the same. */
+static void
+test_new_is_looked_at_again(void **state)
+{
+	const struct timespec settle = { 0, 50000000 }; /* longer than SYNC_RACY_NS */
+	struct mailbox_status status;
+	struct tree t;
+
+	(void)state;
+	tree_make(&t);
+	for (uint32_t i = 1; i <= 4; i++) {
+		tree_deliver(&t, "INBOX", "x\n");
+		assert_int_equal(account_status(t.acct, "INBOX", &status), STORE_OK);
+		assert_int_equal(status.messages, i);
+		if (i % 2 == 0)
+			nanosleep(&settle, NULL);
+		for (int k = 0; k < 3; k++) {
+			assert_int_equal(account_status(t.acct, "INBOX", &status), STORE_OK);
+			assert_int_equal(status.messages, i);
+		}
+	}
+	tree_remove(&t);
+}
+
 static void
 test_flags_survive_the_index(void **state)
 {
@@ -1044,6 +1068,7 @@ main(void)
 		cmocka_unit_test(test_rename_inbox),
 		cmocka_unit_test(test_open_in_turn),
 		cmocka_unit_test(test_delivery_and_views),
+		cmocka_unit_test(test_new_is_looked_at_again),
 		cmocka_unit_test(test_flags_survive_the_index),
 		cmocka_unit_test(test_damaged_index),
 		cmocka_unit_test(test_unchanged_since),

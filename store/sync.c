@@ -72,6 +72,14 @@ has_messages(int at_fd, const char *path)
 	return found;
 }
 
+/* The index says of a new/ from which mail was taken that its stamp is not to be trusted, until the next change.
+ * Who only reads remembers here that he has looked, and that there will be another stamp if anything comes. */
+static struct index_stamp *
+empty_new(struct account *acct, const struct index_stamp *now)
+{
+	return &acct->empty_new[now->inode % ACCOUNT_EMPTY_NEW];
+}
+
 bool
 sync_is_current(struct account *acct, const struct index_mailbox *row, const char *prefix)
 {
@@ -85,9 +93,14 @@ sync_is_current(struct account *acct, const struct index_mailbox *row, const cha
 	snprintf(path, sizeof(path), "%snew", prefix);
 	if (!sync_read_stamp(acct->home->fd, path, &new_now))
 		return false;
-	if (!row->new_racy && sync_stamp_eq(&new_now, &row->new_stamp))
+	if ((!row->new_racy && sync_stamp_eq(&new_now, &row->new_stamp)) ||
+	    sync_stamp_eq(&new_now, empty_new(acct, &new_now)))
 		return true;
-	return !has_messages(acct->home->fd, path);
+	if (has_messages(acct->home->fd, path))
+		return false;
+	if (!sync_stamp_is_racy(&new_now))
+		*empty_new(acct, &new_now) = new_now;
+	return true;
 }
 
 /* --- leases ------------------------------------------------------------------------------------ */

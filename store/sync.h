@@ -74,7 +74,7 @@ enum store_err sync_unlink(struct sync_box *sb, const struct index_message *m);
  * were unlinked, and are given to nobody else; the folder is compared next time.  As far as the index can be written. */
 void sync_burn_uids(struct account *acct, const char *name, uint32_t uidvalidity, uint32_t uidnext);
 
-/* Without any lock: does the folder look as the row says?  `prefix` as of account_folder_prefix(). */
+/* In a read transaction: does the folder look as the row says?  `prefix` as of account_folder_prefix(). */
 bool sync_is_current(struct account *acct, const struct index_mailbox *row, const char *prefix);
 
 /* Makes sure that `count` UIDs from row.uidnext on are leased, durably. */
