@@ -216,6 +216,7 @@ test_login(void **state)
 			struct sasl_session *s = sasl_session_new(&SERVICE, &c, STR("LOGIN"));
 			struct str text;
 
+			assert_true(sasl_session_server_first(s));
 			encode(&line, str_from(CASES[i].user));
 			text = (struct str){ line.data, line.len };
 			buf_reset(&out);
@@ -320,7 +321,9 @@ run_attempt(size_t number, const struct attempt *t)
 	base64_encode(&final, proof, 32);
 	encode(&line, (struct str){ final.data, final.len });
 	buf_reset(&out);
+	assert_false(sasl_session_is_last(s));
 	got = sasl_session_next(s, (struct str){ line.data, line.len }, &out);
+	assert_int_equal(sasl_session_is_last(s), got == SASL_STATUS_MORE);
 	if (got != t->final_status)
 		fail_msg("attempt %zu final: %d", number, (int)got);
 	if (got != SASL_STATUS_MORE)

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -124,6 +125,26 @@ def test_login_mechanism_and_cancel(box):
         c.send(f'"{b64(BOB.encode())}"\r\n')
         assert c.line() == [base64.b64encode(b"Password:")]
         assert c.command(f'"{b64(PASSWORD.encode())}"').word == "OK"
+
+
+def test_scram_plus(box):
+    """Bound to the server's certificate, RFC 5929 §4.1."""
+    with ManageSieve(box.sieve) as c:
+        digest = hashlib.sha256(c.sock.getpeercert(binary_form=True)).digest()
+        scram = Scram(BOB, PASSWORD, binding=("tls-server-end-point", digest))
+        c.send(f'AUTHENTICATE "SCRAM-SHA-256-PLUS" "{b64(scram.first())}"\r\n')
+        reply = c.command(f'"{b64(scram.final(base64.b64decode(c.line()[0])))}"')
+        assert reply.word == "OK"
+        scram.check(base64.b64decode(reply.code[6:-1]))
+
+
+@pytest.mark.parametrize("version, accepted", [("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)])
+def test_openssl_starttls(box, version, accepted):
+    done = run("openssl", "s_client", "-connect", f"127.0.0.1:{box.sieve}", "-starttls", "sieve", version,
+               *([] if accepted else ["-cipher", "ALL:@SECLEVEL=0"]), check=False,
+               input=b"LOGOUT\r\n", timeout=60)
+    out = done.stdout.decode(errors="replace")
+    assert ("Cipher is (NONE)" in out or "Cipher    : 0000" in out) != accepted, out
 
 
 @pytest.mark.parametrize("initial", [True, False])
