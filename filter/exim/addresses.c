@@ -99,8 +99,6 @@ take_angle(struct cursor *c, struct exim_text *out)
 {
 	c->p++;
 	skip(c);
-	if (cursor_take(c, '>'))
-		return "empty address";
 	if (cursor_peek(c) == '@' && !skip_route(c))
 		return "malformed source route";
 	if (!take_dotted(c, out, true))

@@ -98,11 +98,11 @@ compare(struct exim_run *x, const struct exim_condition *c, bool *out)
 	return true;
 }
 
-/* foranyaddress LIST (CONDITION): $thisaddress keeps the first for which it holds. */
+/* foranyaddress LIST (CONDITION): $thisaddress keeps the first for which it holds, or the last. */
 static bool
 forany_address(struct exim_run *x, const struct exim_condition *c, bool *out)
 {
-	struct str before = x->thisaddress, list, member, address;
+	struct str list, member, address;
 	struct cursor at;
 	const char *why;
 
@@ -121,8 +121,7 @@ forany_address(struct exim_run *x, const struct exim_condition *c, bool *out)
 		if (*out)
 			return true;
 	}
-	x->thisaddress = before;
-	return true;
+	return true; /* $thisaddress keeps the last one until `endif`, as in Exim */
 }
 
 static bool

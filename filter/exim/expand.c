@@ -265,7 +265,7 @@ expand_braces(struct exim_expansion *e, bool skip, struct exim_text *out)
 		if (!expand_operator(e, name, skip, out))
 			return false;
 	} else if (next == '}') {
-		if (!exim_variable(e->x, name, skip, &value))
+		if (exim_header_prefix(name) > 0 || !exim_variable(e->x, name, skip, &value))
 			return e->x->over_limit
 				   ? false
 				   : exim_expand_fail(e, "unknown variable in \"${%.*s}\"",

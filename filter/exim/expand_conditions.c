@@ -1,6 +1,7 @@
 /* Conditions of ${if, ${filter, forany and forall. */
 #include "filter/exim/addresses.h"
 #include "filter/exim/expand.h"
+#include "filter/exim/headers.h"
 #include "filter/exim/ip.h"
 #include "filter/exim/match.h"
 #include "filter/exim/numbers.h"
@@ -69,7 +70,7 @@ compare_numbers(struct exim_expansion *e, const struct test *t, const struct str
 	return true;
 }
 
-/* bool is strict about its words, bool_lax takes everything but "", no, false and zeroes for true. */
+/* bool is strict about its words, bool_lax takes everything but "", no, false and 0 for true. */
 static bool
 test_bool(struct exim_expansion *e, const struct test *t, const struct str *a, bool *out)
 {
@@ -80,6 +81,11 @@ test_bool(struct exim_expansion *e, const struct test *t, const struct str *a, b
 
 	cursor_take(&c, '-');
 	*out = false;
+	if (lax) {
+		*out = s.len > 0 && !str_eq(s, STR("0")) && !str_eq_nocase(s, STR("no")) &&
+		       !str_eq_nocase(s, STR("false"));
+		return true;
+	}
 	if (s.len == 0 || str_eq_nocase(s, STR("no")) || str_eq_nocase(s, STR("false")))
 		return true;
 	*out = true;
@@ -90,7 +96,7 @@ test_bool(struct exim_expansion *e, const struct test *t, const struct str *a, b
 		*out = n != 0;
 		return true;
 	}
-	return lax || exim_expand_fail(e, "unrecognised boolean value \"%.60s\"", s.p);
+	return exim_expand_fail(e, "unrecognised boolean value \"%.60s\"", s.p);
 }
 
 static bool
@@ -182,6 +188,13 @@ parse_def(struct exim_expansion *e, const struct test *t, bool skip, bool *out)
 			e->at.p++;
 		name = (struct str){ start, (size_t)(e->at.p - start) };
 		cursor_take(&e->at, ':');
+	}
+	/* A header counts as there even if it is empty. */
+	if (exim_header_prefix(name) > 0) {
+		name.p += exim_header_prefix(name);
+		name.len -= (size_t)(name.p - start);
+		*out = !skip && exim_header(e->x, name, EXIM_HEADER_RAW).len > 0;
+		return true;
 	}
 	if (!exim_variable(e->x, name, skip, &value))
 		return e->x->over_limit

@@ -202,13 +202,13 @@ OPERATOR(quote)
 /* Where a dot may stand, and what RFC 5322's atoms may hold, needs no quotes. */
 OPERATOR(quote_local_part)
 {
-	bool plain = text.len > 0 && text.p[0] != '.' && text.p[text.len - 1] != '.';
+	bool plain = text.len > 0;
 
 	(void)e;
 	for (size_t i = 0; i < text.len && plain; i++)
 		plain = ascii_is_alnum(text.p[i]) || (text.p[i] & 0x80) != 0 ||
 			(text.p[i] != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", text.p[i]) != NULL) ||
-			(text.p[i] == '.' && text.p[i + 1] != '.');
+			(text.p[i] == '.' && i > 0 && i + 1 < text.len);
 	if (plain) {
 		exim_text_str(out, text);
 		return true;

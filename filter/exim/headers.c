@@ -37,7 +37,8 @@ trim_right(struct str s)
 }
 
 static void
-add_occurrence(struct exim_text *out, const struct header_field *f, enum exim_header_kind kind)
+add_occurrence(struct exim_text *out, const struct header_field *f, enum exim_header_kind kind,
+    const size_t *count)
 {
 	bool addresses = holds_addresses(f->name);
 	struct str value = f->value;
@@ -50,8 +51,12 @@ add_occurrence(struct exim_text *out, const struct header_field *f, enum exim_he
 	if (kind == EXIM_HEADER_LIST) {
 		struct exim_text flat = { .arena = out->arena };
 
-		add_lines(&flat, trim_right(value));
-		exim_list_add(out, exim_text_get(&flat), ':', out->len == 0);
+		add_lines(&flat, value);
+		if (*count > 0)
+			exim_text_char(out, ':');
+		for (size_t i = 0; i < flat.len; i++)
+			exim_text_str(
+			    out, flat.p[i] == ':' ? STR("::") : (struct str){ flat.p + i, 1 });
 		return;
 	}
 	value = str_trim(value);
@@ -66,12 +71,15 @@ struct str
 exim_header(struct exim_run *x, struct str name, enum exim_header_kind kind)
 {
 	struct exim_text text = { .arena = &x->scratch }, decoded = { .arena = &x->scratch };
+	size_t count = 0;
 
 	for (size_t i = 0; i < x->view.field_count; i++) {
 		const struct header_field *f = &x->view.fields[i];
 
-		if (f->value.p != NULL && str_eq_nocase(f->name, name))
-			add_occurrence(&text, f, kind);
+		if (f->value.p == NULL || !str_eq_nocase(f->name, name))
+			continue;
+		add_occurrence(&text, f, kind, &count);
+		count++;
 	}
 	if (kind != EXIM_HEADER_DECODED && kind != EXIM_HEADER_BYTES)
 		return exim_text_get(&text);
@@ -84,12 +92,16 @@ struct str
 exim_all_headers(struct exim_run *x, bool decoded)
 {
 	struct exim_text text = { .arena = &x->scratch }, out = { .arena = &x->scratch };
-	struct str all;
 
-	add_lines(&text, x->view.header);
-	all = exim_text_get(&text);
-	if (!decoded)
-		return all;
-	exim_words_decode(&out, trim_right(all), x->charset);
+	if (!decoded) {
+		add_lines(&text, x->view.header);
+		return exim_text_get(&text);
+	}
+	for (size_t i = 0; i < x->view.field_count; i++) {
+		if (i > 0)
+			exim_text_char(&text, '\n');
+		add_lines(&text, trim_right(x->view.fields[i].raw));
+	}
+	exim_words_decode(&out, exim_text_get(&text), NULL);
 	return exim_text_get(&out);
 }

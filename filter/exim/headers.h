@@ -14,7 +14,7 @@ enum exim_header_kind {
 
 /* All headers of that name in any letter case; empty if there are none.  Lines end in LF. */
 struct str exim_header(struct exim_run *x, struct str name, enum exim_header_kind kind);
-/* The whole block, without its last line end if decoded. */
+/* The whole block; decoded: without its last line end, and not converted to a charset. */
 struct str exim_all_headers(struct exim_run *x, bool decoded);
 
 #endif

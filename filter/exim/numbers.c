@@ -179,9 +179,7 @@ eval_operand(struct eval *v, int64_t *out)
 		if (!ascii_is_digit((char)cursor_peek(&v->at)) ||
 		    !take_digits(&v->at, v->decimal ? 10 : 0, &n))
 			return eval_error(v, "expecting number or opening parenthesis");
-		if (n > INT64_MAX)
-			return eval_error(v, "absolute value of integer is too large (overflow)");
-		*out = (int64_t)n;
+		*out = with_sign(n, false);
 		if (cursor_take(&v->at, 'k') || cursor_take(&v->at, 'K'))
 			*out = times(*out, 1024);
 		else if (cursor_take(&v->at, 'm') || cursor_take(&v->at, 'M'))
@@ -285,14 +283,13 @@ bool
 exim_time_parse(struct str s, uint64_t *seconds_out)
 {
 	struct cursor c = cursor_from(s);
-	size_t from = 0;
 	uint64_t n;
 
 	*seconds_out = 0;
 	if (s.len == 0)
 		return false;
 	while (!cursor_at_end(&c)) {
-		size_t i = from;
+		size_t i = 0;
 
 		if (!cursor_take_u64(&c, &n))
 			return false;
@@ -305,7 +302,6 @@ exim_time_parse(struct str s, uint64_t *seconds_out)
 		if (__builtin_mul_overflow(n, i < ARRAY_LEN(UNITS) ? UNITS[i].seconds : 1, &n) ||
 		    __builtin_add_overflow(*seconds_out, n, seconds_out))
 			return false;
-		from = i + 1;
 	}
 	return true;
 }

@@ -18,7 +18,7 @@ bool exim_number_decimal(struct str s, int64_t *out);
 /* ${eval:…} and, with `decimal`, ${eval10:…}; *why_out says what is wrong. */
 bool exim_eval(struct str s, bool decimal, int64_t *out, const char **why_out);
 
-/* 1w2d3h4m5s; false if it is none. */
+/* 1w2d3h4m5s, in any order; false if it is none. */
 bool exim_time_parse(struct str s, uint64_t *seconds_out);
 void exim_time_print(struct exim_text *out, uint64_t seconds);
 

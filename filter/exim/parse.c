@@ -264,9 +264,6 @@ take_prefix(struct exim_parser *p, struct str word, struct prefixes *prefixes, b
 {
 	*ok_out = true;
 	if (str_eq(word, STR("noerror"))) {
-		if (prefixes->noerror)
-			*ok_out = exim_syntax_error(
-			    &p->lex, "\"noerror\" repeated near line %u", p->lex.line);
 		prefixes->noerror = true;
 	} else if (str_eq(word, STR("seen")) || str_eq(word, STR("unseen"))) {
 		if (prefixes->seen_given)

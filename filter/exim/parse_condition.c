@@ -85,8 +85,11 @@ parse_comparison(struct exim_parser *p, struct exim_condition *c)
 	plain_is:
 		p->lex = behind_is;
 		c->kind = EXIM_IS;
-		c->exact = is.p[0] == 'I' && is.p[1] == 'S';
+		c->exact = !str_eq(is, STR("is"));
 	}
+	if (cursor_peek(&p->lex.at) == '(' || cursor_peek(&p->lex.at) == ')')
+		return exim_syntax_error(&p->lex, "unexpected \"%c\" in line %u of filter file",
+		    *p->lex.at.p, p->lex.line);
 	return exim_lex_item(&p->lex, true, &c->b);
 }
 
@@ -164,8 +167,7 @@ parse_single(struct exim_parser *p, struct exim_condition **out)
 	if (bare && str_eq(word, STR(")")))
 		return exim_syntax_error(
 		    &p->lex, "unexpected \")\" in line %u of filter file", p->lex.line);
-	if (bare &&
-	    (str_eq(word, STR("then")) || str_eq(word, STR("and")) || str_eq(word, STR("or"))))
+	if (bare && str_eq(word, STR("then")))
 		return exim_syntax_error(&p->lex, "unexpected \"%.*s\" near line %u of filter file",
 		    WORD(word), p->lex.line);
 	for (size_t i = 0; i < ARRAY_LEN(PLAIN_CONDITIONS); i++)

@@ -125,6 +125,7 @@ void
 exim_words_decode(struct exim_text *out, struct str text, const char *charset)
 {
 	const char *p = text.p, *end = text.p + text.len;
+	struct exim_text ignored;
 	struct word w, next;
 
 	while (p < end) {
@@ -139,7 +140,9 @@ exim_words_decode(struct exim_text *out, struct str text, const char *charset)
 			continue;
 		}
 		p = w.end;
-		if (parse_word(skip_space(p, end), end, &next))
+		ignored = (struct exim_text){ .arena = out->arena };
+		if (parse_word(skip_space(p, end), end, &next) &&
+		    (next.base64 ? decode_b : decode_q)(&ignored, next.text))
 			p = skip_space(p, end);
 	}
 	exim_text_add(out, p, (size_t)(end - p));
