@@ -150,8 +150,8 @@ static enum admin_status
 doctor_run(struct admin *a)
 {
 	static void (*const CHECKS[])(struct doctor *) = { doctor_paths, doctor_tls,
-		doctor_accounts, doctor_mail, doctor_spool, doctor_doors, doctor_relay,
-		doctor_system };
+		doctor_accounts, doctor_mail, doctor_filters, doctor_spool, doctor_doors,
+		doctor_relay, doctor_system };
 	struct doctor d = { .a = a, .findings = json_array() };
 
 	if (check_config(&d) && check_user(&d))
@@ -166,7 +166,8 @@ const struct admin_command admin_cmd_doctor = {
 	.options = { { "--json", NULL, "as JSON: check, status (ok, warn, fail), text, hint" } },
 	.summary = "Checks everything an instance needs and says what to do.",
 	.help =
-	    "Configuration, user, permissions, certificates, account database, mail trees, spool, "
+	    "Configuration, user, permissions, certificates, account database, mail trees, "
+	    "filters, spool, "
 	    "ports,\nrelay, disk space and kernel.  Exit status 1 if anything failed; warnings are "
 	    "0.",
 	.example = "mailadmin -c /srv/mail/sanger.conf doctor",

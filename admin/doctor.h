@@ -31,6 +31,7 @@ void doctor_paths(struct doctor *d);    /* doctor_paths.c: permissions and owner
 void doctor_tls(struct doctor *d);      /* doctor_tls.c: certificates and keys */
 void doctor_accounts(struct doctor *d); /* doctor_accounts.c: the account database */
 void doctor_mail(struct doctor *d);     /* doctor_mail.c: the mail tree; needs accounts_ok */
+void doctor_filters(struct doctor *d);  /* doctor_filters.c; needs accounts_ok */
 void doctor_spool(struct doctor *d);    /* doctor_spool.c */
 void doctor_doors(struct doctor *d);    /* doctor_doors.c: do our daemons answer? */
 void doctor_relay(struct doctor *d);    /* doctor_relay.c */

@@ -1,13 +1,15 @@
 """mailadmin filter and list: what an administrator does with users' filters.  No daemon runs."""
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import sqlite3
 
 import pytest
 
-from sanger import BIN, Instance, make_message, run
+from sanger import BIN, Instance, make_message, run, temp_dir
 
 ANN = "ann@example.org"
 SIEVE = 'require ["fileinto", "imap4flags"];\n' \
@@ -486,6 +488,24 @@ def test_run_refuses_and_fails(box, ann, files):
     row, = json.loads(done.stdout)
     assert done.returncode == 1 and row["done"] == "nothing" and "line 1" in row["error"]
     assert subjects(box, ann) == ["one"]
+
+
+def test_doctor_finds_broken_filters():
+    with contextlib.ExitStack() as stack:
+        place = temp_dir()
+        stack.callback(shutil.rmtree, place)
+        (place / "default.sieve").write_text("nonsense;")
+        i = stack.enter_context(Instance(
+            start=False, settings={"filter.default": place / "default.sieve",
+                                   "filter.before": place / "none.sieve"}))
+        i.add_account(ANN)
+        with sqlite3.connect(i.dir / "user.db") as db:
+            db.execute("UPDATE account SET filter = 'nonsense;'")
+        found = [f for f in json.loads(i.admin("doctor", "--json", check=False).stdout)
+                 if f["check"] == "filters"]
+        assert [f["status"] for f in found] == ["fail", "fail", "warn"]
+        assert "line 1" in found[0]["text"] and "none.sieve" in found[1]["text"]
+        assert ANN in found[2]["text"]
 
 
 def test_root_reads_files_that_the_servers_user_may_not(box, ann, files, tmp_path):
