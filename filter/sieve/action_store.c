@@ -40,11 +40,13 @@ const struct sieve_tag_spec SIEVE_STORE_TAGS[] = {
 	    .id = SIEVE_TAG_SPECIALUSE,
 	    .cap = SIEVE_CAP_SPECIAL_USE,
 	    .value = SIEVE_STRING,
+	    .group = SIEVE_GROUP_MAILBOX, /* one or the other: RFC 9042 */
 	    .check = specialuse_check },
 	{ .name = "mailboxid",
 	    .id = SIEVE_TAG_MAILBOXID,
 	    .cap = SIEVE_CAP_MAILBOXID,
-	    .value = SIEVE_STRING },
+	    .value = SIEVE_STRING,
+	    .group = SIEVE_GROUP_MAILBOX },
 	{ 0 },
 };
 

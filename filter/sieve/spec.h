@@ -121,7 +121,8 @@ struct sieve_tag_spec {
 /* Groups that more than one table of a command may speak of. */
 #define SIEVE_GROUP_MATCH        1
 #define SIEVE_GROUP_ADDRESS_PART 2
-#define SIEVE_GROUP_OWN          3 /* and up: those of one command */
+#define SIEVE_GROUP_MAILBOX      3
+#define SIEVE_GROUP_OWN          4 /* and up: those of one command */
 
 /* if, elsif, else: a command of the chain hangs on the one before it, not in the block's list. */
 enum sieve_chain { SIEVE_NO_CHAIN, SIEVE_CHAIN_IF, SIEVE_CHAIN_ELSIF, SIEVE_CHAIN_ELSE };
