@@ -81,7 +81,8 @@ plan_action(const struct run *r, const struct filter_action *a, struct plan *p, 
 		break;
 	case FILTER_VACATION:
 	case FILTER_MAIL:
-	case FILTER_NOTIFY: skip(notes, "not sent"); break;
+	case FILTER_NOTIFY:
+	case FILTER_REPORT: skip(notes, "not sent"); break;
 	}
 }
 

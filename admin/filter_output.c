@@ -267,6 +267,17 @@ notify_json(json_t *o, const struct filter_action *a)
 	fcc_json(o, n->fcc);
 }
 
+static void
+report_json(json_t *o, const struct filter_action *a)
+{
+	const struct filter_report *r = &a->report;
+
+	json_object_set_new(o, "type", output_string(r->type));
+	json_object_set_new(o, "to", output_string(r->to));
+	json_object_set_new(o, "message", json_lines(r->message));
+	add_true(o, "headers_only", r->headers_only);
+}
+
 static const struct {
 	const char *name;
 	void (*json)(json_t *o, const struct filter_action *a);
@@ -281,6 +292,7 @@ static const struct {
 	[FILTER_VACATION] = { "vacation", vacation_json },
 	[FILTER_MAIL] = { "mail", mail_json },
 	[FILTER_NOTIFY] = { "notify", notify_json },
+	[FILTER_REPORT] = { "report", report_json },
 };
 
 json_t *
@@ -399,6 +411,7 @@ filter_action_text(const struct filter_action *a, struct buf *out)
 		if (a->notify.importance >= 1 && a->notify.importance <= 3)
 			buf_printf(out, " (%s)", IMPORTANCE[a->notify.importance]);
 		break;
+	case FILTER_REPORT: buf_printf(out, " %s to %s", a->report.type, a->report.to); break;
 	case FILTER_DISCARD: break;
 	}
 	if (a->unseen)

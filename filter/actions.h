@@ -25,6 +25,7 @@ enum filter_action_kind {
 	FILTER_VACATION, /* RFC 5230: `reply` */
 	FILTER_MAIL,     /* Exim mail and vacation: `reply` */
 	FILTER_NOTIFY,   /* RFC 5435: `notify` */
+	FILTER_REPORT,   /* vnd.dovecot.report: `report` */
 };
 
 /* The message as the filter changed it (RFC 5293, RFC 5703) up to the action that points here. */
@@ -94,6 +95,14 @@ struct filter_notify {
 	struct filter_store *fcc;
 };
 
+/* Feedback on the message, RFC 5965. */
+struct filter_report {
+	const char *type;    /* "abuse", "not-spam" … */
+	const char *message; /* UTF-8 text for people */
+	const char *to;      /* one mailbox, as written */
+	bool headers_only;   /* the report has the message's header, not all of it */
+};
+
 struct filter_action {
 	enum filter_action_kind kind;
 	unsigned line; /* of the filter; 0: implicit */
@@ -107,6 +116,7 @@ struct filter_action {
 		struct filter_reply reply;
 		struct filter_reject reject;
 		struct filter_notify notify;
+		struct filter_report report;
 	};
 };
 

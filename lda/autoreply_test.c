@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "lda/autoreply.h"
+#include "lda/complaint.h"
 #include "lda/filter_report.h"
 #include "lda/notification.h"
 #include "lda/receipt.h"
@@ -292,6 +293,39 @@ test_notification(void **state)
 	clear_stage(&t);
 }
 
+/* --- feedback reports --------------------------------------------------------------------------- */
+
+/* RFC 5965 §2: text, feedback, message. */
+static void
+test_complaints(void **state)
+{
+	struct filter_report report = {
+		.type = "abuse", .message = "This is spam.", .to = "Desk <abuse@example.net>"
+	};
+	struct buf out = { 0 };
+	struct stage t;
+
+	(void)state;
+	set_stage(&t, "bob@example.net", MESSAGE);
+	assert_string_equal(complaint_recipient(&report, &t.arena), "abuse@example.net");
+	complaint_compose(&out, &t.facts, &report);
+	assert_non_null(strstr(buf_cstr(&out),
+	    "From: ann@example.org\nTo: Desk <abuse@example.net>\nSubject: Report: "));
+	assert_non_null(strstr(buf_cstr(&out), "; report-type=feedback-report;"));
+	assert_non_null(strstr(buf_cstr(&out), "\n\nThis is spam.\n"));
+	assert_non_null(
+	    strstr(buf_cstr(&out), "\n\nFeedback-Type: abuse\nUser-Agent: Sanger/1\nVersion: 1\n"
+				   "Original-Mail-From: <bob@example.net>\n"));
+	assert_non_null(strstr(buf_cstr(&out), "Content-Type: message/rfc822\n"));
+	buf_reset(&out);
+	report.headers_only = true;
+	complaint_compose(&out, &t.facts, &report);
+	assert_non_null(strstr(buf_cstr(&out), "Content-Type: text/rfc822-headers\n"));
+	assert_null(strstr(buf_cstr(&out), "message/rfc822"));
+	buf_free(&out);
+	clear_stage(&t);
+}
+
 /* --- refusals ----------------------------------------------------------------------------------- */
 
 struct refusal_case {
@@ -370,6 +404,7 @@ main(void)
 		cmocka_unit_test(test_recipients),
 		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_notification),
+		cmocka_unit_test(test_complaints),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_reports),
 	};

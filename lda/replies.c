@@ -4,6 +4,7 @@
 
 #include "filter/account.h"
 #include "lda/autoreply.h"
+#include "lda/complaint.h"
 #include "lda/copies.h"
 #include "lda/notification.h"
 #include "lda/outgoing.h"
@@ -17,7 +18,7 @@
 /* One thing to be said. */
 struct saying {
 	struct lda_delivery *d;
-	const char *what; /* "vacation", "mail", "notify", "reject": for the log */
+	const char *what; /* "vacation", "mail", "notify", "report", "reject": for the log */
 	struct decision by;
 	size_t number; /* of the action */
 	struct reply_facts facts;
@@ -240,6 +241,25 @@ say_notification(struct saying *s, const struct filter_notify *notify)
 	buf_free(&message);
 }
 
+static void
+say_report(struct saying *s, const struct filter_report *report)
+{
+	const char *to = complaint_recipient(report, &s->d->arena);
+	const char *why = to == NULL ? "no-recipient" : claim_all(s, NULL, NULL, 0);
+	struct buf message = { 0 };
+
+	if (why != NULL) {
+		give_back(s);
+		note_silence(s, why);
+		return;
+	}
+	s->recipients[0] = to;
+	s->recipient_count = 1;
+	complaint_compose(&message, &s->facts, report);
+	send(s, (struct str){ message.data, message.len }, NULL);
+	buf_free(&message);
+}
+
 /* RFC 5429 §2.1: never to the null reverse-path. */
 static void
 say_refusal(struct saying *s, const struct filter_reject *reject)
@@ -299,7 +319,8 @@ replies_send(struct lda_delivery *d)
 		struct saying s = { .d = d, .by = delivery_decision(d, i), .number = i };
 
 		if (a->kind != FILTER_VACATION && a->kind != FILTER_MAIL &&
-		    a->kind != FILTER_NOTIFY && (a->kind != FILTER_REJECT || d->refused))
+		    a->kind != FILTER_NOTIFY && a->kind != FILTER_REPORT &&
+		    (a->kind != FILTER_REJECT || d->refused))
 			continue;
 		if (!know_facts(d, &s.facts)) {
 			log_error(d->lda->sv->log, "not-answered", "account=%s id=%s error=%s",
@@ -315,6 +336,10 @@ replies_send(struct lda_delivery *d)
 		case FILTER_NOTIFY:
 			s.what = "notify";
 			say_notification(&s, &a->notify);
+			break;
+		case FILTER_REPORT:
+			s.what = "report";
+			say_report(&s, &a->report);
 			break;
 		default:
 			s.what = "reject";

@@ -21,6 +21,7 @@ static const struct {
 	[FILTER_REJECT] = { REFUSES, DELIVERS | ANSWERS, true, "reject" },
 	[FILTER_VACATION] = { ANSWERS, REFUSES, true, "vacation" },
 	[FILTER_NOTIFY] = { 0, 0, false, "notify" },
+	[FILTER_REPORT] = { 0, 0, false, "report" },
 };
 
 static bool

@@ -41,6 +41,7 @@ static const struct sieve_capability ROWS[SIEVE_CAPS] = {
 	[SIEVE_CAP_ENCLOSE] = { .name = "enclose" },
 	[SIEVE_CAP_DUPLICATE] = { .name = "duplicate" },
 	[SIEVE_CAP_DOVECOT_DEBUG] = { .name = "vnd.dovecot.debug" },
+	[SIEVE_CAP_DOVECOT_REPORT] = { .name = "vnd.dovecot.report" },
 	[SIEVE_CAP_INCLUDE] = { .name = "include" },
 	[SIEVE_CAP_MBOXMETADATA] = { .name = "mboxmetadata" },
 	[SIEVE_CAP_SERVERMETADATA] = { .name = "servermetadata" },

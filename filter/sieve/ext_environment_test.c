@@ -113,6 +113,46 @@ test_debug(void **state)
 	sieve_test_expect_all(TESTS, ARRAY_LEN(TESTS));
 }
 
+/* vnd.dovecot.report. */
+static void
+test_report(void **state)
+{
+	static const struct sieve_test TESTS[] = {
+		{ .script = "require \"vnd.dovecot.report\";\n"
+			    "report \"abuse\" \"This is spam.\" \"abuse@example.net\";",
+		    .expect = "report \"abuse\" \"abuse@example.net\" \"This is spam.\"\n"
+			      "keep implicit" },
+		{ .script = "require [\"vnd.dovecot.report\", \"variables\"];\n"
+			    "set \"t\" \"not-spam\";\n"
+			    "report :headers_only \"${t}\" \"Fine.\" \"Desk <abuse@example.net>\"; "
+			    "discard;",
+		    .expect = "report \"not-spam\" \"Desk <abuse@example.net>\" headers \"Fine.\"\n"
+			      "discard" },
+		{ .script = "require \"vnd.dovecot.report\";\n"
+			    "report \"no type\" \"x\" \"a@b.example\";",
+		    .expect = "compile error line 2",
+		    .error_begins = true },
+		{ .script = "require \"vnd.dovecot.report\";\n"
+			    "report \"abuse\" \"x\" \"nobody\";",
+		    .expect = "compile error line 2",
+		    .error_begins = true },
+		{ .script = "require [\"vnd.dovecot.report\", \"variables\"];\n"
+			    "report \"${n}\" \"x\" \"a@b.example\";",
+		    .expect = "run error line 2",
+		    .error_begins = true },
+		{ .script = "require [\"vnd.dovecot.report\", \"variables\"];\n"
+			    "report \"abuse\" \"x\" \"${n}\";",
+		    .expect = "run error line 2",
+		    .error_begins = true },
+		{ .script = "report \"abuse\" \"x\" \"a@b.example\";",
+		    .expect = "compile error line 1",
+		    .error_begins = true },
+	};
+
+	(void)state;
+	sieve_test_expect_all(TESTS, ARRAY_LEN(TESTS));
+}
+
 int
 main(void)
 {
@@ -120,6 +160,7 @@ main(void)
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_variables),
 		cmocka_unit_test(test_debug),
+		cmocka_unit_test(test_report),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

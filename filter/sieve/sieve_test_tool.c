@@ -143,6 +143,10 @@ show_action(struct buf *out, const struct filter_action *a)
 		break;
 	case FILTER_VACATION: show_reply(out, &a->reply); break;
 	case FILTER_NOTIFY: show_notify(out, &a->notify); break;
+	case FILTER_REPORT:
+		buf_printf(out, "report \"%s\" \"%s\"%s \"%s\"", a->report.type, a->report.to,
+		    a->report.headers_only ? " headers" : "", a->report.message);
+		break;
 	default: buf_printf(out, "action %d", (int)a->kind); break;
 	}
 	if (a->implicit)

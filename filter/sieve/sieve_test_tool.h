@@ -8,6 +8,7 @@
  *	discard | reject "why" | ereject "why"
  *	vacation key="…" seconds=n subject="…" from="…" [mime] [addresses=a,b] [fcc=Box] "body"
  *	notify "mailto:…" from="…" importance=n message="…" [options=…] [to=a,b]
+ *	report "abuse" "a@b" [headers] "message"
  *	remember "key" seconds=n
  * or one line: "compile error line N: …", "run error line N: …", "tempfail line N: …".
  * With `edited`, the header as edited follows the actions as "> Name: value" lines, a new body as "| …" lines. */

@@ -28,6 +28,7 @@ extern const struct sieve_spec SIEVE_REPLACE_SPECS[];      /* ext_replace.c: rep
 extern const struct sieve_spec SIEVE_INCLUDE_SPECS[];     /* ext_include.c: include return global */
 extern const struct sieve_spec SIEVE_MAILBOX_SPECS[];     /* ext_mailbox.c: mailboxexists … */
 extern const struct sieve_spec SIEVE_DEBUG_SPECS[];       /* ext_debug.c: debug_log */
+extern const struct sieve_spec SIEVE_REPORT_SPECS[];      /* ext_report.c */
 extern const struct sieve_spec SIEVE_ENVIRONMENT_SPECS[]; /* ext_environment.c */
 
 extern const struct sieve_namespace SIEVE_ENV_NAMESPACE; /* ext_environment.c */

@@ -28,6 +28,7 @@ static const struct sieve_spec *const TABLES[] = {
 	SIEVE_MAILBOX_SPECS,
 	SIEVE_DEBUG_SPECS,
 	SIEVE_ENVIRONMENT_SPECS,
+	SIEVE_REPORT_SPECS,
 };
 
 const struct sieve_spec *

@@ -402,6 +402,7 @@ SANGER_ACTIONS = {
                                         fcc_words(a)),
     "notify": lambda a: notify_line(a["importance"], a["to"] + copied_to(a["uri"]), a.get("from"),
                                     a.get("message"), fcc_words(a)),
+    "report": lambda a: f"report {a['type']} {a['to']}",
 }
 
 
