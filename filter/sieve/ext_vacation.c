@@ -4,6 +4,7 @@
 
 #include "filter/sieve/reply.h"
 #include "filter/sieve/specs.h"
+#include "store/address.h"
 
 #define DAY_S 86400
 
@@ -62,18 +63,26 @@ vacation_key(struct sieve_run *r, const struct sieve_call *call)
 	return arena_printf(r->arena, "reason:%016" PRIx64, hash);
 }
 
+/* They are compared as localpart@domain, so a name before one goes. */
 static void
 vacation_addresses(struct sieve_run *r, const struct sieve_call *call, struct filter_reply *reply)
 {
 	const struct sieve_arg *arg = sieve_tag(call, SIEVE_TAG_ADDRESSES);
-	struct arena *a = r->arena;
+	struct buf spec = { 0 };
 
 	if (arg == NULL)
 		return;
-	reply->own_addresses = arena_alloc(a, (arg->count + 1) * sizeof(*reply->own_addresses));
-	for (size_t i = 0; i < arg->count; i++)
-		reply->own_addresses[reply->own_address_count++] =
-		    sieve_expand_cstr(r, &arg->strings[i]);
+	reply->own_addresses =
+	    arena_alloc(r->arena, (arg->count + 1) * sizeof(*reply->own_addresses));
+	for (size_t i = 0; i < arg->count; i++) {
+		struct str text = sieve_expand(r, &arg->strings[i]);
+
+		buf_reset(&spec);
+		if (address_first(text, &spec))
+			text = (struct str){ spec.data, spec.len };
+		reply->own_addresses[reply->own_address_count++] = sieve_cstr(r, text);
+	}
+	buf_free(&spec);
 }
 
 static bool

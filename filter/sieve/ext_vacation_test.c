@@ -54,6 +54,12 @@ test_vacation(void **state)
 		    .expect = "vacation key=\"handle:x\" seconds=604800 subject=\"Gone\" "
 			      "from=\"Tim <tim@example.edu>\" \"b\"\n"
 			      "discard" },
+		{ .script = "require \"vacation\";\n"
+			    "vacation :handle \"x\" :addresses [\"Tim <tjs@example.edu>\", "
+			    "\"nobody\"] \"b\";",
+		    .expect = "vacation key=\"handle:x\" seconds=604800 "
+			      "addresses=tjs@example.edu,nobody \"b\"\n"
+			      "keep implicit" },
 		{ .script = "require [\"vacation\", \"variables\"];\n"
 			    "if header :matches \"subject\" \"*\" {\n"
 			    "    vacation :handle \"x\" :subject \"Re: ${1}\" \"b\";\n"
