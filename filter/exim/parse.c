@@ -130,6 +130,7 @@ exim_parse_disabled(struct exim_parser *p, struct exim_command *command)
 	    "filtering command \"%s\" is disabled: near line %u of filter file",
 	    command->verb->name, command->line);
 	p->lex.error->kind = FILTER_ERROR_FORBIDDEN;
+	p->lex.error->line = command->line;
 	return false;
 }
 
@@ -336,10 +337,12 @@ parse_command(struct exim_parser *p, struct str word, unsigned line,
 
 	command->line = line;
 	command->verb = exim_verb_find(word);
-	if (command->verb == NULL)
+	if (command->verb == NULL) {
+		p->lex.line = line; /* not that of the word behind it */
 		return exim_syntax_error(&p->lex,
 		    "unknown filtering command \"%.*s\" near line %u of filter file",
 		    (int)(word.len < 200 ? word.len : 200), word.p, line);
+	}
 	if (prefixes->given && command->verb->no_prefix)
 		return prefix_before(p, command->verb->name);
 	command->seen = prefixes->seen_given ? prefixes->seen : command->verb->significant;

@@ -282,15 +282,16 @@ know_addresses(struct exim_run *x)
 	x->original_local_part = copy(x, x->original_local_part);
 }
 
-static void
+/* Normal delivery. */
+static bool
 keep(struct exim_run *x)
 {
-	struct filter_action *action;
+	static const struct exim_command NOBODYS = { .seen = true };
+	struct filter_action *action = exim_action(x, &NOBODYS, FILTER_KEEP);
 
-	if (x->result->action_count == FILTER_ACTIONS_MAX)
-		x->result->action_count--; /* not lost: a keep counts more than the last extra */
-	action = &x->result->actions[x->result->action_count++];
-	*action = (struct filter_action){ .kind = FILTER_KEEP, .implicit = true };
+	if (action != NULL)
+		action->implicit = true;
+	return action != NULL;
 }
 
 enum filter_status
@@ -318,9 +319,7 @@ exim_program_run(const struct filter_program *program, const struct filter_messa
 	arena_free(&x.scratch);
 	if (x.tempfail)
 		return FILTER_TEMPFAIL;
-	if (!ok)
-		return FILTER_RUN_ERROR;
-	if (!result_out->seen)
-		keep(&x);
-	return FILTER_OK;
+	if (ok && !result_out->seen)
+		ok = keep(&x);
+	return ok ? FILTER_OK : FILTER_RUN_ERROR;
 }
