@@ -26,7 +26,7 @@ static bool
 check_file(struct doctor *d, const char *setting, const char *path)
 {
 	struct buf text = { 0 };
-	struct filter_error error;
+	struct filter_error error = { .text = "it cannot be read" };
 	bool ok = access(path, R_OK) == 0;
 
 	if (!ok) {

@@ -54,8 +54,14 @@ bucket(struct filter_cache *c, const uint8_t hash[HASH_BYTES])
 static void
 unlink_use(struct filter_cache *c, struct filter_cached *e)
 {
-	*(e->newer != NULL ? &e->newer->older : &c->newest) = e->older;
-	*(e->older != NULL ? &e->older->newer : &c->oldest) = e->newer;
+	if (c->newest == e)
+		c->newest = e->older;
+	if (c->oldest == e)
+		c->oldest = e->newer;
+	if (e->newer != NULL)
+		e->newer->older = e->older;
+	if (e->older != NULL)
+		e->older->newer = e->newer;
 	e->newer = e->older = NULL;
 }
 
@@ -119,7 +125,7 @@ insert(struct filter_cache *c, struct filter_cached *e)
 	link_newest(c, e);
 	c->entries++;
 	c->bytes += e->text_bytes;
-	while (c->entries > c->entries_max || c->bytes > c->bytes_max)
+	while (c->oldest != NULL && (c->entries > c->entries_max || c->bytes > c->bytes_max))
 		drop(c, c->oldest); /* perhaps `e` itself; its user keeps it */
 }
 
