@@ -154,24 +154,26 @@ address_part(struct sieve_matcher *m, const struct address *a, struct str *part_
 	return true;
 }
 
+/* A field without a single address in it is text that :all can match, and no part of one: RFC 5228 §5.1. */
 static bool
 match_addresses(struct sieve_matcher *m, struct sieve_field *field)
 {
+	bool broken = false, good = false;
 	struct str part;
 
 	for (const struct address *a = sieve_field_addresses(m->r, field); a != NULL; a = a->next) {
 		if (a->domain.p == NULL)
 			continue; /* a group's start or end */
 		if (a->broken) {
-			if (part_tag(m->call) == SIEVE_TAG_ALL &&
-			    sieve_match_value(m, sieve_field_text(m->r, field)))
-				return true;
+			broken = true;
 			continue;
 		}
+		good = true;
 		if (address_part(m, a, &part) && sieve_match_value(m, part))
 			return true;
 	}
-	return false;
+	return broken && !good && part_tag(m->call) == SIEVE_TAG_ALL &&
+	       sieve_match_value(m, sieve_field_text(m->r, field));
 }
 
 static bool
