@@ -204,7 +204,8 @@ say_reply(struct saying *s, const struct filter_action *action)
 	if (why == NULL && reply->key != NULL) {
 		key = arena_printf(&d->arena, "%s %s", vacation ? "vacation" : "once", reply->key);
 		to = vacation ? d->envelope->sender : autoreply_to(&s->facts, reply, &d->arena);
-		if (vacation && seconds < d->lda->vacation_min_s)
+		if ((vacation || reply->is_vacation) && seconds != 0 &&
+		    seconds < d->lda->vacation_min_s)
 			seconds = d->lda->vacation_min_s;
 	}
 	if (why == NULL)
