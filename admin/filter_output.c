@@ -9,6 +9,8 @@
 #include "store/address.h"
 #include "store/mailbox.h"
 
+#define HANDLE "handle:" /* in front of a key that the script chose itself, RFC 5230 §4.2 */
+
 static const char *const IMPORTANCE[] = { "", "high", "normal", "low" };
 
 static const struct {
@@ -174,7 +176,6 @@ save_json(json_t *o, const struct filter_action *a)
 {
 	json_object_set_new(o, "path", output_string(a->path));
 	json_object_set_new(o, "unseen", json_boolean(a->unseen));
-	json_object_set_new(o, "mailbox", output_string(a->store.mailbox)); /* null: no folder */
 }
 
 static void
@@ -204,7 +205,7 @@ static void
 reject_json(json_t *o, const struct filter_action *a)
 {
 	json_object_set_new(o, "reason", json_lines(a->reject.reason));
-	json_object_set_new(o, "ereject", json_boolean(a->reject.ereject));
+	add_true(o, "ereject", a->reject.ereject);
 }
 
 static void
@@ -217,7 +218,8 @@ vacation_json(json_t *o, const struct filter_action *a)
 	json_object_set_new(o, "from", output_string(r->from));
 	json_object_set_new(o, "body", json_lines(r->body));
 	add_text(o, "to", r->to);
-	add_text(o, "key", r->key);
+	if (r->key != NULL && str_has_prefix(str_from(r->key), STR(HANDLE)))
+		add_text(o, "handle", r->key + strlen(HANDLE));
 	add_true(o, "mime", r->mime);
 	if (r->own_address_count > 0)
 		json_object_set_new(
