@@ -442,6 +442,24 @@ def test_notify_by_mail(relayed, owner):
     assert "alarm" in m.get_content()
 
 
+def test_report_of_abuse(relayed, owner):
+    i = relayed
+    set_filter(i, owner, 'require ["vnd.dovecot.report", "fileinto"];\n'
+               'report "abuse" "This is spam." "Desk <abuse@example.net>"; fileinto "Junk";\n')
+    i.deliver(owner, sender="spammer@example.net", subject="buy")
+    wait_for(lambda: sent(i, "feedback-report", owner), "the report")
+    flushed(i)
+    m, = sent(i, "feedback-report", owner)
+    assert m["To"] == "Desk <abuse@example.net>" and m["Subject"] == "Report: buy"
+    assert m["Return-path"] == "<>" and m["From"] == owner
+    text, feedback, original = m.iter_parts()
+    assert text.get_content() == "This is spam.\n"
+    assert feedback.get_content_type() == "message/feedback-report"
+    assert original.get_content_type() == "message/rfc822"
+    assert original.get_payload(0)["Subject"] == "buy"
+    assert len(texts(i, owner, "Junk")) == 1
+
+
 def test_fcc_keeps_what_was_sent(relayed, owner):
     i = relayed
     set_filter(i, owner, 'require ["vacation","fcc","mailbox","imap4flags"];\n'
