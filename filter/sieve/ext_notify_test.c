@@ -83,6 +83,15 @@ test_errors(void **state)
 		    .expect = "compile error line 2",
 		    .error_begins = true },
 		{ .script = "require \"enotify\";\n"
+			    "notify \"mailto:a@b.example?cc=nobody\";",
+		    .expect = "compile error line 2",
+		    .error_begins = true },
+		{ .script = "require \"enotify\";\n"
+			    "notify "
+			    "\"mailto:a@a.a,b@a.a,c@a.a,d@a.a,e@a.a,f@a.a,g@a.a,h@a.a?bcc=i@a.a\";",
+		    .expect = "compile error line 2",
+		    .error_begins = true },
+		{ .script = "require \"enotify\";\n"
 			    "notify \"mailto:a@b.example?subject\";",
 		    .expect = "compile error line 2",
 		    .error_begins = true },

@@ -60,20 +60,23 @@ end:
 	buf_free(&b);
 }
 
-/* to = addr-spec *("," addr-spec), RFC 6068 §2; what RFC 2368 allowed beyond it (names) too. */
+/* to = addr-spec *("," addr-spec), RFC 6068 §2; what RFC 2368 allowed beyond it (names) too.  Those of
+ * "cc" and "bcc" are only counted. */
 static bool
-take_recipients(struct arena *arena, struct str text, struct mailto *m, const char **why_out)
+take_recipients(
+    struct arena *arena, struct str text, bool add, struct mailto *m, const char **why_out)
 {
 	for (const struct address *a = address_parse(arena, text); a != NULL; a = a->next) {
 		if (a->broken || a->mailbox.len == 0 || a->domain.len == 0) {
 			*why_out = "a recipient is no mail address";
 			return false;
 		}
-		if (m->to_count == MAILTO_RECIPIENTS_MAX) {
+		if (++m->recipient_count > MAILTO_RECIPIENTS_MAX) {
 			*why_out = "there are too many recipients";
 			return false;
 		}
-		add_recipient(arena, m, a);
+		if (add)
+			add_recipient(arena, m, a);
 	}
 	return true;
 }
@@ -109,11 +112,14 @@ take_field(struct arena *arena, struct str field, struct mailto *m, const char *
 		(struct str){ equals + 1, (size_t)(field.p + field.len - equals) - 1 }, &f->value))
 		return false;
 	if (str_eq_nocase(f->name, STR("to")))
-		return take_recipients(arena, f->value, m, why_out);
+		return take_recipients(arena, f->value, true, m, why_out);
 	if (is_forbidden(m, f->name)) {
 		m->ignored = f->name.p;
 		return true;
 	}
+	if ((str_eq_nocase(f->name, STR("cc")) || str_eq_nocase(f->name, STR("bcc"))) &&
+	    !take_recipients(arena, f->value, false, m, why_out))
+		return false;
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = f;
@@ -146,7 +152,8 @@ mailto_parse(struct arena *arena, struct str uri, struct mailto *mailto_out, con
 		return false;
 	path = cursor_take_while(&c, not_question);
 	*why_out = "a recipient has a byte that must be percent-encoded";
-	if (!take_text(arena, path, &text) || !take_recipients(arena, text, mailto_out, why_out))
+	if (!take_text(arena, path, &text) ||
+	    !take_recipients(arena, text, true, mailto_out, why_out))
 		return false;
 	if (!cursor_take(&c, '?'))
 		return true;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#define MAILTO_RECIPIENTS_MAX 16
+#define MAILTO_RECIPIENTS_MAX 8 /* with those of "cc" and "bcc"; as many as lda sends to */
 
 /* A header field of the URI; text is decoded. */
 struct mailto_field {
@@ -16,6 +16,7 @@ struct mailto_field {
 struct mailto {
 	const char **to; /* localpart@domain of the path and of "to" fields, each once */
 	size_t to_count;
+	size_t recipient_count;      /* of all fields */
 	struct mailto_field *fields; /* the others that a notification may have, each name once */
 	const char *ignored; /* the name of one that it may not have, or has already; NULL: none */
 };
