@@ -397,6 +397,7 @@ SANGER_ACTIONS = {
                                 a.get("special_use")),
     "redirect": redirect_line,
     "discard": lambda a: "discard",
+    "report": lambda a: f"report {a['type']} {a['to']}",
     "reject": lambda a: f"reject {shown(a['reason'])}".rstrip("?"),
     "vacation": lambda a: vacation_line(a["seconds"], a.get("subject"), a.get("from"), a["body"],
                                         fcc_words(a)),
