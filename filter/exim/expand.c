@@ -5,8 +5,8 @@
 
 #include "filter/exim/lex.h"
 
-bool
-exim_expand_fail(struct exim_expansion *e, const char *fmt, ...)
+void
+exim_expand_fail_set(struct exim_expansion *e, const char *fmt, ...)
 {
 	char text[FILTER_ERROR_TEXT_BYTES];
 	va_list args;
@@ -14,7 +14,7 @@ exim_expand_fail(struct exim_expansion *e, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	return exim_fail(e->x, FILTER_ERROR_EXPAND, "%s", text);
+	exim_fail_set(e->x, FILTER_ERROR_EXPAND, "%s", text);
 }
 
 void

@@ -32,7 +32,8 @@ bool exim_expand_arg(struct exim_expansion *e, bool skip, struct str *out);
 bool exim_expand_raw(struct exim_expansion *e, struct str *out);
 void exim_expand_blanks(struct exim_expansion *e);
 bool exim_expand_more(struct exim_expansion *e); /* is the next one an opening brace? */
-bool exim_expand_fail(struct exim_expansion *e, const char *fmt, ...)
+#define exim_expand_fail(e, ...) (exim_expand_fail_set((e), __VA_ARGS__), false)
+void exim_expand_fail_set(struct exim_expansion *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* The two strings after a condition: `{yes}{no}`, each may be missing, and the brace that closes the

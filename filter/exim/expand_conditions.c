@@ -373,7 +373,7 @@ run_test(struct exim_expansion *e, const struct test *t, bool skip, bool *out)
 	}
 	if (t->parse != NULL)
 		return t->parse(e, t, skip, out);
-	for (unsigned i = 0; i < t->arguments; i++) {
+	for (unsigned i = 0; i < t->arguments && i < ARGUMENTS_MAX; i++) {
 		if (!exim_expand_more(e))
 			return exim_expand_fail(
 			    e, "missing %s string in {} after \"%s\"", NTH[i], t->name);

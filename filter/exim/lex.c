@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool
-exim_syntax_error(struct exim_lex *l, const char *fmt, ...)
+void
+exim_syntax_error_set(struct exim_lex *l, const char *fmt, ...)
 {
 	va_list args;
 
@@ -13,7 +13,6 @@ exim_syntax_error(struct exim_lex *l, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(l->error->text, sizeof(l->error->text), fmt, args);
 	va_end(args);
-	return false;
 }
 
 void

@@ -19,8 +19,9 @@ struct exim_lex {
 	struct filter_error *error;
 };
 
-/* Does nothing but say what is wrong; always false. */
-bool exim_syntax_error(struct exim_lex *l, const char *fmt, ...)
+/* Does nothing but say what is wrong; false, and a macro so that compilers see that. */
+#define exim_syntax_error(l, ...) (exim_syntax_error_set((l), __VA_ARGS__), false)
+void exim_syntax_error_set(struct exim_lex *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 void exim_lex_skip(struct exim_lex *l); /* white space and comments */

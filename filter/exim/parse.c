@@ -126,7 +126,7 @@ exim_parse_headers(struct exim_parser *p, struct exim_command *command)
 bool
 exim_parse_disabled(struct exim_parser *p, struct exim_command *command)
 {
-	exim_syntax_error(&p->lex,
+	exim_syntax_error_set(&p->lex,
 	    "filtering command \"%s\" is disabled: near line %u of filter file",
 	    command->verb->name, command->line);
 	p->lex.error->kind = FILTER_ERROR_FORBIDDEN;

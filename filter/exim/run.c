@@ -23,8 +23,8 @@ clock_ns(clockid_t clock)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-bool
-exim_fail(struct exim_run *x, enum filter_error_kind kind, const char *fmt, ...)
+void
+exim_fail_set(struct exim_run *x, enum filter_error_kind kind, const char *fmt, ...)
 {
 	va_list args;
 
@@ -33,7 +33,6 @@ exim_fail(struct exim_run *x, enum filter_error_kind kind, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(x->error->text, sizeof(x->error->text), fmt, args);
 	va_end(args);
-	return false;
 }
 
 static bool
@@ -96,7 +95,7 @@ exim_action(struct exim_run *x, const struct exim_command *command, enum filter_
 	struct filter_action *action;
 
 	if (x->result->action_count == FILTER_ACTIONS_MAX) {
-		exim_fail(x, FILTER_ERROR_RUNTIME, "the filter wants more than %d actions",
+		exim_fail_set(x, FILTER_ERROR_RUNTIME, "the filter wants more than %d actions",
 		    FILTER_ACTIONS_MAX);
 		return NULL;
 	}

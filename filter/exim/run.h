@@ -51,7 +51,9 @@ struct exim_run {
 	bool over_limit;
 };
 
-bool exim_fail(struct exim_run *x, enum filter_error_kind kind, const char *fmt, ...)
+/* False; a macro so that compilers see that. */
+#define exim_fail(x, ...) (exim_fail_set((x), __VA_ARGS__), false)
+void exim_fail_set(struct exim_run *x, enum filter_error_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Counts one step of work; false when a bound of the run is met. */

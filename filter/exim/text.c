@@ -14,7 +14,7 @@ reserve(struct exim_text *t, size_t more)
 	while (cap - t->len <= more)
 		cap *= 2;
 	p = arena_alloc(t->arena, cap);
-	if (t->len > 0)
+	if (t->p != NULL)
 		memcpy(p, t->p, t->len);
 	t->p = p;
 	t->cap = cap;
