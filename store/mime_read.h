@@ -17,7 +17,7 @@
 struct mime_reader {
 	int fd;
 	const char *memory; /* NULL: the file */
-	bool convert; /* LF → CRLF while reading */
+	bool convert;       /* LF → CRLF while reading */
 	bool last_was_cr, lf_pending;
 	uint64_t at, end;    /* physical: the next byte, and behind the range */
 	uint64_t virtual_at; /* given out or skipped so far */
