@@ -252,7 +252,7 @@ test_notification(void **state)
 {
 	static const char *TO[] = { "a@x", "b@x" };
 	struct filter_notify notify = {
-		.method = "mailto:a@x,b@x?cc=c@x&bcc=d@x&subject=Gr%C3%BC%0Ae&from=z@x",
+		.method = "mailto:a@x,b@x?cc=c@x&bcc=d@x&subject=Gr%C3%BC%0Ae&from=z@x&keywords=a%0Ab&bcC=e@x",
 		.to = TO,
 		.to_count = 2,
 		.importance = 1,
@@ -274,6 +274,7 @@ test_notification(void **state)
 	    strstr(buf_cstr(&out), "\nAuto-Submitted: auto-notified; "
 				   "owner-email=\"ann@example.org\"\nImportance: high\n"));
 	assert_non_null(strstr(buf_cstr(&out), "the text"));
+	assert_non_null(strstr(buf_cstr(&out), "\nKeywords: a b\n"));
 	assert_null(strstr(buf_cstr(&out), "d@x"));
 	assert_null(strstr(buf_cstr(&out), "z@x"));
 	buf_reset(&out);

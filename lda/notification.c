@@ -4,58 +4,29 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "filter/sieve/mailto.h"
 #include "store/address.h"
 #include "store/compose.h"
 #include "store/header.h"
 
-/* --- mailto URIs, RFC 6068 ---------------------------------------------------------------------- */
-
-/* %XX to bytes; control bytes but line ends become blanks. */
-static void
-percent_decode(struct buf *out, struct str in)
+/* The URI's header field of that name; p NULL: there is none. */
+static struct str
+uri_field(const struct mailto *uri, const char *name)
 {
-	for (size_t i = 0; i < in.len; i++) {
-		unsigned char ch = (unsigned char)in.p[i];
-
-		if (ch == '%' && i + 2 < in.len && hex_value(in.p[i + 1]) >= 0 &&
-		    hex_value(in.p[i + 2]) >= 0) {
-			ch = (unsigned char)(hex_value(in.p[i + 1]) * 16 + hex_value(in.p[i + 2]));
-			i += 2;
-		}
-		if (ch == '\r')
-			continue;
-		buf_addc(out, ch < ' ' && ch != '\n' && ch != '\t' ? ' ' : (char)ch);
-	}
+	for (const struct mailto_field *f = uri->fields; f != NULL; f = f->next)
+		if (str_eq_nocase(f->name, str_from(name)))
+			return f->value;
+	return (struct str){ NULL, 0 };
 }
 
-/* The value of a header field of the URI ("subject", "body"), decoded and appended; false: not there. */
-static bool
-uri_field(struct str uri, const char *name, struct buf *out)
+/* The filter has checked the URI; one that is wrong all the same says nothing. */
+static void
+parse_uri(struct arena *arena, const struct filter_notify *notify, struct mailto *uri_out)
 {
-	const char *question = memchr(uri.p, '?', uri.len);
-	struct cursor c;
+	const char *why;
 
-	if (question == NULL)
-		return false;
-	c = cursor_from((struct str){ question + 1, (size_t)(uri.p + uri.len - question) - 1 });
-	while (!cursor_at_end(&c)) {
-		const char *start = c.p, *equals;
-		struct str field;
-
-		while (!cursor_at_end(&c) && cursor_peek(&c) != '&')
-			c.p++;
-		field = (struct str){ start, (size_t)(c.p - start) };
-		cursor_take(&c, '&');
-		equals = memchr(field.p, '=', field.len);
-		if (equals == NULL ||
-		    !str_eq_nocase(
-			(struct str){ field.p, (size_t)(equals - field.p) }, str_from(name)))
-			continue;
-		percent_decode(
-		    out, (struct str){ equals + 1, (size_t)(field.p + field.len - equals) - 1 });
-		return true;
-	}
-	return false;
+	if (!mailto_parse(arena, str_from(notify->method), uri_out, &why))
+		*uri_out = (struct mailto){ 0 };
 }
 
 /* --- to whom ------------------------------------------------------------------------------------ */
@@ -83,18 +54,18 @@ size_t
 notification_recipients(const struct filter_notify *notify, struct arena *arena,
     const char *recipients_out[NOTIFICATION_RECIPIENTS_MAX])
 {
-	static const char *const FIELDS[] = { "to", "cc", "bcc" };
-	struct buf list = { 0 }, spec = { 0 };
+	static const char *const FIELDS[] = { "cc", "bcc" };
+	struct buf spec = { 0 };
+	struct mailto uri;
 	size_t count = 0;
 
+	parse_uri(arena, notify, &uri);
 	for (size_t i = 0; i < notify->to_count; i++)
 		count = add_one(str_from(notify->to[i]), arena, count, recipients_out);
 	for (size_t i = 0; i < ARRAY_LEN(FIELDS); i++) {
-		buf_reset(&list);
-		uri_field(str_from(notify->method), FIELDS[i], &list);
-		for (const struct address *a =
-			 address_parse(arena, (struct str){ list.data, list.len });
-		     a != NULL; a = a->next) {
+		const struct address *a = address_parse(arena, uri_field(&uri, FIELDS[i]));
+
+		for (; a != NULL; a = a->next) {
 			if (a->broken || a->domain.p == NULL || a->mailbox.p == NULL)
 				continue;
 			buf_reset(&spec);
@@ -103,7 +74,6 @@ notification_recipients(const struct filter_notify *notify, struct arena *arena,
 			    (struct str){ spec.data, spec.len }, arena, count, recipients_out);
 		}
 	}
-	buf_free(&list);
 	buf_free(&spec);
 	return count;
 }
@@ -120,9 +90,11 @@ static const struct importance IMPORTANCES[] = {
 };
 
 static void
-add_addressees(struct buf *out, const struct reply_facts *f, const struct filter_notify *notify)
+add_addressees(struct buf *out, const struct reply_facts *f, const struct filter_notify *notify,
+    const struct mailto *uri)
 {
-	struct buf to = { 0 }, cc = { 0 };
+	struct buf to = { 0 };
+	struct str cc = uri_field(uri, "cc");
 
 	if (notify->from == NULL ||
 	    !compose_address_field(out, "From", str_from(notify->from), "\n"))
@@ -130,34 +102,50 @@ add_addressees(struct buf *out, const struct reply_facts *f, const struct filter
 	for (size_t i = 0; i < notify->to_count; i++)
 		buf_printf(&to, "%s%s", i > 0 ? ", " : "", notify->to[i]);
 	compose_address_field(out, "To", (struct str){ to.data, to.len }, "\n");
-	if (uri_field(str_from(notify->method), "cc", &cc))
-		compose_address_field(out, "Cc", (struct str){ cc.data, cc.len }, "\n");
+	if (cc.p != NULL)
+		compose_address_field(out, "Cc", cc, "\n");
 	buf_free(&to);
-	buf_free(&cc);
 }
 
 /* RFC 5436 §2.7: the text of :message, else the URI's subject, else the message's own subject. */
 static void
-add_subject(struct buf *out, const struct reply_facts *f, const struct filter_notify *notify)
+add_subject(struct buf *out, const struct reply_facts *f, const struct filter_notify *notify,
+    const struct mailto *uri)
 {
-	struct buf subject = { 0 };
+	struct str subject = uri_field(uri, "subject");
 
 	if (notify->message != NULL)
 		compose_text_field(out, "Subject", str_from(notify->message), "\n");
-	else if (uri_field(str_from(notify->method), "subject", &subject))
-		compose_text_field(out, "Subject", (struct str){ subject.data, subject.len }, "\n");
+	else if (subject.p != NULL)
+		compose_text_field(out, "Subject", subject, "\n");
 	else
 		reply_add_subject(out, "[New mail] ", f->message);
-	buf_free(&subject);
+}
+
+/* Other fields of the URI, RFC 5436 §2.7: those that cannot mislead anybody, RFC 6068 §4. */
+static void
+add_harmless(struct buf *out, const struct mailto *uri)
+{
+	static const char *const NAMES[] = { "Comments", "Keywords", "In-Reply-To", "References" };
+
+	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+		struct str value = uri_field(uri, NAMES[i]);
+
+		if (value.p != NULL)
+			compose_text_field(out, NAMES[i], value, "\n");
+	}
 }
 
 /* The URI's body; without one, what has come from whom. */
 static void
-make_text(struct buf *text, const struct reply_facts *f, const struct filter_notify *notify)
+make_text(struct buf *text, const struct reply_facts *f, const struct filter_notify *notify,
+    const struct mailto *uri)
 {
 	static const char *const FIELDS[] = { "From", "To", "Subject", "Date" };
+	struct str body = uri_field(uri, "body");
 
-	if (uri_field(str_from(notify->method), "body", text))
+	buf_add(text, body.p, body.len);
+	if (body.p != NULL)
 		return;
 	if (notify->message != NULL)
 		buf_printf(text, "%s\n\n", notify->message);
@@ -179,16 +167,21 @@ notification_compose(
 {
 	unsigned importance =
 	    notify->importance >= 1 && notify->importance <= 3 ? notify->importance : 2;
+	struct arena arena = { 0 };
 	struct buf text = { 0 };
+	struct mailto uri;
 
-	add_addressees(out, f, notify);
-	add_subject(out, f, notify);
+	parse_uri(&arena, notify, &uri);
+	add_addressees(out, f, notify, &uri);
+	add_subject(out, f, notify, &uri);
 	reply_add_identity(out, f);
+	add_harmless(out, &uri);
 	/* RFC 5436 §2.7.1: who is to be asked if these come in a flood */
 	buf_printf(out, "Auto-Submitted: auto-notified; owner-email=\"%s\"\n", f->account);
 	buf_printf(out, "Importance: %s\nX-Priority: %s\nMIME-Version: 1.0\n",
 	    IMPORTANCES[importance].importance, IMPORTANCES[importance].priority);
-	make_text(&text, f, notify);
+	make_text(&text, f, notify, &uri);
 	compose_text_part(out, (struct str){ text.data != NULL ? text.data : "", text.len });
 	buf_free(&text);
+	arena_free(&arena);
 }
