@@ -355,14 +355,12 @@ account_filter_version_get(
 }
 
 static enum store_err
-add_history(
-    struct sql *sql, int64_t account, const char *name, const struct str *text, const char *who)
+add_history(struct sql *sql, int64_t account, const char *name, const char *who)
 {
 	sqlite3_stmt *stmt = statement(sql,
 	    "INSERT INTO filter_history (account, name, set_at, who, text)"
-	    " VALUES (?1, ?2, ?3, substr(?4, 1, ?5),"
-	    "  CASE WHEN ?6 THEN (SELECT CAST(filter AS BLOB) FROM account WHERE id = ?1)"
-	    "  ELSE ?7 END)",
+	    " SELECT id, ?2, ?3, substr(?4, 1, ?5), CAST(filter AS BLOB) FROM account"
+	    " WHERE id = ?1",
 	    account, name);
 
 	if (stmt == NULL)
@@ -370,15 +368,12 @@ add_history(
 	sqlite3_bind_int64(stmt, 3, time(NULL));
 	sql_bind_text(stmt, 4, who);
 	sqlite3_bind_int(stmt, 5, FILTER_HISTORY_WHO_BYTES);
-	sqlite3_bind_int(stmt, 6, text == NULL);
-	if (text != NULL && text->p != NULL)
-		sqlite3_bind_blob64(stmt, 7, text->p, text->len, SQLITE_STATIC);
 	return sql_run(sql, stmt);
 }
 
-/* What is there was perhaps never noted: set by another program, or before there was a history. */
+/* Adds account.filter, unless it is the newest version already. */
 static enum store_err
-note_current(struct sql *sql, int64_t account)
+note_version(struct sql *sql, int64_t account, const char *name, const char *who)
 {
 	sqlite3_stmt *stmt = statement(sql,
 	    "SELECT 1 FROM account WHERE id = ?1 AND CAST(filter AS BLOB) IS NOT"
@@ -389,7 +384,7 @@ note_current(struct sql *sql, int64_t account)
 	if (err != STORE_OK)
 		return err == STORE_NOT_FOUND ? STORE_OK : err;
 	sqlite3_reset(stmt);
-	return add_history(sql, account, NULL, NULL, WHO_ELSE);
+	return add_history(sql, account, name, who);
 }
 
 /* The oldest go: beyond the count, or where all that is newer already fills the bytes. */
@@ -436,7 +431,8 @@ static enum store_err
 write_filter(struct sql *sql, const struct change *c, const char *name)
 {
 	sqlite3_stmt *stmt;
-	enum store_err err = note_current(sql, c->account);
+	/* What is there was perhaps never noted: by another program, or before there was a history. */
+	enum store_err err = note_version(sql, c->account, NULL, WHO_ELSE);
 
 	if (err != STORE_OK)
 		return err;
@@ -447,7 +443,7 @@ write_filter(struct sql *sql, const struct change *c, const char *name)
 	if (err == STORE_OK && sqlite3_changes(sql->db) == 0)
 		return STORE_NOT_FOUND;
 	if (err == STORE_OK)
-		err = add_history(sql, c->account, name, &c->text, c->who);
+		err = note_version(sql, c->account, name, c->who);
 	return err == STORE_OK ? trim_history(sql, c->account) : err;
 }
 

@@ -247,7 +247,9 @@ test_foreign_writer(void **state)
 	run_sql(p->path, "UPDATE account SET filter = 'stop;' WHERE localpart = 'ann'");
 	expect_filter(p, "-", "stop;");
 	assert_int_equal(account_script_delete(p->db, p->ann, "a"), STORE_OK);
-	assert_int_equal(account_filter_set(p->db, p->ann, "b", STR("#"), &WIDE, "two"), STORE_OK);
+	for (int i = 0; i < 2; i++) /* the same once more is no version */
+		assert_int_equal(
+		    account_filter_set(p->db, p->ann, "b", STR("#"), &WIDE, "two"), STORE_OK);
 	expect_filter(p, "b", "#");
 	assert_int_equal(account_filter_history(p->db, p->ann, &rows, &count), STORE_OK);
 	assert_int_equal(count, 3);
