@@ -1,6 +1,6 @@
 /* The list of actions: conflicts, limits, duplicates, the implicit keep.  RFC 5228 §2.10. */
-#include "filter/sieve/run_internal.h"
 #include "filter/sieve/edit_part.h"
+#include "filter/sieve/run_internal.h"
 #include "filter/sieve/sieve.h"
 
 #define DELIVERS 1u /* puts or sends the message somewhere */

@@ -69,8 +69,7 @@ sieve_check_inside(const struct sieve_check *c, const char *name)
 }
 
 const struct sieve_call *
-sieve_check_outside(
-    const struct sieve_check *c, const struct sieve_call *found, const char *name)
+sieve_check_outside(const struct sieve_check *c, const struct sieve_call *found, const char *name)
 {
 	const struct sieve_inside *in = c->inside;
 

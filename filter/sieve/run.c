@@ -7,13 +7,12 @@
 
 #include "filter/sieve/run_internal.h"
 
-#define STEPS_PER_CLOCK 512 /* looking at the clock costs more than a step */
-#define MESSAGE_COPIES_MAX 8 /* decoded, replaced and enclosing it, all together */
+#define STEPS_PER_CLOCK    512 /* looking at the clock costs more than a step */
+#define MESSAGE_COPIES_MAX 8   /* decoded, replaced and enclosing it, all together */
 
 /* --- ending --- */
 
-static bool __attribute__((format(printf, 4, 0)))
-run_end(
+static bool __attribute__((format(printf, 4, 0))) run_end(
     struct sieve_run *r, enum filter_status status, unsigned line, const char *fmt, va_list args)
 {
 	struct sieve_private *p = r->private;
