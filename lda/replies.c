@@ -112,26 +112,26 @@ claim_place(struct saying *s, bool *may_out)
 	return true;
 }
 
-/* Once for this message, however often it is delivered; within the account's bound; and as the filter asked, once for
- * each `to` in some time.  NULL: it may be said. */
+/* As the filter asked, once for each `to` in some time (key NULL: always); once for this message, however often it is
+ * delivered; and within the account's bound.  NULL: it may be said. */
 static const char *
 claim_all(struct saying *s, const char *key, const char *to, uint64_t seconds)
 {
 	const char *digest = delivery_digest(s->d);
 	bool may = false;
 
-	if (digest == NULL ||
-	    !claim(s, arena_printf(&s->d->arena, "said %s %zu", digest, s->number), s->what,
-		REPLY_MEMORY_S, &may))
-		return "no-memory";
-	if (!may)
-		return "said-already";
 	if (key != NULL) {
 		if (!claim(s, key, to, seconds, &may))
 			return "no-memory";
 		if (!may)
 			return "told-lately";
 	}
+	if (digest == NULL ||
+	    !claim(s, arena_printf(&s->d->arena, "said %s %zu", digest, s->number), s->what,
+		REPLY_MEMORY_S, &may))
+		return "no-memory";
+	if (!may)
+		return "said-already";
 	if (!claim_place(s, &may))
 		return "no-memory";
 	return may ? NULL : "too-many";

@@ -195,6 +195,59 @@ test_compose(void **state)
 	buf_free(&back);
 }
 
+struct part_case {
+	const char *text,
+	    *part; /* behind the fields; NULL: what it is is said by `encoded` alone */
+	bool encoded;
+};
+
+static const struct part_case PARTS[] = {
+	{ "plain\n", "plain\n", false },
+	{ "", "\n", false },
+	{ "no end", "no end\n", false },
+	{ "two\r\nlines\r\n", "two\nlines\n", false },
+	{ "f\xC3\xBCr = 1 \n", "f=C3=BCr =3D 1=20\n", true },
+	/* 75 bytes and the "=" of a soft line end */
+	{ "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234\n",
+	    "012345678901234567890123456789012345678901234567890123456789012345678901234=\n"
+	    "5678901234\n",
+	    true },
+};
+
+static void
+test_text_part(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(PARTS); i++) {
+		struct buf out = { 0 };
+		const char *blank;
+
+		compose_text_part(&out, str_from(PARTS[i].text));
+		blank = strstr(buf_cstr(&out), "\n\n");
+		assert_non_null(blank);
+		assert_string_equal(blank + 2, PARTS[i].part);
+		assert_int_equal(
+		    strstr(buf_cstr(&out), "quoted-printable") != NULL, PARTS[i].encoded);
+		buf_free(&out);
+	}
+}
+
+static void
+test_address_field(void **state)
+{
+	struct buf out = { 0 };
+
+	(void)state;
+	assert_true(compose_address_field(&out, "To",
+	    STR("\"Doe, J\" <j@x>, \xC3\x84nn <a@x>,\r\nBcc: b@x, nonsense, c@x"), "\n"));
+	assert_string_equal(buf_cstr(&out),
+	    "To: \"Doe, J\" <j@x>, =?utf-8?B?w4Rubg==?= <a@x>, b@x, c@x\n"); /* one field */
+	buf_reset(&out);
+	assert_false(compose_address_field(&out, "To", STR("nobody"), "\n"));
+	assert_int_equal(out.len, 0);
+	buf_free(&out);
+}
+
 int
 main(void)
 {
@@ -204,6 +257,8 @@ main(void)
 		cmocka_unit_test(test_casefold),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_compose),
+		cmocka_unit_test(test_text_part),
+		cmocka_unit_test(test_address_field),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
