@@ -19,12 +19,11 @@ is_header_name(char ch)
 	return ch > ' ' && ch < 127 && ch != ':';
 }
 
-/* $h_a: $h_b:, … and nothing else but blanks and commas between them. */
+/* $h_a: $h_b:, … and nothing else but blanks and commas between them.  Not $rh_, which Sieve decodes. */
 static bool
 header_names(struct str value, struct subject *s)
 {
-	static const char *const PREFIXES[] = { "$h_", "$header_", "$bh_", "$bheader_", "$rh_",
-		"$rheader_" };
+	static const char *const PREFIXES[] = { "$h_", "$header_", "$bh_", "$bheader_" };
 	struct cursor c = cursor_from(value);
 
 	s->name_count = 0;

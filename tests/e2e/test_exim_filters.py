@@ -206,5 +206,47 @@ def test_same_as_exim(name, tmp_path):
     assert not wrong, f"{len(wrong)} differ:\n\n" + "\n".join(wrong)
 
 
+def places(result):
+    """Where a dry run's message goes, whatever language said so."""
+    out = set()
+    for action in result["actions"]:
+        kind = action["action"]
+        if kind == "save":
+            out.add(("box", action["path"].strip("./").replace(".", "/")))
+        elif kind == "fileinto":
+            out.add(("box", action["mailbox"]))
+        elif kind in ("deliver", "redirect") and action["to"] != "ann@example.org":
+            out.add(("to", action["to"].lower()))
+        elif kind in ("keep", "deliver", "redirect"):
+            out.add(("box", "INBOX"))
+        elif kind in ("mail", "vacation"):
+            out.add(("reply", action["subject"]))
+    if result["language"] == "keep" or (result["language"] == "exim" and not result["seen"]):
+        out.add(("box", "INBOX"))
+    return out
+
+
+def test_converted_filters_do_the_same(tmp_path):
+    """What `filter convert` turns into Sieve without remarks sends the message to the same places."""
+    wrong, converted = [], 0
+    for case in (case for name in FILES for case in cases(name)):
+        (tmp_path / "filter").write_text(case["filter"])
+        done = subprocess.run([BIN / "mailadmin", "filter", "convert", tmp_path / "filter"],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60,
+                              check=False)
+        if done.returncode != 0:
+            continue
+        before = ours(case, tmp_path / "filter")
+        if before["error"]:
+            continue
+        (tmp_path / "sieve").write_bytes(done.stdout)
+        after = ours(case, tmp_path / "sieve")
+        converted += 1
+        if after["error"] or places(before) != places(after):
+            wrong.append(f"{case['name']}\n{case['filter']}\n{done.stdout.decode()}\n{before}\n{after}")
+    assert not wrong, "\n\n".join(wrong)
+    assert converted >= 100
+
+
 def test_there_are_enough_cases():
     assert sum(len(list(cases(name))) for name in FILES) >= 200
