@@ -11,7 +11,7 @@
 #define FILE_MAX_BYTES (16 * 1024 * 1024)
 #define RUNS_A_COMPILE 10 /* compiling is measured with fewer rounds */
 
-static void
+static _Noreturn void
 die(const char *what, const char *why)
 {
 	fprintf(stderr, "filter_bench: %s: %s\n", what, why);
@@ -93,9 +93,9 @@ main(int argc, char **argv)
 {
 	struct str text, message;
 	struct filter *filter;
-	long count;
+	long count = argc == 4 ? strtol(argv[3], NULL, 10) : 0;
 
-	if (argc != 4 || (count = strtol(argv[3], NULL, 10)) < RUNS_A_COMPILE)
+	if (count < RUNS_A_COMPILE)
 		die("usage", "filter_bench FILTER MESSAGE COUNT");
 	text = read_file(argv[1]);
 	message = read_file(argv[2]);
