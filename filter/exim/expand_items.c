@@ -226,13 +226,6 @@ item_listquote(struct exim_expansion *e, bool skip, struct exim_text *out)
 
 /* --- loops over lists --- */
 
-struct loop {
-	struct exim_list list;
-	struct str body; /* expanded anew for each item */
-	struct str item_before;
-	struct exim_expansion e; /* at the body */
-};
-
 static struct exim_expansion
 at_body(struct exim_expansion *e, struct str body)
 {
@@ -240,12 +233,11 @@ at_body(struct exim_expansion *e, struct str body)
 }
 
 static bool
-expand_body(struct exim_expansion *e, struct str body, const char *name, struct str *out)
+expand_body(struct exim_expansion *e, struct str body, struct str *out)
 {
 	struct exim_expansion inner = at_body(e, body);
 	struct exim_text text = { .arena = &e->x->scratch };
 
-	(void)name;
 	if (!exim_step(e->x) || !exim_expand_part(&inner, false, false, &text))
 		return false;
 	*out = exim_text_get(&text);
@@ -316,7 +308,7 @@ item_map(struct exim_expansion *e, bool skip, struct exim_text *out)
 	for (struct exim_list list = { .at = cursor_from(list_text) };
 	     exim_list_next(&e->x->scratch, &list, &item);) {
 		e->x->item = item;
-		if (!expand_body(e, body, "map", &mapped) ||
+		if (!expand_body(e, body, &mapped) ||
 		    !add_item(e, out, mapped, list.separator, &first))
 			return false;
 	}
@@ -341,7 +333,7 @@ item_reduce(struct exim_expansion *e, bool skip, struct exim_text *out)
 	for (struct exim_list list = { .at = cursor_from(a[0]) };
 	     exim_list_next(&e->x->scratch, &list, &item);) {
 		e->x->item = item;
-		if (!expand_body(e, body, "reduce", &a[1]))
+		if (!expand_body(e, body, &a[1]))
 			return false;
 		e->x->value = a[1];
 	}
@@ -472,7 +464,7 @@ item_sort(struct exim_expansion *e, bool skip, struct exim_text *out)
 	list = (struct exim_list){ .at = cursor_from(a[0]) };
 	while (n < count && exim_list_next(&e->x->scratch, &list, &s[n].item)) {
 		e->x->item = s[n].item;
-		if (!expand_body(e, body, "sort", &s[n].key))
+		if (!expand_body(e, body, &s[n].key))
 			return false;
 		n++;
 	}
@@ -557,7 +549,7 @@ replace(struct exim_expansion *e, struct exim_regex *r, struct str subject, stru
 		x->capture_count = EXIM_CAPTURES_MAX;
 	for (size_t i = 0; i < x->capture_count; i++)
 		x->captures[i] = exim_regex_group(r, subject, i);
-	if (!expand_body(e, with, "sg", &text))
+	if (!expand_body(e, with, &text))
 		return false;
 	exim_text_str(out, text);
 	if (out->len <= EXIM_RESULT_MAX_BYTES)

@@ -134,9 +134,7 @@ address_item(struct exim_run *x, struct str subject, struct str item, bool *out)
 	}
 	if (item.p[0] == '^')
 		return match_pattern(x, subject, item, out);
-	if (item.len == 2 && memcmp(item.p, "@@", 2) == 0)
-		return refuse(x, "lookups");
-	if (item.len > 2 && memcmp(item.p, "@@", 2) == 0)
+	if (item.len >= 2 && memcmp(item.p, "@@", 2) == 0)
 		return refuse(x, "lookups");
 	exim_address_split(subject, &local, &domain);
 	exim_address_split(item, &wanted_local, &wanted_domain);
