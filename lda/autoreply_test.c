@@ -251,13 +251,12 @@ static void
 test_notification(void **state)
 {
 	static const char *TO[] = { "a@x", "b@x" };
-	struct filter_notify notify = {
-		.method = "mailto:a@x,b@x?cc=c@x&bcc=d@x&subject=Gr%C3%BC%0Ae&from=z@x&keywords=a%0Ab&bcC=e@x",
+	struct filter_notify notify = { .method = "mailto:a@x,b@x?cc=c@x&bcc=d@x&subject=Gr%C3%BC%"
+						  "0Ae&from=z@x&keywords=a%0Ab&bcC=e@x",
 		.to = TO,
 		.to_count = 2,
 		.importance = 1,
-		.message = "the text"
-	};
+		.message = "the text" };
 	const char *found[NOTIFICATION_RECIPIENTS_MAX];
 	struct buf out = { 0 };
 	struct stage t;
