@@ -195,6 +195,7 @@ def test_password_is_asked_for_twice_and_not_shown(box):
     def ask_for_a_password():
         pid, fd = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it
             os.execv(BIN / "mailadmin", ["mailadmin", "-c", str(box.conf()), "account", "add",
                                          "asked@example.org"])
         return pid, fd

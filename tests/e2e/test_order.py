@@ -81,7 +81,7 @@ def find(calls, pattern, start=0):
 class Disk:
     """What has been written, renamed, linked or made and is not synced yet."""
 
-    CACHE = re.compile(r'[^,]*/(index\.db[^/">]*|spool\.db-shm|sanger\.log|[a-z]*\.lock)[">]')
+    CACHE = re.compile(r'[^,]*/(index\.db[^/">]*|spool\.db-shm|sanger\.log|state\.db-shm|[a-z]*\.lock[^/">]*)[">]')
 
     def __init__(self):
         self.unsafe = set()
@@ -99,6 +99,8 @@ class Disk:
             self.unsafe.add(dirs[0])
         elif name in ("fsync", "fdatasync"):
             self.unsafe.discard(dirs[0])
+        elif name.startswith("rename") and names[1].endswith(".lock"):
+            pass  # a lock is nothing to keep
         elif name.startswith("rename"):
             if f"{dirs[0]}/{names[0]}" in self.unsafe:
                 raise Broken(f"renamed before it is safe: {text}")
