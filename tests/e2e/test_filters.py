@@ -120,6 +120,16 @@ def test_edited_headers_are_in_the_stored_message(box, user):
     assert came.partition(b"\n\n")[2] == edited.partition(b"\n\n")[2]
 
 
+def test_a_large_message_is_edited_in_its_file(box, user):
+    """One that does not fit into memory while it is taken in."""
+    set_filter(box, user, 'require "editheader"; addheader :last "X-Large" "yes";\n')
+    body = "".join(f"{n:070}\n" for n in range(8000))
+    box.deliver(user, bytes(make_message(user, subject="large", body=body)))
+    text, = named(box, user, "large")
+    header, _, rest = text.partition(b"\n\n")
+    assert header.endswith(b"\nX-Large: yes") and rest == body.encode()
+
+
 def test_discard_and_what_the_log_says_of_it(box, user):
     set_filter(box, user, '\n\ndiscard;\n')
     box.deliver(user, subject="gone")
