@@ -28,6 +28,13 @@ recipient_json(const struct spool_recipient *r)
 	    r->state == SPOOL_PENDING ? json_integer(r->next_attempt) : json_null());
 }
 
+/* RFC 2852's mode in words. */
+static const char *
+if_late(const struct spool_message *m)
+{
+	return m->by_mode == 'R' ? "return" : m->by_mode == 'N' ? "notify" : NULL;
+}
+
 static json_t *
 message_json(const struct spool_message *m)
 {
@@ -38,11 +45,13 @@ message_json(const struct spool_message *m)
 		json_array_append_new(recipients, recipient_json(&m->recipients[i]));
 		pending += m->recipients[i].state == SPOOL_PENDING;
 	}
-	object = json_pack("{ss so so sI sI sI sb sb so sI so}", "id", m->id, "sender",
+	object = json_pack("{ss so so sI sI so so sb sI sb sb so sI so}", "id", m->id, "sender",
 	    output_string(m->sender), "account", output_string(m->account), "received",
-	    (json_int_t)m->received, "next_attempt", (json_int_t)m->next_attempt, "size",
-	    (json_int_t)m->size_bytes, "held", m->held, "claimed", m->claimed, "origin",
-	    output_string(m->origin), "pending", (json_int_t)pending, "recipients", recipients);
+	    (json_int_t)m->received, "next_attempt", (json_int_t)m->next_attempt, "deliver_by",
+	    m->by_mode != 0 ? json_integer(m->deliver_by) : json_null(), "by_mode",
+	    output_string(if_late(m)), "by_trace", m->by_trace, "size", (json_int_t)m->size_bytes,
+	    "held", m->held, "claimed", m->claimed, "origin", output_string(m->origin), "pending",
+	    (json_int_t)pending, "recipients", recipients);
 	return object;
 }
 
@@ -127,6 +136,8 @@ static const struct output_column SHOW_COLUMNS[] = {
 	{ "size", "Size", OUTPUT_BYTES },
 	{ "state", "State", OUTPUT_TEXT },
 	{ "next_attempt", "Next try", OUTPUT_TIME },
+	{ "deliver_by", "Deliver by", OUTPUT_TIME },
+	{ "by_mode", "If late", OUTPUT_TEXT },
 };
 
 static const struct output_column RECIPIENT_COLUMNS[] = {
@@ -177,6 +188,9 @@ const struct admin_command admin_cmd_queue_show = {
 	.args_most = 1,
 	.options = { { "--json", NULL, "as JSON" } },
 	.summary = "Shows one message of the queue and what became of each recipient.",
+	.help = "\"Deliver by\" is the time that a filter's redirect set (RFC 2852, RFC 6009); "
+		"\"If late\" says\n"
+		"whether the message comes back then or the sender is notified and it goes on.",
 	.example = "mailadmin queue show 06kq1v3c0g8s2d4f",
 	.run = show_run,
 };

@@ -179,6 +179,7 @@ static const struct {
 	{ "DSN", OFFERS_DSN },
 	{ "STARTTLS", OFFERS_STARTTLS },
 	{ "AUTH", OFFERS_AUTH },
+	{ "DELIVERBY", OFFERS_DELIVERBY },
 };
 
 static bool
@@ -191,6 +192,23 @@ static bool
 is_not_blank(char c)
 {
 	return c != ' ';
+}
+
+static bool
+is_no_comma(char c)
+{
+	return c != ',';
+}
+
+/* deliverby-param = min-by-time *( "," extension-token ), RFC 2852 §3; at most nine digits.  What is none says
+ * nothing: the peer refuses for itself what it cannot do. */
+static void
+take_least_time(struct smtp_client *c, struct str param)
+{
+	struct cursor cur = cursor_from(param);
+
+	if (!text_u64(cursor_take_while(&cur, is_no_comma), SMTP_BY_MAX_S, &c->by_least_s))
+		c->by_least_s = 0;
 }
 
 /* ehlo-line = ehlo-keyword *( SP ehlo-param ), RFC 5321 §4.1.1.1 */
@@ -210,6 +228,8 @@ take_extension(struct smtp_client *c, struct str line)
 			c->size_limit = 0;
 		if (str_eq_nocase(keyword, STR("AUTH")) && str_eq_nocase(word, STR("PLAIN")))
 			c->offers |= OFFERS_AUTH_PLAIN;
+		if (str_eq_nocase(keyword, STR("DELIVERBY")))
+			take_least_time(c, word);
 	}
 }
 
@@ -220,6 +240,7 @@ enter_hello(struct smtp_client *c, const char *verb)
 
 	c->offers = 0;
 	c->size_limit = 0;
+	c->by_least_s = 0;
 	c->state = STATE_HELLO;
 	c->hello_again = strcmp(verb, "HELO") == 0;
 	buf_printf(&line, "%s %s\r\n", verb, c->helo);

@@ -1,7 +1,7 @@
 /* The client side of SMTP, submission and LMTP, asynchronous on the loop: one connection, any number of
  * messages one after another, each with its recipients and its own result for every one of them.
  *
- * RFC 5321, 2033, 2920 (MAIL, RCPT and DATA leave together when offered), 1870, 6152, 3030, 6531, 3461,
+ * RFC 5321, 2033, 2920 (MAIL, RCPT and DATA leave together when offered), 1870, 6152, 3030, 6531, 3461, 2852,
  * 3207, 4954 (AUTH PLAIN, under TLS only).  A parameter is only sent to a peer that offers its extension:
  * - SMTPUTF8 needed and not offered: 553 5.6.7 for those recipients (RFC 6531 §3.5), or the whole message.
  * - 8BITMIME not offered and the content 8-bit: 554 5.6.3 (RFC 6152 §3); nothing is converted.
@@ -9,6 +9,8 @@
  * - SIZE offered and too small: 552 5.3.4 without asking (RFC 1870 §6.2).
  * - DSN not offered: the parameters are left out and the result says so (dsn_relayed), so that the caller
  *   can write the "relayed" notice himself (RFC 3461 §5.2.2).
+ * - DELIVERBY not offered: with mode N it goes without and the result says so (by_relayed), that the caller can
+ *   tell (RFC 2852 §4.1.4.2); mode R, also with less time than the peer needs or none: 5.4.7 without asking.
  *
  * All functions belong to the loop's thread; callbacks are called there, never from inside a call into here.
  * smtp_client_free() may be called at any time, also inside a callback; no callback follows. */
@@ -89,7 +91,10 @@ struct smtp_client_message {
 	bool smtputf8; /* needed by header or addresses */
 	enum smtp_ret ret;
 	const char *envid; /* NULL: not sent */
-	const char *auth;  /* AUTH= of MAIL, "<>" or an address; NULL: not sent */
+	char by_mode;      /* RFC 2852: 'N' or 'R'; 0: no BY= */
+	bool by_trace;
+	int64_t by_seconds; /* what is left of the time; less than 1 only goes with 'N' */
+	const char *auth;   /* AUTH= of MAIL, "<>" or an address; NULL: not sent */
 };
 
 struct smtp_client_report {
@@ -98,6 +103,7 @@ struct smtp_client_report {
 	const struct smtp_result
 	    *message;     /* the reply that decided where it was one for all, else NULL */
 	bool dsn_relayed; /* DSN was asked for and the peer does not know it */
+	bool by_relayed;  /* mode N was asked for and the peer does not know DELIVERBY */
 	bool reusable;    /* the connection is good for another smtp_client_send() */
 	const char *tls;  /* "TLSv1.3 …"; NULL in the clear */
 	const char *peer; /* address and port as text */

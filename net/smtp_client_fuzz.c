@@ -123,7 +123,9 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 		.rcpt_count = 2,
 		.fd = file,
 		.size_bytes = 5,
-		.body = data[0] & 2 ? SMTP_BODY_BINARYMIME : SMTP_BODY_7BIT };
+		.body = data[0] & 2 ? SMTP_BODY_BINARYMIME : SMTP_BODY_7BIT,
+		.by_mode = data[0] & 4 ? 'R' : 'N',
+		.by_seconds = 100 };
 	p.bytes = data + 1;
 	p.len = size - 1;
 	p.ready = p.sent = false;

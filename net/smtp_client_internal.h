@@ -13,6 +13,8 @@ struct net_connect;
 struct net_stream;
 struct net_timer;
 
+#define SMTP_BY_MAX_S 999999999 /* by-time, RFC 2852 §4 */
+
 enum smtp_client_state {
 	STATE_CONNECTING,
 	STATE_TLS,      /* a handshake */
@@ -40,6 +42,7 @@ enum { /* what the peer offers */
 	OFFERS_STARTTLS = 128,
 	OFFERS_AUTH_PLAIN = 256,
 	OFFERS_AUTH = 512,
+	OFFERS_DELIVERBY = 1024,
 };
 
 struct smtp_client {
@@ -58,6 +61,7 @@ struct smtp_client {
 
 	unsigned offers;
 	uint64_t size_limit; /* 0: none told */
+	uint64_t by_least_s; /* min-by-time, RFC 2852 §3; 0: none told */
 
 	/* the reply being read */
 	struct buf text;
@@ -70,7 +74,7 @@ struct smtp_client {
 	bool *decided;
 	size_t rcpt_count, accepted_count, final_index;
 	size_t sent_commands, got_replies; /* of the envelope's */
-	bool needs_rset, mail_ok, bdat, dsn_relayed, one_for_all, empty_data;
+	bool needs_rset, mail_ok, bdat, dsn_relayed, by_relayed, one_for_all, empty_data;
 	struct smtp_result for_all;
 
 	/* its bytes */

@@ -64,6 +64,7 @@ say_sent(struct smtp_client *c, bool reusable)
 		.rcpt_count = c->rcpt_count,
 		.message = c->one_for_all ? &c->for_all : NULL,
 		.dsn_relayed = c->dsn_relayed,
+		.by_relayed = c->by_relayed,
 		.reusable = reusable && c->stream != NULL,
 		.tls = c->tls[0] != '\0' ? c->tls : NULL,
 		.peer = c->peer,
@@ -216,6 +217,19 @@ start_body(struct smtp_client *c)
 
 /* --- the envelope --- */
 
+/* by-value = by-time ";" by-mode [ by-trace ], RFC 2852 §4 */
+static void
+add_deliver_by(struct buf *out, const struct smtp_client_message *m)
+{
+	int64_t left = m->by_seconds;
+
+	if (left > SMTP_BY_MAX_S)
+		left = SMTP_BY_MAX_S;
+	if (left < -SMTP_BY_MAX_S)
+		left = -SMTP_BY_MAX_S;
+	buf_printf(out, " BY=%" PRId64 ";%c%s", left, m->by_mode, m->by_trace ? "T" : "");
+}
+
 static void
 add_mail(struct smtp_client *c, struct buf *out)
 {
@@ -244,6 +258,8 @@ add_mail(struct smtp_client *c, struct buf *out)
 		buf_adds(out, " ENVID=");
 		smtp_xtext_encode(out, str_from(m->envid));
 	}
+	if (m->by_mode != 0 && smtp_client_offers(c, OFFERS_DELIVERBY))
+		add_deliver_by(out, m);
 	buf_adds(out, "\r\n");
 }
 
@@ -423,6 +439,24 @@ smtp_client_send_final_reply(struct smtp_client *c)
 	say_sent(c, true);
 }
 
+/* What is to come back unless it arrives in time only goes to a peer that sees to that: RFC 2852 §4.1.4. */
+static struct smtp_result
+check_time(const struct smtp_client *c, const struct smtp_client_message *m)
+{
+	if (m->by_mode != 'R')
+		return (struct smtp_result){ .outcome = SMTP_OUTCOME_ACCEPTED };
+	if (m->by_seconds < 1)
+		return smtp_client_finding(
+		    SMTP_OUTCOME_PERMANENT, "5.4.7", "The time for its delivery has run out", "");
+	if (!smtp_client_offers(c, OFFERS_DELIVERBY))
+		return smtp_client_finding(SMTP_OUTCOME_PERMANENT, "5.4.7",
+		    "The next host does not deliver by a given time", c->peer);
+	if ((uint64_t)m->by_seconds < c->by_least_s)
+		return smtp_client_finding(SMTP_OUTCOME_PERMANENT, "5.4.7",
+		    "The next host needs more time than is left", c->peer);
+	return (struct smtp_result){ .outcome = SMTP_OUTCOME_ACCEPTED };
+}
+
 /* What keeps this message from going to this peer, by the extensions it has; ACCEPTED if nothing does. */
 static struct smtp_result
 check_extensions(const struct smtp_client *c, const struct smtp_client_message *m)
@@ -440,7 +474,7 @@ check_extensions(const struct smtp_client *c, const struct smtp_client_message *
 	if (c->size_limit > 0 && m->size_bytes > c->size_limit)
 		return smtp_client_finding(SMTP_OUTCOME_PERMANENT, "5.3.4",
 		    "The message is larger than the next host takes", c->peer);
-	return (struct smtp_result){ .outcome = SMTP_OUTCOME_ACCEPTED };
+	return check_time(c, m);
 }
 
 static bool
@@ -466,6 +500,7 @@ smtp_client_send(struct smtp_client *c, const struct smtp_client_message *m)
 	c->accepted_count = 0;
 	c->mail_ok = c->one_for_all = c->empty_data = false;
 	c->dsn_relayed = wants_dsn(m) && !smtp_client_offers(c, OFFERS_DSN);
+	c->by_relayed = m->by_mode == 'N' && !smtp_client_offers(c, OFFERS_DELIVERBY);
 	c->bdat = m->body == SMTP_BODY_BINARYMIME;
 	c->read_failed = c->body_done = c->prefix_done = c->lost = false;
 	c->read_bytes = 0;

@@ -152,6 +152,7 @@ on_sent(void *arg, const struct smtp_client_report *report)
 	for (size_t i = 0; i < report->rcpt_count; i++)
 		tell(s, &report->rcpts[i]);
 	buf_adds(&s->told, report->dsn_relayed ? "relayed " : "");
+	buf_adds(&s->told, report->by_relayed ? "untimed " : "");
 	buf_adds(&s->told, report->reusable ? "; " : "! ");
 	if (report->reusable && ++s->sent < s->count)
 		smtp_client_send(s->client, &s->messages[s->sent]);
@@ -247,8 +248,46 @@ static const struct case_ CASES[] = {
 	    false, false, HELLO "S: 250-x\nS: 250 AUTH PLAIN\n", "no: temp/0/4.7.0 " },
 };
 
+/* RFC 2852 */
+struct by_case {
+	const char *name;
+	char mode;
+	bool trace;
+	int64_t seconds;
+	const char *script, *told;
+};
+
+static const struct by_case BY_CASES[] = {
+	{ "as it is", 'R', true, 120,
+	    HELLO "S: 250-x\nS: 250-DSN\nS: 250 DELIVERBY 120,x\nC: MAIL FROM:<a@b> BY=120;RT\n"
+		  "S: 550 no\nC: QUIT\nS: 221 x\n",
+	    "perm/550/ perm/550/ ; " },
+	{ "less than the least", 'R', false, 119,
+	    HELLO "S: 250-x\nS: 250 DELIVERBY 120,x\nC: QUIT\nS: 221 x\n",
+	    "perm/0/5.4.7 perm/0/5.4.7 ; " },
+	{ "ten digits are no least", 'R', false, 1,
+	    HELLO "S: 250-x\nS: 250 DELIVERBY 1234567890\nC: MAIL FROM:<a@b> BY=1;R\nS: 450 no\n"
+		  "C: QUIT\nS: 221 x\n",
+	    "temp/450/ temp/450/ ; " },
+	{ "no time left", 'R', false, 0, HELLO "S: 250-x\nS: 250 DELIVERBY\nC: QUIT\nS: 221 x\n",
+	    "perm/0/5.4.7 perm/0/5.4.7 ; " },
+	{ "not offered", 'R', false, 1000, HELLO "S: 250 x\nC: QUIT\nS: 221 x\n",
+	    "perm/0/5.4.7 perm/0/5.4.7 ; " },
+	{ "late, and the least binds only R", 'N', true, -5,
+	    HELLO "S: 250-x\nS: 250 DELIVERBY 120\nC: MAIL FROM:<a@b> BY=-5;NT\nS: 450 no\n"
+		  "C: QUIT\nS: 221 x\n",
+	    "temp/450/ temp/450/ ; " },
+	{ "nine digits", 'N', false, 1000000000,
+	    HELLO "S: 250-x\nS: 250 DELIVERBY\nC: MAIL FROM:<a@b> BY=999999999;N\nS: 450 no\n"
+		  "C: QUIT\nS: 221 x\n",
+	    "temp/450/ temp/450/ ; " },
+	{ "goes without", 'N', true, 10,
+	    HELLO "S: 250 x\nC: MAIL FROM:<a@b>\nS: 450 no\nC: QUIT\nS: 221 x\n",
+	    "temp/450/ temp/450/ untimed ; " },
+};
+
 static void
-run_case(const struct case_ *t)
+run_case(const struct case_ *t, const struct by_case *by)
 {
 	struct script script = { .text = t->script };
 	uint16_t port;
@@ -280,7 +319,10 @@ run_case(const struct case_ *t)
 			.body = t->body,
 			.smtputf8 = t->utf8,
 			.ret = t->dsn ? SMTP_RET_HDRS : SMTP_RET_NONE,
-			.envid = t->dsn ? "q+r" : NULL };
+			.envid = t->dsn ? "q+r" : NULL,
+			.by_mode = by->mode,
+			.by_trace = by->trace,
+			.by_seconds = by->seconds };
 	for (size_t i = 0; i < 2; i++)
 		messages[i].size_bytes = strlen("Hi\n\n.dot\nlast");
 	s.messages = messages;
@@ -304,7 +346,20 @@ test_cases(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
-		run_case(&CASES[i]);
+		run_case(&CASES[i], &(struct by_case){ 0 });
+}
+
+static void
+test_deliver_by(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(BY_CASES); i++) {
+		const struct by_case *by = &BY_CASES[i];
+
+		run_case(
+		    &(struct case_){ .name = by->name, .script = by->script, .told = by->told },
+		    by);
+	}
 }
 
 /* --- against our own server: STARTTLS, AUTH, a big message, twice over one connection --- */
@@ -475,7 +530,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_own_server) };
+		cmocka_unit_test(test_deliver_by), cmocka_unit_test(test_own_server) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "store/spool_internal.h"
 
-#define SPOOL_VERSION      1
+#define SPOOL_VERSION      2
 #define SPOOL_BUSY_MS      20000
 #define COUNT_AGE_S        5 /* how old the number of messages may be that is compared with the most */
 #define DRAFT_BUFFER_BYTES (64 * 1024)
@@ -56,6 +56,9 @@ static const char *const MIGRATIONS[SPOOL_VERSION] = {
 	"  next_attempt INTEGER NOT NULL,"
 	"  reported     INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX recipient_message ON recipient (message);",
+	"ALTER TABLE message ADD COLUMN deliver_by INTEGER;" /* NULL: whenever it can be */
+	"ALTER TABLE message ADD COLUMN by_mode TEXT;"       /* N or R, RFC 2852 */
+	"ALTER TABLE message ADD COLUMN by_trace INTEGER NOT NULL DEFAULT 0;",
 };
 /* clang-format on */
 
@@ -565,7 +568,9 @@ insert_message(struct spool *spool, const struct adding *a)
 	const struct spool_message *e = a->envelope;
 	sqlite3_stmt *stmt = sql_get(&spool->sql,
 	    "INSERT INTO message (id, owner, sender, account, envid, ret, body, smtputf8,"
-	    " received, next_attempt, size, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	    " received, next_attempt, size, origin, deliver_by, by_mode, by_trace)"
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	char mode[2] = { e->by_mode, '\0' };
 	enum store_err err;
 
 	if (stmt == NULL)
@@ -582,6 +587,10 @@ insert_message(struct spool *spool, const struct adding *a)
 	sqlite3_bind_int64(stmt, 10, a->first_attempt);
 	sqlite3_bind_int64(stmt, 11, (int64_t)a->draft->size);
 	sql_bind_text(stmt, 12, e->origin);
+	if (e->by_mode != 0)
+		sqlite3_bind_int64(stmt, 13, e->deliver_by);
+	sql_bind_text(stmt, 14, e->by_mode != 0 ? mode : NULL);
+	sqlite3_bind_int(stmt, 15, e->by_mode != 0 && e->by_trace);
 	err = sql_run(&spool->sql, stmt);
 	for (size_t i = 0; err == STORE_OK && i < e->recipient_count; i++)
 		err = insert_recipient(spool, a, &e->recipients[i]);
@@ -656,7 +665,8 @@ envelope_is_fine(const struct spool_message *e)
 	if (e->sender == NULL || e->recipient_count == 0 ||
 	    e->recipient_count > SPOOL_RECIPIENTS_MAX || !text_fits(e->sender, SPOOL_ADDRESS_MAX) ||
 	    !text_fits(e->account, SPOOL_ADDRESS_MAX) || !text_fits(e->envid, SPOOL_ADDRESS_MAX) ||
-	    !text_fits(e->origin, SPOOL_REPLY_MAX))
+	    !text_fits(e->origin, SPOOL_REPLY_MAX) ||
+	    (e->by_mode != 0 && e->by_mode != 'N' && e->by_mode != 'R'))
 		return false;
 	for (size_t i = 0; i < e->recipient_count; i++) {
 		const struct spool_recipient *r = &e->recipients[i];

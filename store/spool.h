@@ -41,6 +41,15 @@ enum {
 	SPOOL_NOTIFY_DELAY = 8
 };
 enum spool_ret { SPOOL_RET_UNSET, SPOOL_RET_FULL, SPOOL_RET_HDRS };
+/* Of spool_recipient.reported, where SPOOL_NOTIFY_FAILURE and _DELAY are what the sender has been told.
+ * LATE: told that the time for its delivery has run out.  OWED: to be told that it was handed on,
+ * where success is not reported, where no time is kept to, or with the time. */
+enum {
+	SPOOL_TOLD_LATE = 16,
+	SPOOL_OWED_RELAYED = SPOOL_NOTIFY_SUCCESS,
+	SPOOL_OWED_UNTIMED = 32,
+	SPOOL_OWED_TRACED = 64
+};
 
 struct spool_recipient {
 	int64_t row; /* the spool's */
@@ -53,7 +62,7 @@ struct spool_recipient {
 	char *relay; /* which answered it, or NULL */
 	unsigned attempts;
 	int64_t next_attempt; /* unix time; while pending */
-	unsigned reported;    /* SPOOL_NOTIFY_* of what the sender has been told */
+	unsigned reported;    /* SPOOL_NOTIFY_*, SPOOL_TOLD_* and SPOOL_OWED_*: see there */
 };
 
 struct spool_message {
@@ -64,6 +73,9 @@ struct spool_message {
 	enum spool_ret ret;
 	enum spool_body body;
 	bool smtputf8;
+	char by_mode; /* BY of RFC 2852: 'N' (tell), 'R' (return); 0: no time was given */
+	bool by_trace;
+	int64_t deliver_by; /* unix time; may have passed already */
 	bool held;
 	bool claimed;         /* by a living process */
 	int64_t received;     /* unix time */
@@ -93,8 +105,8 @@ enum store_err spool_begin(struct spool *spool, struct spool_draft **draft_out);
 const char *spool_draft_id(const struct spool_draft *draft);
 uint64_t spool_draft_size(const struct spool_draft *draft);
 enum store_err spool_write(struct spool_draft *draft, const void *bytes, size_t len);
-/* `envelope`: sender, account, envid, ret, body, smtputf8, origin and the recipients' address, orcpt
- * and notify are used; `not_before` is the time of the first attempt (0: now). */
+/* `envelope`: sender, account, envid, ret, body, smtputf8, by_mode, by_trace, deliver_by, origin and the
+ * recipients' address, orcpt and notify are used; `not_before` is the time of the first attempt (0: now). */
 enum store_err spool_commit(
     struct spool_draft *draft, const struct spool_message *envelope, int64_t not_before);
 void spool_abort(struct spool_draft *draft); /* NULL is fine */

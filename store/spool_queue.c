@@ -15,7 +15,8 @@
 
 /* clang-format off */
 #define MESSAGE_COLUMNS                                                                            \
-	"id, sender, account, envid, ret, body, smtputf8, held, claim, received, next_attempt, size, origin"
+	"id, sender, account, envid, ret, body, smtputf8, held, claim, received, next_attempt, size, origin, "      \
+	"deliver_by, by_mode, by_trace"
 #define RECIPIENT_COLUMNS                                                                          \
 	"id, address, orcpt, notify, state, reply, relay, attempts, next_attempt, reported"
 /* clang-format on */
@@ -95,6 +96,14 @@ read_recipients(struct spool *spool, struct spool_message *msg)
 	return err == STORE_NOT_FOUND ? STORE_OK : err;
 }
 
+static char
+mode_from(const char *text)
+{
+	char mode = text != NULL ? text[0] : 0;
+
+	return mode == 'N' || mode == 'R' ? mode : 0;
+}
+
 /* The message of the statement's row, without recipients. */
 static struct spool_message *
 read_message(sqlite3_stmt *stmt)
@@ -116,6 +125,9 @@ read_message(sqlite3_stmt *stmt)
 	msg->next_attempt = sqlite3_column_int64(stmt, 10);
 	msg->size_bytes = (uint64_t)sqlite3_column_int64(stmt, 11);
 	msg->origin = sql_column_dup(stmt, 12);
+	msg->deliver_by = sqlite3_column_int64(stmt, 13);
+	msg->by_mode = mode_from((const char *)sqlite3_column_text(stmt, 14));
+	msg->by_trace = sqlite3_column_int(stmt, 15) != 0;
 	return msg;
 }
 

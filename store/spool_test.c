@@ -61,6 +61,7 @@ open_spool(const char *dir)
 static char ADDRESS_B[] = "b@example.org", ADDRESS_C[] = "c@example.org";
 static char SENDER[] = "a@example.org", ENVID[] = "env+20id", ORCPT[] = "rfc822;c@example.com";
 static char ORIGIN[] = "host=[192.0.2.1]";
+#define DELIVER_BY 12345678901
 
 static enum store_err
 add(struct spool *spool, const char *text, int64_t when, char id_out[SPOOL_ID_LEN + 1])
@@ -75,6 +76,9 @@ add(struct spool *spool, const char *text, int64_t when, char id_out[SPOOL_ID_LE
 		.ret = SPOOL_RET_HDRS,
 		.body = SPOOL_BODY_8BITMIME,
 		.smtputf8 = true,
+		.by_mode = 'R',
+		.by_trace = true,
+		.deliver_by = DELIVER_BY,
 		.origin = ORIGIN,
 		.recipients = to,
 		.recipient_count = ARRAY_LEN(to) };
@@ -147,6 +151,9 @@ test_whole_life(void **state)
 	assert_int_equal(msg->ret, SPOOL_RET_HDRS);
 	assert_int_equal(msg->body, SPOOL_BODY_8BITMIME);
 	assert_true(msg->smtputf8 && msg->claimed);
+	assert_int_equal(msg->by_mode, 'R');
+	assert_true(msg->by_trace);
+	assert_int_equal(msg->deliver_by, DELIVER_BY);
 	assert_int_equal(msg->size_bytes, 17);
 	assert_int_equal(msg->recipient_count, 2);
 	assert_string_equal(msg->recipients[1].orcpt, ORCPT);
@@ -242,6 +249,7 @@ static void
 test_limits(void **state)
 {
 	struct spool_options options = { .message_size_max = 10, .messages_max = 1 };
+	struct spool_recipient to = { .address = ADDRESS_B };
 	struct spool_message envelope = { .sender = SENDER };
 	struct spool_draft *draft;
 	struct spool *spool;
@@ -252,6 +260,12 @@ test_limits(void **state)
 	assert_int_equal(count_files(*state, "tmp"), 0);
 	assert_int_equal(spool_begin(spool, &draft), STORE_OK);
 	assert_int_equal(spool_commit(draft, &envelope, 0), STORE_INVALID); /* to nobody */
+	envelope = (struct spool_message){
+		.sender = SENDER, .by_mode = 'X', .recipients = &to, .recipient_count = 1
+	};
+	assert_int_equal(spool_begin(spool, &draft), STORE_OK);
+	assert_int_equal(
+	    spool_commit(draft, &envelope, 0), STORE_INVALID); /* RFC 2852 has N and R */
 	assert_int_equal(add(spool, "1234567890", 0, id), STORE_OK);
 	assert_int_equal(add(spool, "x", 0, id), STORE_LIMIT);
 	spool_close(spool);
@@ -600,6 +614,47 @@ test_settled_leftover(void **state)
 	spool_close(next);
 }
 
+static void
+run_sql(const char *dir, const char *text)
+{
+	char *path = mem_printf("%s/spool.db", dir);
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	free(path);
+}
+
+/* What waits in a spool of version 1 has no time of delivery, and goes on waiting. */
+static void
+test_older_spool(void **state)
+{
+	struct spool *spool = open_spool(*state);
+	struct spool_message *msg;
+	char id[SPOOL_ID_LEN + 1], newer[SPOOL_ID_LEN + 1];
+
+	assert_int_equal(add(spool, "x", 1, id), STORE_OK);
+	spool_close(spool);
+	run_sql(*state, "ALTER TABLE message DROP COLUMN deliver_by;"
+			"ALTER TABLE message DROP COLUMN by_mode;"
+			"ALTER TABLE message DROP COLUMN by_trace; PRAGMA user_version = 1");
+	spool = open_spool(*state);
+	assert_int_equal(add(spool, "y", 2, newer), STORE_OK);
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
+	assert_string_equal(msg->id, id);
+	assert_int_equal(msg->by_mode, 0);
+	assert_false(msg->by_trace);
+	assert_content(spool, id, "x");
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	assert_int_equal(spool_claim_id(spool, newer, &msg), STORE_OK);
+	assert_int_equal(msg->by_mode, 'R');
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	spool_close(spool);
+	run_sql(*state, "PRAGMA user_version = 99");
+	assert_int_equal(spool_open(*state, &OPTIONS, NULL, &spool), STORE_VERSION);
+}
+
 /* Workers that start together on a spool that nobody has made yet. */
 static void
 test_opened_together(void **state)
@@ -642,6 +697,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settled_leftover, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_older_spool, setup, teardown),
 	};
 
 	srand((unsigned)getpid());

@@ -13,25 +13,41 @@
 #define DSN_FULL_MAX_BYTES   (100 * 1024) /* a larger original comes back as its header only */
 #define DSN_HEADER_MAX_BYTES (64 * 1024)
 
+#define NOTIFY_ANY                                                                                 \
+	(SPOOL_NOTIFY_SUCCESS | SPOOL_NOTIFY_FAILURE | SPOOL_NOTIFY_DELAY) /* not NEVER */
+
 struct wording {
 	const char *action; /* RFC 3464 §2.3.3 */
 	unsigned notify;    /* what NOTIFY asks for it by */
-	const char *status; /* where the relay gave none */
+	const char *status; /* where the relay gave none … */
+	bool is_ours;       /* … or whatever it said */
 	const char *subject;
 	const char *text;
 };
 
 static const struct wording WORDINGS[] = {
-	[DSN_FAILED] = { "failed", SPOOL_NOTIFY_FAILURE, "5.0.0",
+	[DSN_FAILED] = { "failed", SPOOL_NOTIFY_FAILURE, "5.0.0", false,
 	    "Your message could not be delivered",
 	    "Your message could not be delivered to the following recipients and will not be\n"
 	    "tried again:\n" },
-	[DSN_DELAYED] = { "delayed", SPOOL_NOTIFY_DELAY, "4.0.0", "Your message is still waiting",
+	[DSN_DELAYED] = { "delayed", SPOOL_NOTIFY_DELAY, "4.0.0", false,
+	    "Your message is still waiting",
 	    "Your message has not been delivered to the following recipients yet.  You need not\n"
 	    "send it again; it will be tried for some more time:\n" },
-	[DSN_RELAYED] = { "relayed", SPOOL_NOTIFY_SUCCESS, "2.0.0", "Your message was handed on",
+	[DSN_RELAYED] = { "relayed", SPOOL_NOTIFY_SUCCESS, "2.0.0", false,
+	    "Your message was handed on",
 	    "Your message was handed on for the following recipients to a server that does not\n"
 	    "report what becomes of it:\n" },
+	[DSN_LATE] = { "delayed", SPOOL_NOTIFY_DELAY, "4.4.7", true, "Your message is late",
+	    "The time in which your message was to be delivered has passed, and it has not been\n"
+	    "delivered to the following recipients yet.  You need not send it again; it will be\n"
+	    "tried for some more time:\n" },
+	[DSN_UNTIMED] = { "relayed", NOTIFY_ANY, "2.0.0", false, "Your message was handed on",
+	    "Your message was handed on for the following recipients to a server that does not\n"
+	    "keep to the time in which it was to be delivered, nor tell if it is late:\n" },
+	[DSN_TRACED] = { "relayed", NOTIFY_ANY, "2.0.0", false, "Your message was handed on",
+	    "Your message was handed on for the following recipients, and with it the time in\n"
+	    "which it is to be delivered:\n" },
 };
 
 bool
@@ -55,17 +71,28 @@ add_flat(struct buf *out, const char *text)
 		buf_addc(out, (unsigned char)*text < ' ' ? ' ' : *text);
 }
 
-/* The "5.1.1" behind the code of a reply, if it has one. */
+/* The "5.1.1" behind the code of a reply, or at the start of our own words, if it is there. */
 static void
-add_status(struct buf *out, const char *reply, const char *otherwise)
+add_status(struct buf *out, const char *reply, const struct wording *w)
 {
-	struct smtp_reply_line line;
+	struct buf line = { 0 };
+	struct smtp_reply_line parsed = { 0 };
 
-	if (reply != NULL && smtp_parse_reply_line(str_from(reply), &line) &&
-	    line.enhanced[0] != '\0')
-		buf_adds(out, line.enhanced);
-	else
-		buf_adds(out, otherwise);
+	if (reply != NULL && !smtp_parse_reply_line(str_from(reply), &parsed)) {
+		buf_printf(&line, "%c00 %s", *reply, reply);
+		smtp_parse_reply_line((struct str){ line.data, line.len }, &parsed);
+	}
+	buf_adds(out, parsed.enhanced[0] != '\0' && !w->is_ours ? parsed.enhanced : w->status);
+	buf_free(&line);
+}
+
+/* RFC 3464 §2.3.6: "smtp" is what a server said. */
+static const char *
+diagnostic_type(const char *reply)
+{
+	struct smtp_reply_line parsed;
+
+	return smtp_parse_reply_line(str_from(reply), &parsed) ? "smtp" : "x-sanger";
 }
 
 static void
@@ -84,16 +111,16 @@ add_recipient(struct buf *out, const struct spool_recipient *rcpt, const struct 
 		buf_printf(out, "Original-Recipient: %s\n", rcpt->orcpt);
 	buf_printf(out, "Final-Recipient: %s; %s\nAction: %s\nStatus: ", utf8 ? "utf-8" : "rfc822",
 	    rcpt->address, w->action);
-	add_status(out, rcpt->reply, w->status);
+	add_status(out, rcpt->reply, w);
 	buf_adds(out, "\n");
 	if (rcpt->relay != NULL)
 		buf_printf(out, "Remote-MTA: dns; %s\n", rcpt->relay);
 	if (rcpt->reply != NULL) {
-		buf_adds(out, "Diagnostic-Code: smtp; ");
+		buf_printf(out, "Diagnostic-Code: %s; ", diagnostic_type(rcpt->reply));
 		add_flat(out, rcpt->reply);
 		buf_adds(out, "\n");
 	}
-	if (w == &WORDINGS[DSN_DELAYED]) {
+	if (w->notify == SPOOL_NOTIFY_DELAY) {
 		buf_adds(out, "Will-Retry-Until: ");
 		compose_date(out, expires);
 		buf_adds(out, "\n");
@@ -108,6 +135,18 @@ add_date_field(struct buf *out, const char *name, int64_t when)
 	buf_adds(out, "\n");
 }
 
+struct selection {
+	const struct spool_message *msg;
+	enum dsn_action action;
+	bool (*pick)(const struct spool_recipient *rcpt);
+};
+
+static bool
+is_selected(const struct selection *s, const struct spool_recipient *rcpt)
+{
+	return s->pick(rcpt) && dsn_is_wanted(s->msg, rcpt, s->action);
+}
+
 /* Everything up to the returned original. */
 static void
 compose_report(struct buf *out, const char *hostname, const struct spool_message *msg,
@@ -115,6 +154,7 @@ compose_report(struct buf *out, const char *hostname, const struct spool_message
     const char *boundary)
 {
 	const struct wording *w = &WORDINGS[action];
+	const struct selection s = { msg, action, pick };
 	struct buf id = { 0 };
 
 	compose_message_id(&id, hostname);
@@ -131,7 +171,7 @@ compose_report(struct buf *out, const char *hostname, const struct spool_message
 	for (size_t i = 0; i < msg->recipient_count; i++) {
 		const struct spool_recipient *r = &msg->recipients[i];
 
-		if (!pick(r))
+		if (!is_selected(&s, r))
 			continue;
 		buf_printf(out, "  %s\n", r->address);
 		if (r->reply != NULL) {
@@ -150,8 +190,10 @@ compose_report(struct buf *out, const char *hostname, const struct spool_message
 	}
 	buf_printf(out, "Reporting-MTA: dns; %s\n", hostname);
 	add_date_field(out, "Arrival-Date", msg->received);
+	if (msg->by_mode != 0)
+		add_date_field(out, "Deliver-By-Date", msg->deliver_by); /* RFC 2852 */
 	for (size_t i = 0; i < msg->recipient_count; i++)
-		if (pick(&msg->recipients[i]))
+		if (is_selected(&s, &msg->recipients[i]))
 			add_recipient(out, &msg->recipients[i], w, msg->smtputf8, expires);
 }
 

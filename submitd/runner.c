@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "service/service.h"
 #include "store/spool.h"
+#include "submitd/deadline.h"
 #include "submitd/dsn.h"
 #include "submitd/relay.h"
 
@@ -77,11 +78,14 @@ retry_pause_s(const struct runner *r, unsigned attempts)
 	return (int64_t)(pause - (pause / 4) * dice / UINT32_MAX);
 }
 
+/* When it is given up. */
 static int64_t
 expiry(const struct runner *r, const struct spool_message *msg)
 {
-	return msg->received +
-	       (int64_t)config_duration_s(r->sv->config, "submitd.message_lifetime");
+	int64_t end =
+	    msg->received + (int64_t)config_duration_s(r->sv->config, "submitd.message_lifetime");
+
+	return deadline_mode(msg) == 'R' && msg->deliver_by < end ? msg->deliver_by : end;
 }
 
 /* --- settling: what became of the recipients, on a pool thread ---------------------------------- */
@@ -95,10 +99,21 @@ is_newly_failed(const struct spool_recipient *rcpt)
 static bool
 is_newly_relayed(const struct spool_recipient *rcpt)
 {
-	return rcpt->state == SPOOL_DELIVERED && (rcpt->reported & SPOOL_NOTIFY_SUCCESS) != 0;
+	return rcpt->state == SPOOL_DELIVERED && (rcpt->reported & SPOOL_OWED_RELAYED) != 0;
 }
 
-/* Marked by mark_delayed() just now and not told yet. */
+static bool
+is_newly_untimed(const struct spool_recipient *rcpt)
+{
+	return rcpt->state == SPOOL_DELIVERED && (rcpt->reported & SPOOL_OWED_UNTIMED) != 0;
+}
+
+static bool
+is_newly_traced(const struct spool_recipient *rcpt)
+{
+	return rcpt->state == SPOOL_DELIVERED && (rcpt->reported & SPOOL_OWED_TRACED) != 0;
+}
+
 static bool
 is_newly_delayed(const struct spool_recipient *rcpt)
 {
@@ -106,7 +121,14 @@ is_newly_delayed(const struct spool_recipient *rcpt)
 }
 
 static bool
-report(struct attempt *a, enum dsn_action action, unsigned mark,
+is_newly_late(const struct spool_recipient *rcpt)
+{
+	return rcpt->state == SPOOL_PENDING && (rcpt->reported & SPOOL_TOLD_LATE) == 0;
+}
+
+/* `told` are the marks to set once it is told, `owed` the one to take away. */
+static bool
+report(struct attempt *a, enum dsn_action action, unsigned told, unsigned owed,
     bool (*is_new)(const struct spool_recipient *))
 {
 	struct runner *r = a->runner;
@@ -124,9 +146,12 @@ report(struct attempt *a, enum dsn_action action, unsigned mark,
 		    log_of(a), "no-report", "id=%s error=%s", a->msg->id, store_err_text(err));
 		return false;
 	}
-	for (size_t i = 0; i < a->msg->recipient_count; i++)
-		if (is_new(&a->msg->recipients[i]))
-			a->msg->recipients[i].reported |= mark;
+	for (size_t i = 0; i < a->msg->recipient_count; i++) {
+		struct spool_recipient *rcpt = &a->msg->recipients[i];
+
+		if (is_new(rcpt))
+			rcpt->reported = (rcpt->reported | told) & ~owed;
+	}
 	return true;
 }
 
@@ -154,14 +179,29 @@ park_if_nobody_hears(struct attempt *a)
 	return parked;
 }
 
-static bool
-all_pending_are_told(struct attempt *a)
+/* RFC 2852 §4.1.3.  Before it is handed on, too: whoever gets it late takes it that the sender knows. */
+static void
+tell_if_late(struct attempt *a)
+{
+	if (deadline_is_late(a->msg, time(NULL)))
+		report(a, DSN_LATE, SPOOL_TOLD_LATE | SPOOL_NOTIFY_DELAY, 0, is_newly_late);
+}
+
+static void
+tell_if_delayed(struct attempt *a)
 {
 	int64_t since = time(NULL) - a->msg->received;
 
-	if (since < (int64_t)config_duration_s(a->runner->sv->config, "submitd.delay_warning"))
-		return true;
-	return report(a, DSN_DELAYED, SPOOL_NOTIFY_DELAY, is_newly_delayed);
+	if (since >= (int64_t)config_duration_s(a->runner->sv->config, "submitd.delay_warning"))
+		report(a, DSN_DELAYED, SPOOL_NOTIFY_DELAY, 0, is_newly_delayed);
+}
+
+static void
+tell_if_handed_on(struct attempt *a)
+{
+	report(a, DSN_RELAYED, 0, SPOOL_OWED_RELAYED, is_newly_relayed);
+	report(a, DSN_UNTIMED, 0, SPOOL_OWED_UNTIMED, is_newly_untimed);
+	report(a, DSN_TRACED, 0, SPOOL_OWED_TRACED, is_newly_traced);
 }
 
 /* A report that could not be written keeps its recipient waiting, so that it is tried again. */
@@ -205,10 +245,11 @@ run_settle(void *arg)
 	a->err = spool_save(spool, a->msg); /* what a relay has taken is never sent again */
 	if (a->err == STORE_OK)
 		log_results(a);
-	if (!report(a, DSN_FAILED, SPOOL_NOTIFY_FAILURE, is_newly_failed))
+	if (!report(a, DSN_FAILED, SPOOL_NOTIFY_FAILURE, 0, is_newly_failed))
 		unsettle(a);
-	report(a, DSN_RELAYED, 0, is_newly_relayed);
-	all_pending_are_told(a);
+	tell_if_handed_on(a);
+	tell_if_late(a);
+	tell_if_delayed(a);
 	a->err = spool_release(spool, a->msg);
 	a->msg = NULL;
 	if (a->err == STORE_OK && parked)
@@ -248,14 +289,31 @@ set_text(char **to, const char *text)
 	*to = text != NULL ? mem_strdup(text) : NULL;
 }
 
+static const struct smtp_result TOO_LATE = { .outcome = SMTP_OUTCOME_PERMANENT,
+	.enhanced = "5.4.7",
+	.text = "The time for its delivery has run out" };
+
+/* What the relay said, or our own words behind the status that they stand for. */
+static char *
+words_of(const struct smtp_result *result)
+{
+	if (result->code > 0)
+		return mem_printf("%d %s", result->code, result->text);
+	return mem_printf(
+	    "%s%s%s", result->enhanced, *result->enhanced != '\0' ? " " : "", result->text);
+}
+
 static void
 note_result(struct attempt *a, struct spool_recipient *rcpt, const struct smtp_result *result,
     const char *relay)
 {
 	struct runner *r = a->runner;
 	int64_t now = time(NULL);
-	char *reply = result->code > 0 ? mem_printf("%d %s", result->code, result->text)
-				       : mem_printf("%s", result->text);
+	char *reply;
+
+	if (result->outcome == SMTP_OUTCOME_TEMPORARY && deadline_returns(a->msg, now))
+		result = &TOO_LATE;
+	reply = words_of(result);
 
 	set_text(&rcpt->reply, reply);
 	free(reply);
@@ -269,6 +327,7 @@ note_result(struct attempt *a, struct spool_recipient *rcpt, const struct smtp_r
 		rcpt->next_attempt = now + retry_pause_s(r, rcpt->attempts);
 		if (rcpt->next_attempt > expiry(r, a->msg))
 			rcpt->next_attempt = expiry(r, a->msg);
+		rcpt->next_attempt = deadline_no_later(a->msg, now, rcpt->next_attempt);
 	}
 }
 
@@ -297,6 +356,9 @@ describe_message(struct attempt *a)
 		       : msg->ret == SPOOL_RET_HDRS ? SMTP_RET_HDRS
 						    : SMTP_RET_NONE,
 		.envid = msg->envid,
+		.by_mode = deadline_mode(msg),
+		.by_trace = msg->by_trace,
+		.by_seconds = msg->deliver_by - time(NULL),
 	};
 	return true;
 }
@@ -330,6 +392,22 @@ on_ready(void *arg, struct smtp_client *client, const char *relay, const struct 
 	defer_all(a, client != NULL ? &UNREADABLE : why, relay);
 }
 
+/* What the sender is to hear of a recipient that was handed on; the first that fits says the rest, too. */
+static unsigned
+owed_to_sender(const struct attempt *a, const struct spool_recipient *rcpt,
+    const struct smtp_client_report *rep)
+{
+	bool traced = a->msg->by_mode != 0 && a->msg->by_trace;
+
+	if (rep->by_relayed && dsn_is_wanted(a->msg, rcpt, DSN_UNTIMED))
+		return SPOOL_OWED_UNTIMED;
+	if (traced && dsn_is_wanted(a->msg, rcpt, DSN_TRACED))
+		return SPOOL_OWED_TRACED;
+	if (rep->dsn_relayed && dsn_is_wanted(a->msg, rcpt, DSN_RELAYED))
+		return SPOOL_OWED_RELAYED;
+	return 0;
+}
+
 static void
 on_sent(void *arg, const struct smtp_client_report *rep)
 {
@@ -337,9 +415,8 @@ on_sent(void *arg, const struct smtp_client_report *rep)
 
 	for (size_t i = 0; i < a->count; i++) {
 		note_result(a, a->of[i], &rep->rcpts[i], rep->peer);
-		if (rep->dsn_relayed && a->of[i]->state == SPOOL_DELIVERED &&
-		    dsn_is_wanted(a->msg, a->of[i], DSN_RELAYED))
-			a->of[i]->reported |= SPOOL_NOTIFY_SUCCESS; /* is_newly_relayed() */
+		if (a->of[i]->state == SPOOL_DELIVERED)
+			a->of[i]->reported |= owed_to_sender(a, a->of[i], rep);
 	}
 	relay_give_back(a->connection, rep->reusable && !a->runner->draining);
 	settle(a);
@@ -352,6 +429,7 @@ run_open_content(void *arg)
 {
 	struct attempt *a = arg;
 
+	tell_if_late(a);
 	a->err = spool_content(a->runner->sv->spool, a->msg->id, &a->fd);
 }
 
@@ -391,7 +469,10 @@ attempt_start(struct runner *r, struct spool_message *msg)
 	}
 	r->active++;
 	net_worker_hold(r->sv->worker);
-	if (a->count == 0) {
+	if (deadline_returns(msg, now))
+		for (size_t i = 0; i < a->count; i++)
+			note_result(a, a->of[i], &TOO_LATE, NULL);
+	if (a->count == 0 || deadline_returns(msg, now)) {
 		settle(a);
 		return;
 	}
