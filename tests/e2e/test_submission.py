@@ -7,6 +7,7 @@ import ssl
 import pytest
 
 from exim import Exim
+from relay import Relay, status_of
 from sanger import Instance, free_port, make_message, run, wait_for
 
 RELAXED = {"submitd.relay_tls": "opportunistic", "submitd.retry_first": "1s",
@@ -286,3 +287,45 @@ def test_dsn_success_is_passed_on_or_told():
         report = received(relay, "Your message was handed on")
         fields = "".join(str(p) for p in report.get_payload()[1].get_payload())
         assert "Action: relayed" in fields and "Original-Envelope-Id: abc" in fields
+
+
+def test_relayed_is_told_once_while_others_wait():
+    with Relay() as relay, Instance(relay=relay.address(), settings=dict(
+            RELAXED, **{"submitd.retry_max": "1s"})) as i:
+        i.add_account("ann@example.org")
+        relay.later = "waits"
+        client = i.connect_submission("ann@example.org")
+        client.sendmail("ann@example.org", ["takes@example.net", "waits@example.net"],
+                        bytes(make_message(sender="ann@example.org")),
+                        rcpt_options=["NOTIFY=SUCCESS,FAILURE"])
+        client.quit()
+        relay.wait_to("ann@example.org")
+        seen = relay.asked
+        wait_for(lambda: relay.asked >= seen + 3, "three more attempts")
+        relay.later = None
+        relay.wait_to("waits@example.net")
+        wait_for(lambda: i.admin_json("queue", "list") == [], "an empty queue")
+        told = [str(m) for _, m in relay.to("ann@example.org")]
+        assert [("; takes@" in t, "; waits@" in t) for t in told] == [(True, False), (False, True)]
+
+
+def test_what_submitd_itself_refuses():
+    """BINARYMIME for a relay that has none: the report has our status, and who wants none is not in it."""
+    with Relay() as relay, Instance(relay=relay.address(), settings=RELAXED) as i:
+        i.add_account("ann@example.org")
+        message = bytes(make_message(sender="ann@example.org"))
+        client = i.connect_submission("ann@example.org")
+        client.ehlo()
+        assert client.mail("ann@example.org", ["BODY=BINARYMIME"])[0] == 250
+        assert client.rcpt("loud@example.net", ["NOTIFY=FAILURE"])[0] == 250
+        assert client.rcpt("quiet@example.net", ["NOTIFY=NEVER"])[0] == 250
+        client.putcmd(f"BDAT {len(message)} LAST")
+        client.send(message)
+        assert client.getreply()[0] == 250
+        client.quit()
+        (_, report), = relay.wait_to("ann@example.org")
+        _, per_rcpt = status_of(report)
+        assert per_rcpt["Final-Recipient"] == "rfc822; loud@example.net"
+        assert per_rcpt["Status"] == "5.6.1"
+        assert per_rcpt["Diagnostic-Code"].startswith("x-sanger; 5.6.1 ")
+        assert b"quiet@example.net" not in report.as_bytes()
