@@ -137,9 +137,29 @@ choose(struct lda_delivery *d, size_t i)
 	case FILTER_FILEINTO: copies_add(d, &a->store, a->edit, by); break;
 	case FILTER_REDIRECT:
 	case FILTER_DELIVER: redirects_add(d, &a->redirect, a->edit, by); break;
-	case FILTER_REJECT: d->reject = a; break;
+	case FILTER_REJECT:
+		d->reject = a;
+		d->reject_number = i;
+		break;
 	default: break; /* discard says nothing; the rest comes when the message is safe */
 	}
+}
+
+/* Refused in the dialogue, if there is an answer for this recipient alone that can carry the reason; else by a message.
+ * Nobody would hear one to the null reverse-path (RFC 5429 §2.1), so such a message is kept. */
+static void
+decide_refusal(struct lda_delivery *d)
+{
+	struct decision by = delivery_decision(d, d->reject_number);
+
+	d->refused = d->envelope->answers_alone && rejection_reply(&d->reject->reject, d->refusal);
+	if (d->refused || *d->envelope->sender != '\0')
+		return;
+	log_info(d->lda->sv->log, "not-rejected",
+	    "account=%s reason=null-sender kept=INBOX id=%s filter=%s script=%s line=%u",
+	    d->account, d->envelope->id, by.language, by.script, by.line);
+	d->reject = NULL;
+	copies_add_inbox(d, by);
 }
 
 /* Exim: a `seen mail` counts as delivery.  If it may not be sent, the message would be gone without a trace. */
@@ -172,6 +192,8 @@ choose_all(struct lda_delivery *d)
 		return v;
 	for (size_t i = 0; i < d->found.result.action_count; i++)
 		choose(d, i);
+	if (d->reject != NULL)
+		decide_refusal(d);
 	if (is_lost_with_its_reply(d))
 		copies_add_inbox(d, delivery_decision(d, SIZE_MAX));
 	return LDA_OK;
@@ -267,22 +289,15 @@ lda_abort(struct lda_delivery *d)
 	delivery_free(d);
 }
 
-/* Refused in the dialogue, if there is an answer for this recipient alone that can carry the reason. */
 static void
-refuse(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
+note_refusal(const struct lda_delivery *d)
 {
-	const struct decision by = { .language = filter_language_name(
-					 d->steps[d->found.last_step].filter) };
-	char text[REJECTION_TEXT_BYTES];
+	struct decision by = delivery_decision(d, d->reject_number);
 
-	if (d->envelope->answers_alone && rejection_reply(&d->reject->reject, text)) {
-		d->refused = true;
-		snprintf(refusal_out, LDA_REFUSAL_BYTES, "%s", text);
-	}
 	log_info(d->lda->sv->log, "rejected",
 	    "account=%s from=%s by=%s id=%s filter=%s script=%s line=%u", d->account,
 	    d->envelope->sender, d->refused ? "reply" : "message", d->envelope->id, by.language,
-	    d->steps[d->found.last_step].name, d->reject->line);
+	    by.script, by.line);
 }
 
 /* What the filter wants to be known the next time (RFC 7352); a failure costs a duplicate at most. */
@@ -313,7 +328,11 @@ note_discard(const struct lda_delivery *d)
 enum lda_verdict
 lda_send(struct lda_delivery *d)
 {
-	return delivery_verdict(redirects_finish(d));
+	enum store_err err = redirects_finish(d);
+
+	if (err == STORE_OK && d->reject != NULL && !d->refused)
+		err = replies_refuse(d);
+	return delivery_verdict(err);
 }
 
 enum lda_verdict
@@ -330,7 +349,7 @@ lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
 		return delivery_verdict(err);
 	}
 	if (d->reject != NULL)
-		refuse(d, refusal_out);
+		note_refusal(d);
 	else if (d->copy_count == 0 && d->redirect_count == 0)
 		note_discard(d);
 	replies_send(d);
@@ -339,6 +358,8 @@ lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
 	after.bytes += d->stored_bytes;
 	warning_check(d->lda, d->rcpt, &d->before, &after);
 	refused = d->refused;
+	if (refused)
+		memcpy(refusal_out, d->refusal, LDA_REFUSAL_BYTES);
 	delivery_free(d);
 	return refused ? LDA_REFUSED : LDA_OK;
 }

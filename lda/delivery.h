@@ -95,7 +95,9 @@ struct lda_delivery {
 	struct redirect redirects[FILTER_ACTIONS_MAX];
 	size_t redirect_count;
 	const struct filter_action *reject; /* NULL: not refused */
-	bool refused;                       /* in the dialogue */
+	size_t reject_number;               /* of it among the actions */
+	bool refused; /* in the dialogue, with these words; else by a message */
+	char refusal[LDA_REFUSAL_BYTES];
 	struct trouble troubles[DELIVERY_TROUBLES_MAX];
 	size_t trouble_count;
 };

@@ -112,6 +112,8 @@ claim_place(struct saying *s, bool *may_out)
 	return true;
 }
 
+static const char SAID_ALREADY[] = "said-already";
+
 /* As the filter asked, once for each `to` in some time (key NULL: always); once for this message, however often it is
  * delivered; and within the account's bound.  NULL: it may be said. */
 static const char *
@@ -131,7 +133,7 @@ claim_all(struct saying *s, const char *key, const char *to, uint64_t seconds)
 		REPLY_MEMORY_S, &may))
 		return "no-memory";
 	if (!may)
-		return "said-already";
+		return SAID_ALREADY;
 	if (!claim_place(s, &may))
 		return "no-memory";
 	return may ? NULL : "too-many";
@@ -153,7 +155,7 @@ keep_copy(struct saying *s, const struct filter_store *fcc, struct str message)
 	    fcc->mailbox != NULL ? fcc->mailbox : "INBOX");
 }
 
-static void
+static enum store_err
 send(struct saying *s, struct str message, const struct filter_store *fcc)
 {
 	struct lda_delivery *d = s->d;
@@ -167,13 +169,14 @@ send(struct saying *s, struct str message, const struct filter_store *fcc)
 		    "account=%s what=%s to=%s error=%s id=%s line=%u", d->account, s->what,
 		    s->recipients[0], store_err_text(err), d->envelope->id, s->by.line);
 		give_back(s);
-		return;
+		return err;
 	}
 	log_info(d->lda->sv->log, "answered",
 	    "account=%s what=%s to=%s recipients=%zu spool=%s id=%s filter=%s script=%s line=%u",
 	    d->account, s->what, s->recipients[0], s->recipient_count, id, d->envelope->id,
 	    s->by.language, s->by.script, s->by.line);
 	keep_copy(s, fcc, message);
+	return STORE_OK;
 }
 
 /* Exim's `file` and what else a filter names that is not read here. */
@@ -261,25 +264,29 @@ say_report(struct saying *s, const struct filter_report *report)
 	buf_free(&message);
 }
 
-/* RFC 5429 §2.1: never to the null reverse-path. */
-static void
-say_refusal(struct saying *s, const struct filter_reject *reject)
+enum store_err
+replies_refuse(struct lda_delivery *d)
 {
-	const char *why = *s->facts.sender == '\0' ? "null-sender" : NULL;
+	struct saying s = { .d = d, .what = "reject", .number = d->reject_number };
 	struct buf message = { 0 };
+	const char *why;
+	enum store_err err;
 
-	if (why == NULL)
-		why = claim_all(s, NULL, NULL, 0);
+	s.by = delivery_decision(d, s.number);
+	if (!know_facts(d, &s.facts))
+		return STORE_IO;
+	why = claim_all(&s, NULL, NULL, 0);
 	if (why != NULL) {
-		give_back(s);
-		note_silence(s, why);
-		return;
+		give_back(&s);
+		note_silence(&s, why);
+		return why == SAID_ALREADY ? STORE_OK : STORE_BUSY;
 	}
-	s->recipients[0] = s->facts.sender;
-	s->recipient_count = 1;
-	rejection_compose(&message, &s->facts, reject);
-	send(s, (struct str){ message.data, message.len }, NULL);
+	s.recipients[0] = s.facts.sender;
+	s.recipient_count = 1;
+	rejection_compose(&message, &s.facts, &d->reject->reject);
+	err = send(&s, (struct str){ message.data, message.len }, NULL);
 	buf_free(&message);
+	return err;
 }
 
 /* Who asked to be told of success (RFC 3461 §4.1) is told, unless a redirect has taken that over. */
@@ -320,8 +327,7 @@ replies_send(struct lda_delivery *d)
 		struct saying s = { .d = d, .by = delivery_decision(d, i), .number = i };
 
 		if (a->kind != FILTER_VACATION && a->kind != FILTER_MAIL &&
-		    a->kind != FILTER_NOTIFY && a->kind != FILTER_REPORT &&
-		    (a->kind != FILTER_REJECT || d->refused))
+		    a->kind != FILTER_NOTIFY && a->kind != FILTER_REPORT)
 			continue;
 		if (!know_facts(d, &s.facts)) {
 			log_error(d->lda->sv->log, "not-answered", "account=%s id=%s error=%s",
@@ -338,13 +344,9 @@ replies_send(struct lda_delivery *d)
 			s.what = "notify";
 			say_notification(&s, &a->notify);
 			break;
-		case FILTER_REPORT:
+		default:
 			s.what = "report";
 			say_report(&s, &a->report);
-			break;
-		default:
-			s.what = "reject";
-			say_refusal(&s, &a->reject);
 			break;
 		}
 	}

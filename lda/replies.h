@@ -1,7 +1,8 @@
 /* What a filter wants to be said: answers (vacation, mail), notifications, and refusals by message.  All of it goes
  * into the spool, with the null reverse-path.
  *
- * 1. What is said happens after the message itself is safe, and nothing of it can make a delivery fail.
+ * 1. What is said happens after the message itself is safe, and nothing of it can make a delivery fail. But for a refusal:
+ *    it is all that becomes of a message, so it is in the spool before anybody is told that the message was taken.
  * 2. Each is claimed in the account's memory before it is sent: of two deliveries at once, or of two tries of one
  *    delivery, only one speaks.
  * 3. An account sends at most REPLIES_PER_HOUR of them. */
@@ -15,7 +16,9 @@
 
 /* May this answer be given to this message at all? */
 bool replies_may_answer(struct lda_delivery *d, const struct filter_action *action);
-/* All that the filter asked for. */
+/* The refusal of d->reject; STORE_OK too where it was sent by an earlier try. */
+enum store_err replies_refuse(struct lda_delivery *d);
+/* All else that the filter asked for. */
 void replies_send(struct lda_delivery *d);
 
 #endif

@@ -234,7 +234,7 @@ check_tag(struct sieve_check *c, struct sieve_call *call, const struct sieve_nod
 	call->tag_count++;
 	if (tag->value == SIEVE_NOTHING)
 		return true;
-	if (!fits(*arg, tag->value))
+	if (*arg == NULL || !fits(*arg, tag->value))
 		return sieve_check_error(c, node->line, "%s: %s must follow :%s", call->spec->name,
 		    type_name(tag->value), tag->name);
 	if (!compile_arg(c, *arg, tag->value, to))

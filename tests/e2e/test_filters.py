@@ -434,7 +434,33 @@ def test_reject_of_several_by_smtp_is_a_message(relayed, owner):
     assert "Not today, für niemand." in text.get_content()
     assert report.get_content_type() == "message/disposition-notification"
     assert "Subject: both" in header.get_content()
-    assert not texts(i, owner) and len(texts(i, other)) == 2
+    assert len(texts(i, other)) == 2
+    assert [b"both again" in t for t in texts(i, owner)] == [True], "nobody could be told of it"
+
+
+def test_a_refusal_that_cannot_be_sent_is_not_taken():
+    """The report is all that becomes of the message: without it the relay has to keep it."""
+    with Exim(start=False) as relay, Instance(relay=relay.address(),
+                                              settings={"submitd.queue_max": "1"}) as i:
+        ann = i.add_account("ann@example.org")
+        bob = i.add_account("bob@example.org")
+        set_filter(i, ann, 'require "reject"; reject "No.";')
+        client = i.connect_submission(bob)
+        client.sendmail(bob, ["x@example.net"], bytes(make_message()))  # the spool is full now
+        client.close()
+        client = i.connect_smtp()
+        with pytest.raises(smtplib.SMTPDataError) as error:
+            client.sendmail("s@example.net", [ann, bob], bytes(make_message()))
+        assert error.value.smtp_code == 451
+        client.close()
+        assert not texts(i, ann) and not texts(i, bob), "all of it comes again"
+        i.kill("submitd")
+        i.admin("queue", "delete", "--all")
+        client = i.connect_smtp()
+        client.sendmail("s@example.net", [ann, bob], bytes(make_message()))
+        client.close()
+        assert not texts(i, ann) and len(texts(i, bob)) == 1
+        assert [m["recipients"][0]["address"] for m in i.admin_json("queue", "list")] == ["s@example.net"]
 
 
 def test_notify_by_mail(relayed, owner):
