@@ -360,12 +360,13 @@ check_tests(struct sieve_check *c, struct sieve_call *call, const struct sieve_n
 	for (const struct sieve_node *t = node->tests; t != NULL; t = t->next) {
 		if (!check_call(c, t, true, end))
 			return false;
+		if (call->spec->fold != NULL) {
+			call->constant = call->spec->fold(call, *end);
+			if (call->constant != SIEVE_UNKNOWN &&
+			    call->constant == call->spec->decisive)
+				return true;
+		}
 		end = &(*end)->next;
-		if (call->spec->fold == NULL)
-			continue;
-		call->constant = call->spec->fold(call);
-		if (call->constant != SIEVE_UNKNOWN && t->next != NULL)
-			return true;
 	}
 	return true;
 }

@@ -143,8 +143,10 @@ struct sieve_spec {
 	unsigned keys_arg;
 	bool no_captures; /* the match leaves ${1} alone (RFC 5173 §6) */
 	enum sieve_chain chain;
-	/* What the call comes to because of an `ihave` within; asked after each of its tests.  NULL: unknown */
-	enum sieve_constant (*fold)(const struct sieve_call *call);
+	/* What the call comes to because of an `ihave` within: asked after each of its tests, `call->constant`
+	 * being what those before `last` come to.  NULL: unknown */
+	enum sieve_constant (*fold)(const struct sieve_call *call, const struct sieve_call *last);
+	enum sieve_constant decisive; /* a test that comes to this decides, whatever follows */
 	/* More to check, after arguments and tags, before tests and block; NULL: nothing.  May set call->data. */
 	bool (*check)(struct sieve_check *c, struct sieve_call *call);
 	/* One of the two.  False: the run has ended, and sieve_run_error() or sieve_run_tempfail()

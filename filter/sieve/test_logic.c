@@ -50,37 +50,30 @@ false_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_out)
 /* --- what an ihave decides while compiling --- */
 
 static enum sieve_constant
-allof_fold(const struct sieve_call *call)
+fold(const struct sieve_call *call, const struct sieve_call *last, enum sieve_constant decisive)
 {
-	enum sieve_constant all = SIEVE_ALWAYS;
-
-	for (const struct sieve_call *t = call->tests; t != NULL; t = t->next) {
-		if (t->constant == SIEVE_NEVER)
-			return SIEVE_NEVER;
-		if (t->constant == SIEVE_UNKNOWN)
-			all = SIEVE_UNKNOWN;
-	}
-	return all;
+	if (call->tests == last || last->constant == decisive)
+		return last->constant;
+	return call->constant == last->constant ? last->constant : SIEVE_UNKNOWN;
 }
 
 static enum sieve_constant
-anyof_fold(const struct sieve_call *call)
+allof_fold(const struct sieve_call *call, const struct sieve_call *last)
 {
-	enum sieve_constant all = SIEVE_NEVER;
-
-	for (const struct sieve_call *t = call->tests; t != NULL; t = t->next) {
-		if (t->constant == SIEVE_ALWAYS)
-			return SIEVE_ALWAYS;
-		if (t->constant == SIEVE_UNKNOWN)
-			all = SIEVE_UNKNOWN;
-	}
-	return all;
+	return fold(call, last, SIEVE_NEVER);
 }
 
 static enum sieve_constant
-not_fold(const struct sieve_call *call)
+anyof_fold(const struct sieve_call *call, const struct sieve_call *last)
 {
-	switch (call->tests->constant) {
+	return fold(call, last, SIEVE_ALWAYS);
+}
+
+static enum sieve_constant
+not_fold(const struct sieve_call *call, const struct sieve_call *last)
+{
+	(void)call;
+	switch (last->constant) {
 	case SIEVE_ALWAYS: return SIEVE_NEVER;
 	case SIEVE_NEVER: return SIEVE_ALWAYS;
 	default: return SIEVE_UNKNOWN;
@@ -92,11 +85,13 @@ const struct sieve_spec SIEVE_LOGIC_SPECS[] = {
 	    .kind = SIEVE_TEST,
 	    .tests = SIEVE_MANY_TESTS,
 	    .fold = allof_fold,
+	    .decisive = SIEVE_NEVER,
 	    .test = allof_test },
 	{ .name = "anyof",
 	    .kind = SIEVE_TEST,
 	    .tests = SIEVE_MANY_TESTS,
 	    .fold = anyof_fold,
+	    .decisive = SIEVE_ALWAYS,
 	    .test = anyof_test },
 	{ .name = "not",
 	    .kind = SIEVE_TEST,
