@@ -628,19 +628,20 @@ static bool
 item_tr(struct exim_expansion *e, bool skip, struct exim_text *out)
 {
 	struct str a[3];
+	char to[256];
 
 	if (!args(e, "tr", skip, 3, a))
 		return false;
-	for (size_t i = 0; i < a[0].len && !skip; i++) {
-		char ch = a[0].p[i];
-		size_t at = a[1].len;
-
-		while (at > 0 && a[1].p[at - 1] != ch)
-			at--;
-		if (at > 0 && a[2].len > 0)
-			ch = a[2].p[(at <= a[2].len ? at : a[2].len) - 1];
-		exim_text_char(out, ch);
+	if (skip || a[2].len == 0) {
+		exim_text_str(out, skip ? (struct str){ "", 0 } : a[0]);
+		return true;
 	}
+	for (size_t i = 0; i < ARRAY_LEN(to); i++)
+		to[i] = (char)i;
+	for (size_t i = 0; i < a[1].len; i++)
+		to[(unsigned char)a[1].p[i]] = a[2].p[i < a[2].len ? i : a[2].len - 1];
+	for (size_t i = 0; i < a[0].len; i++)
+		exim_text_char(out, to[(unsigned char)a[0].p[i]]);
 	return true;
 }
 

@@ -1,17 +1,14 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
-
 #include "filter/exim/regex.h"
 
-#include <pcre2.h>
 #include <stdlib.h>
 
-#define HEAP_KIB        8192
-#define PATTERN_NESTING 200
+#include "filter/regex.h"
+
+#define COMPILE_WORK 256 /* a byte of a pattern costs as much as reading that many */
 
 struct exim_regex {
 	pcre2_code *code;
 	pcre2_match_data *data;
-	pcre2_match_context *context;
 };
 
 static bool
@@ -31,28 +28,21 @@ exim_regex_open(struct exim_run *x, struct str pattern, bool nocase)
 	struct exim_regex *r;
 	int number = 0;
 	size_t offset = 0;
-	pcre2_compile_context *compile = pcre2_compile_context_create(NULL);
 
-	if (compile == NULL)
-		abort();
-	pcre2_set_parens_nest_limit(compile, PATTERN_NESTING);
+	if (!exim_work(x, COMPILE_WORK * pattern.len))
+		return NULL;
 	r = mem_zalloc(sizeof(*r));
 	/* \C could cut a character of UTF-8 patterns in two; (*UTF) as such is the user's choice. */
-	r->code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.len,
-	    (nocase ? PCRE2_CASELESS : 0) | PCRE2_NEVER_BACKSLASH_C, &number, &offset, compile);
-	pcre2_compile_context_free(compile);
+	r->code = filter_regex_compile(
+	    pattern, (nocase ? PCRE2_CASELESS : 0) | PCRE2_NEVER_BACKSLASH_C, &number, &offset);
 	if (r->code == NULL) {
 		compile_error(x, pattern, number, offset);
 		free(r);
 		return NULL;
 	}
 	r->data = pcre2_match_data_create_from_pattern(r->code, NULL);
-	r->context = pcre2_match_context_create(NULL);
-	if (r->data == NULL || r->context == NULL)
+	if (r->data == NULL)
 		abort();
-	pcre2_set_match_limit(r->context, FILTER_REGEX_MATCHES);
-	pcre2_set_depth_limit(r->context, FILTER_REGEX_DEPTH);
-	pcre2_set_heap_limit(r->context, HEAP_KIB);
 	return r;
 }
 
@@ -62,27 +52,34 @@ exim_regex_close(struct exim_regex *r)
 	if (r == NULL)
 		return;
 	pcre2_match_data_free(r->data);
-	pcre2_match_context_free(r->context);
 	pcre2_code_free(r->code);
 	free(r);
+}
+
+static bool
+go_on(void *arg, size_t bytes)
+{
+	return exim_work(arg, bytes);
 }
 
 bool
 exim_regex_match(struct exim_run *x, struct exim_regex *r, struct str subject, size_t offset,
     bool not_empty, bool *found_out)
 {
+	struct filter_regex_watch watch = { .go_on = go_on, .arg = x };
 	unsigned options = not_empty ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
 	int count;
 
 	*found_out = false;
 	if (!exim_step(x))
 		return false;
-	count = pcre2_match(
-	    r->code, (PCRE2_SPTR)subject.p, subject.len, offset, options, r->data, r->context);
+	count = filter_regex_match(r->code, subject, offset, options, r->data, &watch);
 	if (count >= 0) {
 		*found_out = true;
 		return true;
 	}
+	if (count == PCRE2_ERROR_CALLOUT)
+		return false; /* exim_work() has said it */
 	if (count == PCRE2_ERROR_MATCHLIMIT || count == PCRE2_ERROR_DEPTHLIMIT ||
 	    count == PCRE2_ERROR_HEAPLIMIT || count == PCRE2_ERROR_NOMEMORY) {
 		x->over_limit = true;

@@ -12,7 +12,8 @@
 #include "filter/exim/text.h"
 #include "filter/surroundings.h"
 
-#define CLOCK_EVERY_STEPS 64 /* the clocks are looked at that often */
+#define CLOCK_EVERY_STEPS 64                /* the clocks are looked at that often */
+#define CLOCK_EVERY_BYTES (8 * 1024 * 1024) /* likewise */
 
 static int64_t
 clock_ns(clockid_t clock)
@@ -45,12 +46,24 @@ over_limit(struct exim_run *x, const char *what)
 bool
 exim_step(struct exim_run *x)
 {
-	if (++x->steps > FILTER_STEPS_MAX)
+	x->steps++;
+	return exim_work(x, 0);
+}
+
+bool
+exim_work(struct exim_run *x, size_t bytes)
+{
+	if (x->over_limit)
+		return false;
+	if (x->steps > FILTER_STEPS_MAX)
 		return over_limit(x, "work");
 	if (x->arena->used_bytes + x->scratch.used_bytes > FILTER_RUN_MEMORY_BYTES)
 		return over_limit(x, "memory");
-	if (x->steps % CLOCK_EVERY_STEPS != 0)
+	x->work_bytes += bytes;
+	if (x->steps - x->steps_at_clock < CLOCK_EVERY_STEPS && x->work_bytes < CLOCK_EVERY_BYTES)
 		return true;
+	x->steps_at_clock = x->steps;
+	x->work_bytes = 0;
 	if (clock_ns(CLOCK_MONOTONIC) - x->wall_start_ns > (int64_t)FILTER_RUN_MS_MAX * 1000000 ||
 	    clock_ns(CLOCK_THREAD_CPUTIME_ID) - x->cpu_start_ns >
 		(int64_t)FILTER_CPU_MS_MAX * 1000000)

@@ -46,7 +46,8 @@ struct exim_run {
 	struct str original_local_part, original_domain;
 
 	/* bounds */
-	unsigned steps;
+	unsigned steps, steps_at_clock;
+	uint64_t work_bytes; /* since the clocks were looked at */
 	int64_t wall_start_ns, cpu_start_ns;
 	bool over_limit;
 };
@@ -58,6 +59,8 @@ void exim_fail_set(struct exim_run *x, enum filter_error_kind kind, const char *
 
 /* Counts one step of work; false when a bound of the run is met. */
 bool exim_step(struct exim_run *x);
+/* The same for work that is no step but takes time by the bytes it reads. */
+bool exim_work(struct exim_run *x, size_t bytes);
 
 /* Expands a value of the command at hand; `what` names it in an error ("save command"). */
 bool exim_value(struct exim_run *x, struct str text, const char *what, struct str *out);

@@ -183,6 +183,31 @@ test_default_filter(void **state)
 	arena_free(&arena);
 }
 
+/* Each place of a long subject is the start of a scan to its end: no limit of PCRE2 is met, the run's time is. */
+static void
+test_long_scans(void **state)
+{
+	struct exim_trial t;
+	struct buf message = { 0 };
+
+	(void)state;
+	buf_adds(&message, "From: a@example.org\nSubject: ");
+	for (size_t i = 0; i < 100000; i++)
+		buf_adds(&message, "aaaaaaaaaa");
+	buf_adds(&message, "\n\nx\n");
+	exim_trial(&t, "if $h_subject: matches \"[ab]*[cd]\" then finish endif\n",
+	    buf_cstr(&message), NULL);
+	assert_int_equal(t.status, FILTER_RUN_ERROR);
+	assert_string_equal(t.error.text, "the filter takes too much time");
+	exim_trial_end(&t);
+	exim_trial(&t,
+	    "if \"${tr{$h_subject:}{$h_subject:}{$h_subject:}}\" is a then finish endif\n",
+	    buf_cstr(&message), NULL);
+	assert_int_equal(t.status, FILTER_OK);
+	exim_trial_end(&t);
+	buf_free(&message);
+}
+
 int
 main(void)
 {
@@ -191,6 +216,7 @@ main(void)
 		cmocka_unit_test(test_outcomes),
 		cmocka_unit_test(test_too_many_actions),
 		cmocka_unit_test(test_default_filter),
+		cmocka_unit_test(test_long_scans),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

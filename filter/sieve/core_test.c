@@ -13,6 +13,13 @@
 #define VARIABLES "require [\"variables\", \"fileinto\"];\n"
 #define FLAGS     "require [\"imap4flags\", \"variables\", \"fileinto\"];\n"
 
+static bool
+go_on(void *arg, size_t bytes)
+{
+	(void)arg, (void)bytes;
+	return true;
+}
+
 static void
 test_glob(void **state)
 {
@@ -40,11 +47,12 @@ test_glob(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(TESTS); i++) {
-		size_t count, work = 0;
+		struct sieve_glob_watch watch = { .go_on = go_on };
+		size_t count;
 		struct sieve_glob *g = sieve_glob_new(&arena, str_from(TESTS[i].pattern), true);
 
 		assert_int_equal(
-		    sieve_glob_match(g, str_from(TESTS[i].value), spans, 8, &count, &work),
+		    sieve_glob_match(g, str_from(TESTS[i].value), spans, 8, &count, &watch),
 		    TESTS[i].match);
 		if (TESTS[i].first != NULL)
 			assert_true(count > 1 && str_eq(spans[1], str_from(TESTS[i].first)));
@@ -161,6 +169,19 @@ test_actions(void **state)
 		    .expect = "discard" },
 		{ .script = "require \"body\"; if body :content \"text/html\" :contains \"b\" { "
 			    "discard; }",
+		    .expect = "keep implicit" },
+		{ .script = "require \"ihave\"; if allof (ihave \"fileinto\", false) { discard; }",
+		    .expect = "keep implicit" },
+		{ .script = "require \"ihave\"; if allof (ihave \"fileinto\", false) { discard; } "
+			    "else { fileinto \"a\"; }",
+		    .expect = "fileinto \"a\"" },
+		{ .script = "require \"ihave\"; if anyof (ihave \"x-none\", true) { discard; }",
+		    .expect = "discard" },
+		{ .script = "require \"ihave\"; if anyof (ihave \"x-none\", not ihave \"x-no\") { "
+			    "discard; } else { x_none; }",
+		    .expect = "discard" },
+		{ .script =
+			"require \"ihave\"; if allof (true, ihave \"x-none\", x_none) { x_none; }",
 		    .expect = "keep implicit" },
 	};
 

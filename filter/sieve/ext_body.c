@@ -6,6 +6,7 @@
 #include "store/mime.h"
 
 #define GROUP_TRANSFORM SIEVE_GROUP_OWN
+#define DECODE_WORK     8 /* decoding and converting a byte costs as much as reading that many */
 
 static const struct sieve_tag_spec BODY_TAGS[] = {
 	{ .name = "raw", .id = SIEVE_TAG_RAW, .group = GROUP_TRANSFORM },
@@ -112,7 +113,9 @@ match_html(struct body *b, struct str html)
 static bool
 match_content(struct body *b, const struct mime_part *part)
 {
+	struct buf content = { 0 };
 	struct str text;
+	bool done;
 
 	if ((part->flags & MIME_PART_MULTIPART) != 0)
 		return match_around(b, part);
@@ -120,10 +123,14 @@ match_content(struct body *b, const struct mime_part *part)
 		return sieve_match_value(
 		    &b->m, span(b, part->first_child->header.offset,
 			       part->first_child->header.offset + part->first_child->header.size));
-	text = sieve_part_content(b->m.r, b->bytes, part);
-	if (b->types == NULL && str_eq_nocase(part->subtype, STR("html")))
-		return match_html(b, text);
-	return sieve_match_value(&b->m, text);
+	if (!sieve_run_work(b->m.r, b->m.call->line, DECODE_WORK * (size_t)part->body.size))
+		return true;
+	text = sieve_part_read(b->bytes, part, &content);
+	done = b->types == NULL && str_eq_nocase(part->subtype, STR("html"))
+		   ? match_html(b, text)
+		   : sieve_match_value(&b->m, text);
+	buf_free(&content);
+	return done;
 }
 
 static bool

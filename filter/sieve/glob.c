@@ -67,12 +67,12 @@ char_len(const struct piece *piece, struct str s)
 
 /* Does the piece match at the start of s?  *len_out: how much of it. */
 static bool
-piece_here(const struct piece *piece, struct str s, size_t *len_out, size_t *work)
+piece_here(const struct piece *piece, struct str s, size_t *len_out, struct sieve_glob_watch *watch)
 {
 	size_t at = 0;
 
 	for (size_t i = 0; i < piece->text.len; i++) {
-		(*work)++;
+		watch->bytes++;
 		if (at >= s.len || (!piece->any[i] && s.p[at] != piece->text.p[i]))
 			return false;
 		at += piece->any[i] ? char_len(piece, (struct str){ s.p + at, s.len - at }) : 1;
@@ -81,24 +81,40 @@ piece_here(const struct piece *piece, struct str s, size_t *len_out, size_t *wor
 	return true;
 }
 
+#define TELL_EVERY_BYTES (64 * 1024)
+
+static bool
+still(struct sieve_glob_watch *watch)
+{
+	if (watch->bytes >= TELL_EVERY_BYTES) {
+		watch->stopped = watch->stopped || !watch->go_on(watch->arg, watch->bytes);
+		watch->bytes = 0;
+	}
+	return !watch->stopped;
+}
+
 /* The first place where the piece is; SIZE_MAX: nowhere. */
 static size_t
-piece_find(const struct piece *piece, struct str s, size_t *len_out, size_t *work)
+piece_find(const struct piece *piece, struct str s, size_t *len_out, struct sieve_glob_watch *watch)
 {
+	size_t at;
+
 	if (piece->any_count == 0) {
 		*len_out = piece->text.len;
-		*work += s.len / 8;
-		return str_find(s, piece->text);
+		at = str_find(s, piece->text);
+		watch->bytes += at != SIZE_MAX ? at : s.len;
+		return still(watch) ? at : SIZE_MAX;
 	}
-	for (size_t at = 0; at < s.len; at += char_len(piece, (struct str){ s.p + at, s.len - at }))
-		if (piece_here(piece, (struct str){ s.p + at, s.len - at }, len_out, work))
+	for (at = 0; at < s.len && still(watch);
+	     at += char_len(piece, (struct str){ s.p + at, s.len - at }))
+		if (piece_here(piece, (struct str){ s.p + at, s.len - at }, len_out, watch))
 			return at;
 	return SIZE_MAX;
 }
 
 /* The last piece: where it must start so that it ends with s. */
 static size_t
-piece_at_end(const struct piece *piece, struct str s, size_t *work)
+piece_at_end(const struct piece *piece, struct str s, struct sieve_glob_watch *watch)
 {
 	size_t len;
 	size_t at = s.len;
@@ -120,7 +136,7 @@ piece_at_end(const struct piece *piece, struct str s, size_t *work)
 			at = at >= back ? at - back : SIZE_MAX;
 		}
 	if (at == SIZE_MAX ||
-	    !piece_here(piece, (struct str){ s.p + at, s.len - at }, &len, work) ||
+	    !piece_here(piece, (struct str){ s.p + at, s.len - at }, &len, watch) ||
 	    at + len != s.len)
 		return SIZE_MAX;
 	return at;
@@ -159,14 +175,14 @@ capture_piece(struct captures *c, const struct piece *piece, struct str s)
 
 bool
 sieve_glob_match(const struct sieve_glob *glob, struct str value, struct str *captures_out,
-    size_t most, size_t *count_out, size_t *work)
+    size_t most, size_t *count_out, struct sieve_glob_watch *watch)
 {
 	struct captures c = { .spans = captures_out, .most = most };
 	struct str rest = value;
 	size_t len;
 
 	*count_out = 0;
-	if (!piece_here(&glob->pieces[0], rest, &len, work) ||
+	if (!piece_here(&glob->pieces[0], rest, &len, watch) ||
 	    (glob->piece_count == 1 && len != rest.len))
 		return false;
 	capture(&c, value);
@@ -176,7 +192,7 @@ sieve_glob_match(const struct sieve_glob *glob, struct str value, struct str *ca
 		const struct piece *piece = &glob->pieces[i];
 		bool last = i + 1 == glob->piece_count;
 		size_t at =
-		    last ? piece_at_end(piece, rest, work) : piece_find(piece, rest, &len, work);
+		    last ? piece_at_end(piece, rest, watch) : piece_find(piece, rest, &len, watch);
 
 		if (at == SIZE_MAX)
 			return false;

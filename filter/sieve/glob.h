@@ -16,8 +16,15 @@ struct sieve_glob;
 struct sieve_glob *sieve_glob_new(struct arena *a, struct str pattern, bool utf8);
 
 /* Sets up to `most` spans: captures_out[0] is the whole, [n] the n-th wildcard; *count_out of them.
- * captures_out may be NULL.  *work is raised by the bytes that were compared. */
+ * captures_out may be NULL.  A long piece with a "?" is looked for at each place of a long value: `watch` hears
+ * of it, and false ends the search without a match. */
+struct sieve_glob_watch {
+	bool (*go_on)(void *arg, size_t bytes); /* that many have been compared */
+	void *arg;
+	size_t bytes; /* since it was last told */
+	bool stopped;
+};
 bool sieve_glob_match(const struct sieve_glob *glob, struct str value, struct str *captures_out,
-    size_t most, size_t *count_out, size_t *work);
+    size_t most, size_t *count_out, struct sieve_glob_watch *watch);
 
 #endif

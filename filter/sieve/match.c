@@ -3,10 +3,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "filter/regex.h"
 #include "filter/sieve/glob.h"
 #include "filter/sieve/program.h"
 #include "filter/sieve/run.h"
 #include "filter/sieve/run_internal.h"
+
+#define REGEX_COMPILE_WORK 256 /* a byte of a pattern costs as much as reading that many */
 
 enum relation { REL_NONE, REL_GT, REL_GE, REL_LT, REL_LE, REL_EQ, REL_NE };
 
@@ -188,10 +191,19 @@ sieve_match_begin_keys(struct sieve_matcher *m, struct sieve_run *r, const struc
 	*m = (struct sieve_matcher){
 		.r = r, .call = call, .match = call->match, .keys = keys, .key_count = count
 	};
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		if (!key_make(&keys[i], m->match, r->arena, sieve_run_regexes(r), texts[i], why,
 			sizeof(why)))
 			sieve_trace(r, call->line, "  the regular expression is wrong: %s", why);
+		if (sieve_run_regexes(r)->bytes > FILTER_REGEX_BYTES)
+			sieve_run_error(
+			    r, call->line, "the regular expressions are too large together");
+		if (!sieve_run_work(r, call->line, REGEX_COMPILE_WORK * texts[i].len)) {
+			m->failed = true;
+			m->key_count = 0;
+			return;
+		}
+	}
 }
 
 void
@@ -291,17 +303,27 @@ set_captures(
 	sieve_match_variables_set(m->r, spans, count);
 }
 
+/* Whoever reads long texts says so here: for sieve_glob_watch and filter_regex_watch. */
+static bool
+go_on(void *arg, size_t bytes)
+{
+	struct sieve_matcher *m = arg;
+
+	if (!sieve_run_work(m->r, m->call->line, bytes))
+		m->failed = true;
+	return !m->failed;
+}
+
 static bool
 match_glob(
     struct sieve_matcher *m, const struct sieve_key *key, struct str value, struct str normal)
 {
 	struct str spans[SIEVE_MATCH_VARIABLES];
-	size_t count, work = 0;
+	size_t count;
+	struct sieve_glob_watch watch = { .go_on = go_on, .arg = m };
 	bool matched = sieve_glob_match(key->glob, normal, m->match->captures ? spans : NULL,
-	    SIEVE_MATCH_VARIABLES, &count, &work);
+	    SIEVE_MATCH_VARIABLES, &count, &watch);
 
-	if (!sieve_run_step(m->r, m->call->line, (unsigned)(work / 1024)))
-		m->failed = true;
 	if (matched && !m->failed)
 		set_captures(m, value, normal, spans, count);
 	return matched && !m->failed;
@@ -310,12 +332,14 @@ match_glob(
 static bool
 match_regex(struct sieve_matcher *m, const struct sieve_key *key, struct str value)
 {
+	struct filter_regex_watch watch = { .go_on = go_on, .arg = m };
 	struct str spans[SIEVE_MATCH_VARIABLES];
 	size_t count;
 
 	if (key->regex == NULL)
 		return false; /* out of a variable, and wrong */
-	switch (sieve_regex_match(key->regex, value, spans, SIEVE_MATCH_VARIABLES, &count)) {
+	switch (
+	    sieve_regex_match(key->regex, value, &watch, spans, SIEVE_MATCH_VARIABLES, &count)) {
 	case SIEVE_REGEX_NO: return false;
 	case SIEVE_REGEX_YES:
 		if (m->match->captures)
@@ -409,7 +433,7 @@ sieve_match_value(struct sieve_matcher *m, struct str value)
 		return true;
 	}
 	normal = value_normal(m, value);
-	for (size_t i = 0; i < m->key_count && !m->truth && !m->failed; i++) {
+	for (size_t i = 0; i < m->key_count && !m->truth && go_on(m, value.len); i++) {
 		m->truth = match_key(m, &m->keys[i], value, normal);
 		trace_match(m, &m->keys[i], value, m->truth);
 	}

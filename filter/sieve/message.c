@@ -9,12 +9,17 @@
 #include "store/mime.h"
 #include "store/mime_read.h"
 
+#define DECODE_WORK 8  /* decoding a byte costs as much as reading that many */
+#define FIELD_WORK  32 /* looking at a field's name costs as much as reading that many bytes */
+
 /* A parsed structure of the message, and what was read of its parts.  They are kept until the run ends,
  * for a loop may still be in one that was made before a change. */
 struct sieve_mime {
 	struct mime_message *message;
 	struct str bytes;
 	struct sieve_mime *next;
+	struct sieve_fields *headers;   /* of all parts, depth first; NULL: nobody has asked */
+	const struct mime_part **parts; /* whose they are */
 };
 
 static struct sieve_field *
@@ -37,6 +42,7 @@ field_append(struct sieve_fields *fields, struct sieve_field *f)
 	else
 		fields->first = f;
 	fields->last = f;
+	fields->count++;
 }
 
 struct sieve_fields
@@ -167,6 +173,7 @@ sieve_field_add(struct sieve_run *r, unsigned line, struct str name, struct str 
 	f->next = r->header.first;
 	f->next->prev = f;
 	r->header.first = f;
+	r->header.count++;
 	return true;
 }
 
@@ -279,37 +286,54 @@ sieve_message_mime(struct sieve_run *r)
 	return sieve_mime_of(r, sieve_message_bytes(r));
 }
 
-const struct mime_message *
-sieve_mime_of(struct sieve_run *r, struct str bytes)
+static struct sieve_mime *
+mime_of(struct sieve_run *r, struct str bytes)
 {
 	struct sieve_mime *m = r->private->mimes;
 
 	while (m != NULL && (m->bytes.p != bytes.p || m->bytes.len != bytes.len))
 		m = m->next;
 	if (m != NULL)
-		return m->message;
+		return m;
 	m = arena_alloc(r->arena, sizeof(*m));
-	*m = (struct sieve_mime){ mime_parse(bytes), bytes, r->private->mimes };
+	*m = (struct sieve_mime){
+		.message = mime_parse(bytes), .bytes = bytes, .next = r->private->mimes
+	};
 	r->private->mimes = m;
-	return m->message;
+	sieve_run_work(r, 0, bytes.len);
+	return m;
+}
+
+const struct mime_message *
+sieve_mime_of(struct sieve_run *r, struct str bytes)
+{
+	return mime_of(r, bytes)->message;
 }
 
 struct str
-sieve_part_content(struct sieve_run *r, struct str bytes, const struct mime_part *part)
+sieve_part_read(struct str bytes, const struct mime_part *part, struct buf *out)
 {
 	struct mime_decoder *d = mime_decoder_open_bytes(bytes, part, MIME_DECODE_UTF8);
 	char chunk[8192];
-	struct buf b = { 0 };
-	struct str content;
 	ssize_t n;
 
 	if (d == NULL) /* an unknown encoding: as it stands */
 		return (struct str){ bytes.p + part->body.offset, (size_t)part->body.size };
 	while ((n = mime_decoder_read(d, chunk, sizeof(chunk))) > 0)
-		buf_add(&b, chunk, (size_t)n);
+		buf_add(out, chunk, (size_t)n);
 	mime_decoder_close(d);
-	content.len = b.len;
-	content.p = arena_strndup(&r->private->contents, b.data != NULL ? b.data : "", b.len);
+	return (struct str){ out->data != NULL ? out->data : "", out->len };
+}
+
+struct str
+sieve_part_content(struct sieve_run *r, struct str bytes, const struct mime_part *part)
+{
+	struct buf b = { 0 };
+	struct str content = sieve_part_read(bytes, part, &b);
+
+	sieve_run_work(r, 0, DECODE_WORK * (size_t)part->body.size);
+	if (b.data != NULL)
+		content.p = arena_strndup(&r->private->contents, content.p, content.len);
 	buf_free(&b);
 	return content;
 }
@@ -317,40 +341,60 @@ sieve_part_content(struct sieve_run *r, struct str bytes, const struct mime_part
 /* --- which fields a test looks at --- */
 
 static void
-add_headers(struct sieve_run *r, struct str bytes, const struct mime_part *part, bool below,
-    struct sieve_fields *headers, size_t *count)
+add_headers(struct sieve_run *r, struct sieve_mime *m, const struct mime_part *part, size_t *count)
 {
-	headers[(*count)++] = sieve_fields_of(
-	    r, (struct str){ bytes.p + part->header.offset, (size_t)part->header.size });
-	if (!below)
-		return;
+	m->parts[*count] = part;
+	m->headers[(*count)++] = sieve_fields_of(
+	    r, (struct str){ m->bytes.p + part->header.offset, (size_t)part->header.size });
 	for (const struct mime_part *p = part->first_child; p != NULL; p = p->next)
-		add_headers(r, bytes, p, true, headers, count);
+		add_headers(r, m, p, count);
+}
+
+/* Once for a structure; many parts are not the script's fault. */
+static void
+read_headers(struct sieve_run *r, struct sieve_mime *m)
+{
+	size_t used = r->arena->used_bytes, count = 0;
+
+	m->headers = arena_alloc(r->arena, (m->message->part_count + 1) * sizeof(*m->headers));
+	m->parts = arena_alloc(r->arena, (m->message->part_count + 1) * sizeof(*m->parts));
+	add_headers(r, m, m->message->root, &count);
+	if (m->bytes.p == r->view.all.p) /* of the message as it came */
+		r->private->memory_at_start += r->arena->used_bytes - used;
+}
+
+static size_t
+parts_below(const struct mime_part *part)
+{
+	size_t count = 1;
+
+	for (const struct mime_part *p = part->first_child; p != NULL; p = p->next)
+		count += parts_below(p);
+	return count;
 }
 
 const struct sieve_fields *
 sieve_mime_headers(struct sieve_run *r, bool anychild, size_t *count_out)
 {
-	const struct mime_message *m;
-	struct sieve_fields *headers;
+	const struct mime_part *part;
+	struct sieve_mime *m;
+	size_t at = 0;
 
-	*count_out = 0;
-	if (r->part == NULL && !anychild) {
-		*count_out = 1;
+	*count_out = 1;
+	if (r->part == NULL && !anychild)
 		return &r->header;
-	}
-	if (r->part != NULL && !anychild) {
-		headers = arena_alloc(r->arena, sizeof(*headers));
-		add_headers(r, r->part->bytes, r->part->mime, false, headers, count_out);
-		return headers;
-	}
-	m = r->part != NULL ? sieve_mime_of(r, r->part->bytes) : sieve_message_mime(r);
-	headers = arena_alloc(r->arena, (m->part_count + 1) * sizeof(*headers));
-	if (r->part != NULL)
-		add_headers(r, r->part->bytes, r->part->mime, true, headers, count_out);
-	else
-		add_headers(r, sieve_message_bytes(r), m->root, true, headers, count_out);
-	return headers;
+	m = mime_of(r, r->part != NULL ? r->part->bytes : sieve_message_bytes(r));
+	part = r->part != NULL ? r->part->mime : m->message->root;
+	if (m->headers == NULL)
+		read_headers(r, m);
+	while (at < m->message->part_count && m->parts[at] != part)
+		at++;
+	if (at == m->message->part_count)
+		*count_out = 0;
+	else if (anychild)
+		*count_out = parts_below(part);
+	sieve_run_work(r, 0, sizeof(*m->parts) * (at + *count_out));
+	return &m->headers[at];
 }
 
 void
@@ -360,7 +404,9 @@ sieve_walk_begin(
 	*w = (struct sieve_walk){
 		.r = r, .call = call, .name = name, .headers = &r->header, .header_count = 1
 	};
-	if (sieve_tag(call, SIEVE_TAG_MIME) != NULL)
+	if (!sieve_run_step(r, call->line, 1)) /* a name is a string of the list */
+		w->header_count = 0;
+	else if (sieve_tag(call, SIEVE_TAG_MIME) != NULL)
 		w->headers = sieve_mime_headers(
 		    r, sieve_tag(call, SIEVE_TAG_ANYCHILD) != NULL, &w->header_count);
 }
@@ -396,6 +442,8 @@ sieve_walk_next(struct sieve_walk *w)
 		}
 		if (w->at != NULL)
 			return w->at;
+		if (!sieve_run_work(w->r, w->call->line, FIELD_WORK * (1 + fields->count)))
+			w->header_at = w->header_count - 1;
 	}
 	return NULL;
 }

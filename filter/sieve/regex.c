@@ -1,14 +1,10 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "filter/sieve/regex.h"
 
-#include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "filter/filter.h"
-
-#define REGEX_HEAP_KIB 16384
+#include "filter/regex.h"
 
 struct sieve_regex {
 	struct sieve_regex *next;
@@ -29,11 +25,17 @@ sieve_regex_new(
 
 	if (ignore_case)
 		options |= PCRE2_CASELESS;
-	code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.len, options, &error, &offset, NULL);
+	code = filter_regex_compile(pattern, options, &error, &offset);
 	if (code == NULL) {
 		if (pcre2_get_error_message(error, text, sizeof(text)) < 0)
 			text[0] = '\0';
 		snprintf(why, why_size, "%s at byte %zu", (const char *)text, (size_t)offset + 1);
+		return NULL;
+	}
+	all->bytes += filter_regex_bytes(code) + sizeof(*regex);
+	if (all->bytes > FILTER_REGEX_BYTES) {
+		pcre2_code_free(code);
+		snprintf(why, why_size, "all together are too large");
 		return NULL;
 	}
 	regex = mem_zalloc(sizeof(*regex));
@@ -74,25 +76,20 @@ take_spans(const pcre2_match_data *data, size_t groups, struct str value, struct
 }
 
 enum sieve_regex_result
-sieve_regex_match(const struct sieve_regex *regex, struct str value, struct str *spans_out,
-    size_t most, size_t *count_out)
+sieve_regex_match(const struct sieve_regex *regex, struct str value,
+    const struct filter_regex_watch *watch, struct str *spans_out, size_t most, size_t *count_out)
 {
-	pcre2_match_context *limits = pcre2_match_context_create(NULL);
 	pcre2_match_data *data = pcre2_match_data_create_from_pattern(regex->code, NULL);
-	int n = PCRE2_ERROR_NOMEMORY;
+	int n;
 
+	if (data == NULL)
+		abort();
 	*count_out = 0;
-	if (limits != NULL && data != NULL) {
-		pcre2_set_match_limit(limits, FILTER_REGEX_MATCHES);
-		pcre2_set_depth_limit(limits, FILTER_REGEX_DEPTH);
-		pcre2_set_heap_limit(limits, REGEX_HEAP_KIB);
-		n = pcre2_match(regex->code, (PCRE2_SPTR)value.p, value.len, 0, 0, data, limits);
-	}
+	n = filter_regex_match(regex->code, value, 0, 0, data, watch);
 	if (n > 0)
 		*count_out =
 		    take_spans(data, pcre2_get_ovector_count(data), value, spans_out, most);
 	pcre2_match_data_free(data);
-	pcre2_match_context_free(limits);
 	return n > 0                      ? SIEVE_REGEX_YES
 	       : n == PCRE2_ERROR_NOMATCH ? SIEVE_REGEX_NO
 					  : SIEVE_REGEX_LIMIT;

@@ -10,6 +10,7 @@
 struct sieve_regex;
 struct sieve_regexes { /* those that end together; start with { 0 } */
 	struct sieve_regex *first;
+	size_t bytes; /* at most FILTER_REGEX_BYTES */
 };
 
 /* NULL: the pattern is wrong; `why` says how and where.  Lives until sieve_regexes_free(). */
@@ -18,8 +19,9 @@ struct sieve_regex *sieve_regex_new(
 void sieve_regexes_free(struct sieve_regexes *all);
 
 enum sieve_regex_result { SIEVE_REGEX_NO, SIEVE_REGEX_YES, SIEVE_REGEX_LIMIT };
+struct filter_regex_watch; /* filter/regex.h */
 /* spans_out[0] is the whole match, [n] the n-th group ("" where it took no part). */
 enum sieve_regex_result sieve_regex_match(const struct sieve_regex *regex, struct str value,
-    struct str *spans_out, size_t most, size_t *count_out);
+    const struct filter_regex_watch *watch, struct str *spans_out, size_t most, size_t *count_out);
 
 #endif

@@ -7,8 +7,9 @@
 
 #include "filter/sieve/run_internal.h"
 
-#define STEPS_PER_CLOCK    512 /* looking at the clock costs more than a step */
-#define MESSAGE_COPIES_MAX 8   /* decoded, replaced and enclosing it, all together */
+#define STEPS_PER_CLOCK    512               /* looking at the clock costs more than a step */
+#define WORK_PER_CLOCK     (8 * 1024 * 1024) /* bytes; some milliseconds */
+#define MESSAGE_COPIES_MAX 8                 /* decoded, replaced and enclosing it, all together */
 
 /* --- ending --- */
 
@@ -88,11 +89,23 @@ sieve_run_step(struct sieve_run *r, unsigned line, unsigned steps)
 		return sieve_run_error(r, line, "the script makes too much of the message");
 	if (p->steps >= p->next_clock) {
 		p->next_clock = p->steps + STEPS_PER_CLOCK;
+		p->work_bytes = 0;
 		if (passed_ms(CLOCK_THREAD_CPUTIME_ID, &p->cpu_start) > FILTER_CPU_MS_MAX ||
 		    passed_ms(CLOCK_MONOTONIC, &p->wall_start) > FILTER_RUN_MS_MAX)
 			return sieve_run_error(r, line, "the script takes too long");
 	}
 	return !sieve_run_failed(r);
+}
+
+bool
+sieve_run_work(struct sieve_run *r, unsigned line, size_t bytes)
+{
+	struct sieve_private *p = r->private;
+
+	p->work_bytes += bytes;
+	if (p->work_bytes >= WORK_PER_CLOCK)
+		p->next_clock = p->steps;
+	return sieve_run_step(r, line, 0);
 }
 
 /* --- telling --- */
@@ -171,6 +184,8 @@ sieve_expand(struct sieve_run *r, const struct sieve_string *s)
 
 	if (s->pieces == NULL)
 		return s->text;
+	if (sieve_run_failed(r)) /* over a limit: no more is made, however many there are */
+		return (struct str){ "", 0 };
 	if (s->piece_count == 1)
 		return piece_value(r, &s->pieces[0]);
 	for (size_t i = 0; i < s->piece_count; i++)
@@ -319,7 +334,8 @@ sieve_run_include(struct sieve_run *r, const struct sieve_call *call, const char
 		    "scripts include each other more than %d deep", SIEVE_INCLUDE_DEPTH);
 	r->include_depth++;
 	r->private->scope = scope_new(r, name, program);
-	ok = sieve_run_block(r, program->commands);
+	/* it may have been compiled just now, and that took time */
+	ok = sieve_run_work(r, call->line, WORK_PER_CLOCK) && sieve_run_block(r, program->commands);
 	if (r->flow == SIEVE_RETURN)
 		r->flow = SIEVE_GO_ON;
 	r->private->scope = outer;

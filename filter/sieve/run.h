@@ -31,6 +31,7 @@ struct sieve_field {
 };
 struct sieve_fields {
 	struct sieve_field *first, *last;
+	size_t count; /* at least; what it costs to look through them */
 };
 
 /* The part that foreverypart is at, RFC 5703 §3. */
@@ -89,6 +90,8 @@ bool sieve_run_tempfail(struct sieve_run *r, unsigned line, const char *fmt, ...
 bool sieve_run_failed(const struct sieve_run *r);
 /* Counts work that a loop does beside its commands; false when a limit is met. */
 bool sieve_run_step(struct sieve_run *r, unsigned line, unsigned steps);
+/* The same for work that is no step but takes time by the bytes it reads. */
+bool sieve_run_work(struct sieve_run *r, unsigned line, size_t bytes);
 
 /* A line for people who ask why; free when nobody does (test r->tracing before costly arguments). */
 void sieve_trace(struct sieve_run *r, unsigned line, const char *fmt, ...)
@@ -159,6 +162,8 @@ const struct mime_message *sieve_mime_of(struct sieve_run *r, struct str bytes);
 /* The decoded body of a part in UTF-8 if it is text; other content as its bytes without the
  * transfer encoding. */
 struct str sieve_part_content(struct sieve_run *r, struct str bytes, const struct mime_part *part);
+/* The same in a buffer of the caller's (or where it stands in `bytes`), not in the run's memory. */
+struct str sieve_part_read(struct str bytes, const struct mime_part *part, struct buf *out);
 
 /* --- flow --- */
 

@@ -33,6 +33,7 @@ struct sieve_private {
 	struct arena contents; /* decoded parts: bounded by the message, not by the run's memory */
 	uint64_t kept_bytes;   /* of bodies in the run's arena: likewise */
 	uint64_t steps, memory_at_start, next_clock;
+	uint64_t work_bytes; /* since the clock was looked at */
 	struct timespec wall_start, cpu_start;
 	bool keep_cancelled;
 	/* the message as it is now */
