@@ -366,7 +366,15 @@ test_refusals(void **state)
 static void
 test_reports(void **state)
 {
-	struct trouble trouble = { .kind = "compile", .line = 7, .text = "what is this?" };
+	struct trouble trouble = {
+		.kind = "compile", .line = 2, .text = "what is this?", .whole = true
+	};
+	const struct filter_report_facts facts = { .account = "ann@example.org",
+		.hostname = "mail.example.org",
+		.now = 1700000000,
+		.filter = STR("keep;\r\n\tthis;\r\n"),
+		.subject = STR("=?utf-8?q?caf=C3=A9?="),
+		.date = STR("now") };
 	struct buf out = { 0 };
 	struct stage t;
 
@@ -389,9 +397,23 @@ test_reports(void **state)
 	assert_non_null(strstr(buf_cstr(&out), "\nOriginal-Envelope-Id: my id\nReporting-MTA: "));
 	assert_non_null(strstr(buf_cstr(&out), "\nAction: delivered\nStatus: 2.1.5\n"));
 	buf_reset(&out);
-	filter_report_compose(&out, "ann@example.org", "mail.example.org", 1700000000, &trouble);
+	filter_report_compose(&out, &facts, &trouble);
+	assert_non_null(
+	    strstr(buf_cstr(&out), "\nSubject: Your mail filter has a mistake in line 2\n"));
 	assert_non_null(strstr(buf_cstr(&out), "\nAuto-Submitted: auto-generated\n"));
-	assert_non_null(strstr(buf_cstr(&out), "\n    line 7: what is this?\n"));
+	assert_non_null(strstr(buf_cstr(&out), "\n    line 2: what is this?\n    >  this;\n"));
+	assert_non_null(strstr(buf_cstr(&out), "\n    Subject: caf=C3=A9\n    Date: now\n"));
+	assert_null(strstr(buf_cstr(&out), "From: bob"));
+	buf_reset(&out);
+	trouble.text = "included script \"x\": what?"; /* whose line it is then */
+	filter_report_compose(&out, &facts, &trouble);
+	assert_null(strstr(buf_cstr(&out), "this;"));
+	buf_reset(&out);
+	trouble = (struct trouble){ .kind = "runtime", .text = "cannot be" };
+	filter_report_compose(&out, &facts, &trouble);
+	assert_non_null(strstr(buf_cstr(&out), "has a mistake\n"));
+	assert_non_null(strstr(buf_cstr(&out), "\n    cannot be\n\n"));
+	assert_null(strstr(buf_cstr(&out), "was not applied"));
 	buf_free(&out);
 	clear_stage(&t);
 }

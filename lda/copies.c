@@ -203,8 +203,8 @@ drop_bad_keywords(struct lda_delivery *d, struct copy *copy)
 		if (keyword_is_valid(name) && name.len <= MAILBOX_KEYWORD_MAX_BYTES)
 			copy->keywords[kept++] = copy->keywords[i];
 		else
-			delivery_trouble(d, "runtime", copy->by.line,
-			    "\"%.100s\" cannot be a flag of a message", copy->keywords[i]);
+			delivery_trouble(d, copy->by, "\"%.100s\" cannot be a flag of a message",
+			    copy->keywords[i]);
 	}
 	copy->keyword_count = kept;
 }
@@ -226,8 +226,8 @@ prepare_copy(struct lda_delivery *d, struct copy *copy, bool *redundant_out)
 		    "account=%s mailbox=%s error=%s kept=INBOX filter=%s script=%s line=%u",
 		    d->account, copy->mailbox, store_err_text(err), copy->by.language,
 		    copy->by.script, copy->by.line);
-		delivery_trouble(d, "runtime", copy->by.line,
-		    "mail cannot be put into a mailbox named \"%.200s\"", copy->mailbox);
+		delivery_trouble(d, copy->by, "mail cannot be put into a mailbox named \"%.200s\"",
+		    copy->mailbox);
 		copy->mailbox = "INBOX";
 		for (const struct copy *c = d->copies; c < d->copies + d->copy_count; c++)
 			if (c != copy && mailbox_name_is_inbox(c->mailbox) &&

@@ -97,21 +97,35 @@ delivery_state(struct lda_delivery *d)
 	return d->around != NULL ? filter_account_state(d->around) : NULL;
 }
 
+static void
+add_trouble(struct lda_delivery *d, struct trouble trouble)
+{
+	trouble.text = arena_strdup(&d->arena, trouble.text);
+	if (d->trouble_count < ARRAY_LEN(d->troubles))
+		d->troubles[d->trouble_count++] = trouble;
+}
+
 void
-delivery_trouble(struct lda_delivery *d, const char *kind, unsigned line, const char *fmt, ...)
+delivery_trouble(struct lda_delivery *d, struct decision by, const char *fmt, ...)
 {
 	struct buf text = { 0 };
 	va_list args;
 
-	if (d->trouble_count == ARRAY_LEN(d->troubles))
+	if (strcmp(by.script, "own") != 0)
 		return;
 	va_start(args, fmt);
 	buf_vprintf(&text, fmt, args);
 	va_end(args);
-	d->troubles[d->trouble_count++] = (struct trouble){
-		.kind = kind, .line = line, .text = arena_strdup(&d->arena, buf_cstr(&text))
-	};
+	add_trouble(
+	    d, (struct trouble){ .kind = "runtime", .line = by.line, .text = buf_cstr(&text) });
 	buf_free(&text);
+}
+
+void
+delivery_failure(struct lda_delivery *d, const char *kind, const struct filter_error *error)
+{
+	add_trouble(d, (struct trouble){
+			   .kind = kind, .line = error->line, .text = error->text, .whole = true });
 }
 
 /* --- what shall become of it -------------------------------------------------------------------- */
@@ -128,8 +142,7 @@ choose(struct lda_delivery *d, size_t i)
 			log_warn(d->lda->sv->log, "filter-target",
 			    "account=%s path=%s kept=INBOX filter=%s script=%s line=%u", d->account,
 			    a->path, by.language, by.script, by.line);
-			delivery_trouble(
-			    d, "runtime", a->line, "mail cannot be saved to \"%.200s\"", a->path);
+			delivery_trouble(d, by, "mail cannot be saved to \"%.200s\"", a->path);
 		}
 		copies_add(d, &a->store, a->edit, by);
 		break;

@@ -63,6 +63,8 @@ struct trouble {
 	const char *kind; /* as in state.h */
 	unsigned line;
 	const char *text;
+	bool
+	    whole; /* the filter has failed and asked for nothing; else one of its actions was not possible */
 };
 
 struct lda_delivery {
@@ -109,9 +111,12 @@ const struct view *delivery_view(struct lda_delivery *d);
 const char *delivery_digest(struct lda_delivery *d);
 /* The account's memory; NULL with the reason logged: try again later. */
 struct state *delivery_state(struct lda_delivery *d);
-/* Strings are copied; the ninth is dropped. */
-void delivery_trouble(struct lda_delivery *d, const char *kind, unsigned line, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+/* An action that is not possible as the filter asks for it.  Nothing is noted if it was not the account's own filter that
+ * did: its owner cannot mend the administrator's.  Strings are copied; the ninth is dropped. */
+void delivery_trouble(struct lda_delivery *d, struct decision by, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The account's own filter has failed as a whole. */
+void delivery_failure(struct lda_delivery *d, const char *kind, const struct filter_error *error);
 /* For `filter=%s script=%s line=%u`. */
 struct decision delivery_decision(const struct lda_delivery *d, size_t action);
 

@@ -210,7 +210,7 @@ note_failure(struct lda_delivery *d, const struct filter_failure *failure)
 		log_warn(d->lda->sv->log, "filter-error",
 		    "account=%s kind=%s line=%u error=%s kept=INBOX id=%s", d->account,
 		    kind_name(e->kind), e->line, e->text, d->envelope->id);
-		delivery_trouble(d, kind_name(e->kind), e->line, "%s", e->text);
+		delivery_failure(d, kind_name(e->kind), e);
 	} else {
 		log_error(d->lda->sv->log, "filter-error",
 		    "script=%s account=%s kind=%s line=%u error=%s id=%s", step->name, d->account,

@@ -42,8 +42,7 @@ redirects_add(struct lda_delivery *d, const struct filter_redirect *to,
 		if (str_eq_nocase(str_from(to->to), str_from(d->redirects[i].to->to)))
 			return;
 	if (!address_is_valid(str_from(to->to))) {
-		delivery_trouble(
-		    d, "runtime", by.line, "mail cannot be redirected to \"%.200s\"", to->to);
+		delivery_trouble(d, by, "mail cannot be redirected to \"%.200s\"", to->to);
 		loop = "no-address";
 	} else if (ascii_eq_nocase(to->to, d->account)) {
 		loop = "own-address";

@@ -150,7 +150,7 @@ keep_copy(struct saying *s, const struct filter_store *fcc, struct str message)
 		return;
 	log_warn(s->d->lda->sv->log, "fcc", "account=%s mailbox=%s error=%s line=%u", s->d->account,
 	    fcc->mailbox != NULL ? fcc->mailbox : "INBOX", store_err_text(err), s->by.line);
-	delivery_trouble(s->d, "runtime", s->by.line,
+	delivery_trouble(s->d, s->by,
 	    "the copy of what was sent cannot be put into a mailbox named \"%.200s\"",
 	    fcc->mailbox != NULL ? fcc->mailbox : "INBOX");
 }
@@ -184,7 +184,7 @@ static void
 note_file(struct saying *s, const struct filter_reply *reply)
 {
 	if (reply->file != NULL)
-		delivery_trouble(s->d, "runtime", s->by.line,
+		delivery_trouble(s->d, s->by,
 		    "the reply was sent without the file \"%.200s\": filters cannot read files",
 		    reply->file);
 }

@@ -30,7 +30,7 @@ def texts(box, address, mailbox="INBOX"):
 
 def named(box, address, subject, mailbox="INBOX"):
     """The messages with that subject."""
-    return [t for t in texts(box, address, mailbox) if f"Subject: {subject}\n".encode() in t]
+    return [t for t in texts(box, address, mailbox) if f"\nSubject: {subject}\n".encode() in t]
 
 
 def log_lines(box, event, *words):
@@ -175,7 +175,10 @@ def test_mistakes_are_reported_once_a_day_and_cost_no_mail(box, user):
     assert len(messages) == 4 and len(reports) == 1
     report = email.message_from_bytes(reports[0], policy=email.policy.default)
     assert report["Auto-Submitted"] == "auto-generated" and report["To"] == user
-    assert "line 3: " in report.get_content()
+    assert report["Subject"].endswith(" in line 3") and report["Date"]
+    words = report.get_content()
+    assert "    line 3: " in words and "\n    >  " in words, words
+    assert "    Subject: " in words and "No mail is lost" in words
     assert len(log_lines(box, "filter-error", f"account={user}", "line=3")) == 3
     # another mistake is another report
     set_filter(box, user, 'fileinto "A";\n')
@@ -238,6 +241,21 @@ def test_scripts_before_and_after():
         i.deliver("bob@example.org", subject="late again")
         assert len(named(i, "bob@example.org", "late again")) == 1
         assert len(texts(i, "bob@example.org", "Archive")) == 2
+
+
+def test_owners_do_not_hear_of_what_they_cannot_mend():
+    with Instance(start=False) as i:
+        path = i.dir / "before.sieve"
+        path.write_text('require ["fileinto","copy"];\nfileinto :copy "a//b";\n')
+        path.chmod(0o644)
+        i.conf().write_text(i.conf().read_text() + f"\n[filter]\nbefore = {path}\n")
+        i.start()
+        i.add_account("ann@example.org")
+        set_filter(i, "ann@example.org", "keep;\n")
+        i.deliver("ann@example.org", subject="plain")
+        assert len(texts(i, "ann@example.org")) == 1
+        assert log_lines(i, "filter-target", f"script={path}", "line=2")
+        assert i.admin_json("filter", "show", "ann@example.org")["errors"] == []
 
 
 # --- refusing
