@@ -101,6 +101,7 @@ print_shown(json_t *o, struct str text)
 {
 	const char *name = json_string_value(json_object_get(o, "name"));
 	const char *who = json_string_value(json_object_get(o, "who"));
+	long long count;
 	json_t *e;
 	size_t i;
 
@@ -130,16 +131,14 @@ print_shown(json_t *o, struct str text)
 	{
 		fputs("error:    ", stdout);
 		print_error(e);
-		printf(", %lld times, last ",
-		    (long long)json_integer_value(json_object_get(e, "count")));
+		count = json_integer_value(json_object_get(e, "count"));
+		printf(", %lld time%s, last ", count, count == 1 ? "" : "s");
 		print_time(json_object_get(e, "last"));
 		putchar('\n');
 	}
 	if (text.len > 0) {
 		putchar('\n');
-		fwrite(text.p, 1, text.len, stdout);
-		if (text.p[text.len - 1] != '\n')
-			putchar('\n');
+		output_lines(text.p, text.len);
 	}
 }
 
@@ -279,8 +278,15 @@ set_run(struct admin *a)
 	    admin_find_account(a, a->args[0], &row)) {
 		struct str s = { buf_cstr(&text), text.len };
 
-		status = filter_explain(a->args[1], s) ? set(a, &row, s)
-						       : admin_refuse("the filter was not changed");
+		if (text.len == 0)
+			status = admin_refuse("%s is empty, and the filter was not changed: "
+					      "mailadmin filter clear goes back to the default "
+					      "one, the script \"keep;\" keeps all mail in INBOX",
+			    a->args[1]);
+		else
+			status = filter_explain(a->args[1], s)
+				     ? set(a, &row, s)
+				     : admin_refuse("the filter was not changed");
 	}
 	account_row_free(&row);
 	buf_free(&text);
@@ -308,8 +314,9 @@ const struct admin_command admin_cmd_filter_set = {
 	.summary = "Makes a Sieve script or an Exim filter the active filter.",
 	.help =
 	    "FILE may be - for standard input.  A filter that does not compile is refused, and the "
-	    "one before stays.\nA Sieve script replaces the active named one; the history keeps "
-	    "what was there.",
+	    "one before stays.\nSo is an empty one.  A Sieve script replaces the active named one; "
+	    "the "
+	    "history keeps what was there.",
 	.example = "mailadmin filter set ann@example.org ann.sieve",
 	.before_config = true,
 	.run = set_run,
@@ -376,8 +383,13 @@ print_version(struct admin *a, const struct account_row *row)
 		return admin_refuse("there is no version %s", a->args[1]);
 	if (err != STORE_OK)
 		return admin_result(err, a->args[0]);
-	if (v.text != NULL)
-		fwrite(v.text, 1, v.text_len, stdout);
+	if (v.text == NULL) {
+		account_filter_version_clear(&v);
+		return admin_refuse("version %s was the default filter: mailadmin filter clear %s "
+				    "goes back to it",
+		    a->args[1], a->args[0]);
+	}
+	fwrite(v.text, 1, v.text_len, stdout);
 	account_filter_version_clear(&v);
 	return fflush(stdout) == 0 ? ADMIN_DONE : admin_refuse("cannot write the output");
 }
@@ -402,7 +414,9 @@ const struct admin_command admin_cmd_filter_history = {
 	.args_most = 2,
 	.options = { { "--json", NULL, "as JSON" } },
 	.summary = "Lists the versions of the active filter, or prints one.",
-	.help = "The last 50 are kept.  A version without bytes was the default filter.",
+	.help =
+	    "The last 50 are kept.  A version without bytes was the default filter, which filter "
+	    "clear sets.",
 	.example = "mailadmin filter history ann@example.org 17 | mailadmin filter set "
 		   "ann@example.org -",
 	.run = history_run,

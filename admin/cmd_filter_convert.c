@@ -10,14 +10,18 @@ convert(const char *name, struct str text)
 {
 	struct buf sieve = { 0 }, problems = { 0 };
 	struct filter_error error = { 0 };
+	struct cursor lines;
+	struct str line;
 	enum admin_status status = ADMIN_DONE;
 
 	if (!exim_convert(text, &sieve, &problems, &error)) {
 		fprintf(stderr, "%s:%u: %s\n", name, error.line, error.text);
 		status = admin_refuse("the filter cannot be converted");
 	} else {
+		lines = cursor_from((struct str){ buf_cstr(&problems), problems.len });
 		fwrite(sieve.data != NULL ? sieve.data : "", 1, sieve.len, stdout);
-		fputs(buf_cstr(&problems), stderr);
+		while (cursor_take_line(&lines, &line))
+			fprintf(stderr, "%s: %.*s\n", name, (int)line.len, line.p);
 		if (problems.len > 0)
 			status = admin_refuse("the script above lacks what these lines name");
 	}

@@ -190,6 +190,7 @@ get_run(struct admin *a)
 {
 	const char *file = a->arg_count > 2 ? a->args[2] : "-";
 	bool is_stdout = strcmp(file, "-") == 0;
+	bool is_new = !is_stdout && access(file, F_OK) != 0;
 	int fd = is_stdout ? dup(STDOUT_FILENO) : open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
 	enum admin_status status = ADMIN_REFUSED;
@@ -202,6 +203,8 @@ get_run(struct admin *a)
 		status = admin_refuse("%s: %s", file, strerror(errno));
 	if (fclose(out) != 0 && status == ADMIN_DONE)
 		status = admin_refuse("%s: %s", file, strerror(errno));
+	if (status != ADMIN_DONE && is_new && unlink(file) != 0)
+		admin_refuse("%s is left behind empty", file); /* server.user may not remove it */
 	return status;
 }
 

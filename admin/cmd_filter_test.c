@@ -27,6 +27,8 @@ struct trial {
 	struct filter_surroundings empty; /* without an account: the settings alone */
 	char *hostname;
 	json_t *trace; /* with --json */
+	bool trace_included;
+	unsigned trace_line; /* whose words stand above already */
 };
 
 /* --- the message -------------------------------------------------------------------------------- */
@@ -150,6 +152,26 @@ guess_envelope(struct trial *t, struct filter_message *m)
 
 /* --- running ------------------------------------------------------------------------------------ */
 
+/* The words of the line, once above all that is said of it.  Lines within an included script are those of a text that is
+ * not here: `include` is the last of which the words stand. */
+static void
+print_script_line(struct trial *t, unsigned line)
+{
+	struct buf words = { 0 };
+
+	if (line == t->trace_line)
+		return;
+	t->trace_line = line;
+	if (!t->trace_included)
+		filter_line((struct str){ buf_cstr(&t->text), t->text.len }, line, &words);
+	if (words.len > 0) {
+		printf("%4u| ", line);
+		output_text(buf_cstr(&words));
+		putchar('\n');
+	}
+	buf_free(&words);
+}
+
 static void
 on_trace(void *arg, unsigned line, const char *text)
 {
@@ -160,7 +182,10 @@ on_trace(void *arg, unsigned line, const char *text)
 		    json_pack("{sI so}", "line", (json_int_t)line, "text", output_string(text)));
 		return;
 	}
-	printf("%4u: ", line);
+	print_script_line(t, line);
+	/* From the first include on it cannot be told whose line it is. */
+	t->trace_included = t->trace_included || strncmp(text, "include ", 8) == 0;
+	printf("%4u:   ", line);
 	output_text(text);
 	putchar('\n');
 }
@@ -169,9 +194,7 @@ static void
 print_lines(const char *title, struct str text)
 {
 	printf("%s:\n", title);
-	fwrite(text.p, 1, text.len, stdout);
-	if (text.len > 0 && text.p[text.len - 1] != '\n')
-		putchar('\n');
+	output_lines(text.p, text.len);
 }
 
 static void
@@ -205,6 +228,19 @@ print_result(const char *language, const struct filter_result *r, const struct f
 	buf_free(&line);
 }
 
+/* Whether `save` names a folder depends on $home, which only an account has. */
+static void
+warn_of_home(const struct trial *t, const struct filter_result *r)
+{
+	for (size_t i = 0; i < r->action_count && t->account == NULL; i++)
+		if (r->actions[i].kind == FILTER_SAVE && r->actions[i].store.mailbox == NULL) {
+			fputs("mailadmin: without an account $home is empty: name one to see which "
+			      "folders these are\n",
+			    stderr);
+			return;
+		}
+}
+
 static enum admin_status
 say(struct trial *t, const char *language, const struct filter_result *result,
     const struct filter_error *error)
@@ -218,6 +254,7 @@ say(struct trial *t, const char *language, const struct filter_result *result,
 			return ADMIN_REFUSED;
 	} else {
 		print_result(language, result, error);
+		warn_of_home(t, result);
 	}
 	if (fflush(stdout) != 0)
 		return admin_refuse("cannot write the output");

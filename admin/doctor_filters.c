@@ -1,11 +1,14 @@
 /* Filters: the administrator's can be read and compile, and so do the accounts' own.  And what their state says. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "admin/doctor.h"
 #include "admin/filter_tools.h"
+#include "base/mem.h"
 #include "store/root.h"
 #include "store/state.h"
 
@@ -37,7 +40,7 @@ check_file(struct doctor *d, const char *setting, const char *path)
 	ok = filter_input(path, FILTER_TEXT_MAX_BYTES, &text) &&
 	     compiles((struct str){ buf_cstr(&text), text.len }, &error);
 	if (!ok)
-		doctor_fail(d, "filters", "mailadmin filter check names every mistake",
+		doctor_fail(d, "filters", "mend it: mailadmin filter check shows the line",
 		    "%s %s: line %u: %s", setting, path, error.line, error.text);
 	buf_free(&text);
 	return ok;
@@ -53,6 +56,33 @@ check_list(struct doctor *d, const char *setting)
 	return ok;
 }
 
+/* Filters of users include them, and fail with them. */
+static bool
+check_global(struct doctor *d, const char *dir)
+{
+	DIR *handle = opendir(dir);
+	struct dirent *entry;
+	bool ok = handle != NULL && access(dir, R_OK | X_OK) == 0;
+
+	if (!ok)
+		doctor_fail(d, "filters", "mend its path or permissions",
+		    "filter.global_dir %s: %s", dir, strerror(errno));
+	while (ok && (entry = readdir(handle)) != NULL) {
+		struct str name = str_from(entry->d_name);
+		char *path;
+
+		if (name.len <= 6 || name.p[0] == '.' ||
+		    strcmp(name.p + name.len - 6, ".sieve") != 0)
+			continue;
+		path = mem_printf("%s/%s", dir, name.p);
+		ok = check_file(d, "filter.global_dir", path) && ok;
+		free(path);
+	}
+	if (handle != NULL)
+		closedir(handle);
+	return ok;
+}
+
 static bool
 check_administrators(struct doctor *d)
 {
@@ -60,11 +90,8 @@ check_administrators(struct doctor *d)
 	const char *dir = config_string(d->a->config, "filter.global_dir");
 	bool ok = path == NULL || check_file(d, "filter.default", path);
 
-	if (dir != NULL && access(dir, R_OK | X_OK) != 0) {
-		doctor_fail(d, "filters", "mend its path or permissions",
-		    "filter.global_dir %s: %s", dir, strerror(errno));
-		ok = false;
-	}
+	if (dir != NULL)
+		ok = check_global(d, dir) && ok;
 	ok = check_list(d, "filter.before") && ok;
 	return check_list(d, "filter.after") && ok;
 }

@@ -402,7 +402,13 @@ filter_action_text(const struct filter_action *a, struct buf *out)
 		store_text(out, &a->store);
 		buf_adds(out, a->implicit ? " (implicit)" : "");
 		break;
-	case FILTER_SAVE: buf_printf(out, " %s", a->path); break;
+	case FILTER_SAVE:
+		buf_printf(out, " %s", a->path);
+		if (a->store.mailbox != NULL)
+			buf_printf(out, " (mailbox \"%s\")", a->store.mailbox);
+		else
+			buf_adds(out, " (no folder of the account: INBOX)");
+		break;
 	case FILTER_REDIRECT:
 	case FILTER_DELIVER: buf_printf(out, " to %s", a->redirect.to); break;
 	case FILTER_REJECT: buf_printf(out, ": %s", a->reject.reason); break;

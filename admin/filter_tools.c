@@ -47,6 +47,23 @@ filter_who(char *out, size_t size)
 		snprintf(out, size, "mailadmin");
 }
 
+void
+filter_line(struct str text, unsigned number, struct buf *out)
+{
+	struct cursor lines = cursor_from(text);
+	struct str line = { NULL, 0 };
+	unsigned n = 0;
+
+	while (n < number && cursor_take_line(&lines, &line))
+		n++;
+	if (number == 0 || n < number || !text_is_utf8(line))
+		return;
+	line = str_trim(line);
+	for (size_t i = 0; i < line.len; i++)
+		buf_addc(
+		    out, (unsigned char)line.p[i] < 0x20 || line.p[i] == 0x7f ? ' ' : line.p[i]);
+}
+
 bool
 filter_explain(const char *name, struct str text)
 {
@@ -55,14 +72,19 @@ filter_explain(const char *name, struct str text)
 	struct filter_warnings warnings = { { 0 }, 0 };
 	enum filter_status status = filter_compile(text, &filter, &error, &warnings);
 	struct cursor lines = cursor_from((struct str){ warnings.text.data, warnings.text.len });
+	struct buf quote = { 0 };
 	struct str line;
 
 	while (cursor_take_line(&lines, &line))
 		fprintf(stderr, "%s: warning: %.*s\n", name, (int)line.len, line.p);
+	filter_line(text, status != FILTER_OK ? error.line : 0, &quote);
 	if (status != FILTER_OK && error.line > 0)
 		fprintf(stderr, "%s:%u: %s\n", name, error.line, error.text);
 	else if (status != FILTER_OK)
 		fprintf(stderr, "%s: %s\n", name, error.text);
+	if (quote.len > 0)
+		fprintf(stderr, "    %s\n", buf_cstr(&quote));
+	buf_free(&quote);
 	buf_free(&warnings.text);
 	filter_free(filter);
 	return status == FILTER_OK;

@@ -19,7 +19,11 @@ bool filter_input(const char *path, size_t max_bytes, struct buf *out);
 /* "mailadmin (ann)": who changes a filter, for its history. */
 void filter_who(char *out, size_t size);
 
-/* Compiles and says errors and warnings as "NAME:LINE: …" on stderr. */
+/* The words of that line (the first is 1) on one line without control bytes; nothing for 0, for one that is not there
+ * or is not UTF-8. */
+void filter_line(struct str text, unsigned number, struct buf *out);
+
+/* Compiles and says errors and warnings as "NAME:LINE: …" on stderr, an error with the line's words below. */
 bool filter_explain(const char *name, struct str text);
 
 /* An account's surroundings. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <wchar.h>
 
 #include "base/buf.h"
@@ -72,6 +73,21 @@ output_text(const char *s)
 	add_visible(&text, s);
 	fputs(buf_cstr(&text), stdout);
 	buf_free(&text);
+}
+
+void
+output_lines(const char *s, size_t len)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
+		bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+
+		putchar(terminal && control && c != '\r' ? '?' : c);
+	}
+	if (len > 0 && s[len - 1] != '\n')
+		putchar('\n');
 }
 
 static void

@@ -23,7 +23,9 @@ struct output_column {
 };
 
 void output_text(const char *s); /* to stdout, control bytes as '?' */
-void output_setup(void);         /* once, before any JSON is made: no memory ends the process */
+/* To stdout with its lines and tabs: as it is, but on a terminal with other control bytes as '?'. */
+void output_lines(const char *s, size_t len);
+void output_setup(void); /* once, before any JSON is made: no memory ends the process */
 
 json_t *output_string(const char *s); /* NULL is null */
 

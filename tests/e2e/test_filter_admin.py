@@ -515,3 +515,68 @@ def test_root_reads_files_that_the_servers_user_may_not(box, ann, files, tmp_pat
     tmp_path.chmod(0o700)
     box.admin("filter", "set", ann, path)
     assert dry(box, ann, "--file", path, files("m", MESSAGE))["error"] is None
+
+
+# --- what people see
+
+
+def test_errors_quote_the_line(box, ann, files):
+    bad = files("bad.sieve", 'keep;\n\tno such thing;\n')
+    for args in (("filter", "check", bad), ("filter", "set", ann, bad),
+                 ("filter", "put", ann, "x", bad)):
+        assert f"{bad}:2: " in refused(box, *args) and "\n    no such thing;\n" in refused(box, *args)
+
+
+def test_trace_shows_the_script_up_to_an_include(box, ann, files):
+    box.admin("filter", "put", ann, "inc", files("inc.sieve", "# one\nkeep;\n"))
+    box.admin("filter", "set", ann, files("a.sieve", 'require "include";\nif true {\n'
+                                          '  include :personal "inc";\n}\nkeep;\n'))
+    traced = box.admin("filter", "test", ann, files("m", MESSAGE), "--trace")
+    assert '   3| include :personal "inc";\n   3:   include inc\n   2:   keep\n' in traced, traced
+
+
+def test_an_empty_text_is_a_slip(box, ann, files):
+    box.admin("filter", "set", ann, files("a.sieve", SIEVE))
+    said = refused(box, "filter", "set", ann, files("empty", ""))
+    assert "is empty" in said and "filter clear" in said
+    assert box.admin("filter", "show", ann, "--text") == SIEVE
+    box.admin("filter", "clear", ann)
+    version = box.admin_json("filter", "history", ann)[0]["version"]
+    assert "was the default filter" in refused(box, "filter", "history", ann, str(version))
+
+
+def test_saved_paths_are_said_as_mailboxes(box, ann, files):
+    f = files("f", "# Exim filter\nsave .Lists.dev/\nsave $home/.X/\nsave /var/mail/x\n")
+    done = run(BIN / "mailadmin", "filter", "test", "--file", f, files("m", MESSAGE))
+    assert b'(mailbox "Lists/dev")' in done.stdout, done
+    assert b"save /var/mail/x (no folder of the account: INBOX)" in done.stdout
+    assert b"without an account $home is empty" in done.stderr
+    assert '/.X/ (mailbox "X")\n' in box.admin("filter", "test", ann, "--file", f,
+                                               files("m", MESSAGE))
+
+
+def test_what_is_not_converted_is_named_with_the_file(files):
+    f = files("f", '# Exim filter\npipe "/bin/cat"\n')
+    done = run(BIN / "mailadmin", "filter", "convert", f, check=False)
+    assert done.returncode == 1 and f"{f}: line 2: pipe".encode() in done.stderr
+
+
+def test_get_of_no_script_leaves_no_file(box, ann, tmp_path):
+    tmp_path.chmod(0o777)
+    refused(box, "filter", "get", ann, "nope", str(tmp_path / "out"))
+    if os.geteuid() != 0:  # who gives up root may not remove it
+        assert not (tmp_path / "out").exists()
+
+
+def test_doctor_compiles_the_global_scripts():
+    with Instance(start=False) as i:
+        folder = i.dir / "global"
+        folder.mkdir(mode=0o755)
+        for name, text in (("good.sieve", "keep;\n"), ("bad.sieve", "no such;\n"), ("x.txt", "")):
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o644)
+        i.conf().write_text(i.conf().read_text() + f"\n[filter]\nglobal_dir = {folder}\n")
+        done = i.admin("doctor", "--json", check=False)
+        said = [c for c in json.loads(done.stdout) if c["check"] == "filters"]
+        assert [c["status"] for c in said if "bad.sieve: line 1" in c["text"]] == ["fail"], said
+        assert not [c for c in said if "good.sieve" in c["text"] or "x.txt" in c["text"]]
