@@ -11,7 +11,7 @@ struct filter_cached {
 	struct filter_cached *bucket_next;
 	struct filter_cached *newer, *older; /* by last use, while it is in the table */
 	uint8_t hash[HASH_BYTES];
-	size_t text_bytes;
+	size_t bytes;
 	unsigned refs;             /* users, and one while it is in the table */
 	struct filter *filter;     /* NULL: it does not compile */
 	struct filter_error error; /* then why */
@@ -26,13 +26,13 @@ struct filter_cache {
 };
 
 struct filter_cache *
-filter_cache_new(size_t entries_max, size_t text_bytes_max)
+filter_cache_new(size_t entries_max, size_t bytes_max)
 {
 	struct filter_cache *c = mem_zalloc(sizeof(*c));
 
 	pthread_mutex_init(&c->mutex, NULL);
 	c->entries_max = entries_max > 0 ? entries_max : FILTER_CACHE_ENTRIES;
-	c->bytes_max = text_bytes_max > 0 ? text_bytes_max : FILTER_CACHE_BYTES;
+	c->bytes_max = bytes_max > 0 ? bytes_max : FILTER_CACHE_BYTES;
 	return c;
 }
 
@@ -83,7 +83,7 @@ drop(struct filter_cache *c, struct filter_cached *e)
 	*at = e->bucket_next;
 	unlink_use(c, e);
 	c->entries--;
-	c->bytes -= e->text_bytes;
+	c->bytes -= e->bytes;
 	unref(e);
 }
 
@@ -124,7 +124,7 @@ insert(struct filter_cache *c, struct filter_cached *e)
 	e->refs++;
 	link_newest(c, e);
 	c->entries++;
-	c->bytes += e->text_bytes;
+	c->bytes += e->bytes;
 	while (c->oldest != NULL && (c->entries > c->entries_max || c->bytes > c->bytes_max))
 		drop(c, c->oldest); /* perhaps `e` itself; its user keeps it */
 }
@@ -145,7 +145,7 @@ compile(struct filter_cache *c, const uint8_t hash[HASH_BYTES], struct str text,
 		return status;
 	}
 	memcpy(e->hash, hash, HASH_BYTES);
-	e->text_bytes = text.len;
+	e->bytes = sizeof(*e) + (e->filter != NULL ? filter_bytes(e->filter) : 0);
 	e->refs = 1;
 	pthread_mutex_lock(&c->mutex);
 	other = find(c, hash); /* somebody did the same meanwhile */

@@ -7,12 +7,14 @@
 #include "filter/filter.h"
 
 #define FILTER_CACHE_ENTRIES 1000
-#define FILTER_CACHE_BYTES   (32 * 1024 * 1024) /* of texts; programs are of that order */
+#define FILTER_CACHE_BYTES                                                                         \
+	(128 * 1024 *                                                                              \
+	    1024) /* of programs: a text of many short words makes one 80 times its size */
 
 struct filter_cache;
 
 /* Zeroes mean the two constants. */
-struct filter_cache *filter_cache_new(size_t entries_max, size_t text_bytes_max);
+struct filter_cache *filter_cache_new(size_t entries_max, size_t bytes_max);
 void filter_cache_free(struct filter_cache *cache); /* NULL is fine; after all was released */
 
 /* One user's hold on a compiled filter. */

@@ -72,6 +72,31 @@ test_bounds(void **state)
 	filter_cache_free(small);
 }
 
+/* What counts is the program: a text of many short words makes a large one. */
+static void
+test_program_bytes(void **state)
+{
+	struct buf text = { 0 };
+	struct filter_cached *a, *b;
+	struct filter_cache *c;
+	struct filter_error error;
+	struct str s;
+
+	(void)state;
+	for (size_t i = 0; i < 20000; i++)
+		buf_adds(&text, "stop;");
+	s = (struct str){ text.data, text.len };
+	c = filter_cache_new(0, 10 * text.len);
+	assert_int_equal(filter_cache_get(c, s, &a, &error), FILTER_OK);
+	assert_true(filter_bytes(filter_cached_filter(a)) > 10 * text.len);
+	assert_int_equal(filter_cache_get(c, s, &b, &error), FILTER_OK);
+	assert_ptr_not_equal(filter_cached_filter(a), filter_cached_filter(b));
+	filter_cache_release(c, a);
+	filter_cache_release(c, b);
+	filter_cache_free(c);
+	buf_free(&text);
+}
+
 static void
 test_errors_are_kept(void **state)
 {
@@ -119,6 +144,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_text_same_program),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_program_bytes),
 		cmocka_unit_test(test_errors_are_kept),
 		cmocka_unit_test(test_threads),
 	};

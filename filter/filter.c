@@ -93,6 +93,13 @@ filter_free(struct filter *filter)
 	free(filter);
 }
 
+size_t
+filter_bytes(const struct filter *filter)
+{
+	return sizeof(*filter) +
+	       (filter->language->bytes != NULL ? filter->language->bytes(filter->program) : 0);
+}
+
 const struct filter_program *
 filter_program(const struct filter *filter, const struct filter_language *language)
 {

@@ -95,6 +95,7 @@ const struct filter *filter_default(void);
 enum filter_status filter_compile(struct str text, struct filter **filter_out,
     struct filter_error *error_out, struct filter_warnings *warnings);
 void filter_free(struct filter *filter);                       /* NULL is fine */
+size_t filter_bytes(const struct filter *filter);              /* what it takes in memory, nearly */
 const char *filter_language_name(const struct filter *filter); /* "sieve", "exim", "keep" */
 const char *filter_text_language(struct str text); /* the same, by the text's first line */
 
@@ -120,6 +121,7 @@ struct filter_language {
 	    const struct filter_message *message, const struct filter_run_options *options,
 	    struct arena *arena, struct filter_result *result_out, struct filter_error *error_out);
 	void (*free)(struct filter_program *program);
+	size_t (*bytes)(const struct filter_program *program);
 };
 
 #endif

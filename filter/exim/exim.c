@@ -31,10 +31,17 @@ compile(struct str text, struct filter_program **program_out, struct filter_erro
 	return FILTER_OK;
 }
 
+static size_t
+bytes(const struct filter_program *program)
+{
+	return sizeof(*program) + program->arena.used_bytes;
+}
+
 const struct filter_language FILTER_EXIM = {
 	.name = "exim",
 	.claims = exim_claims,
 	.compile = compile,
 	.run = exim_program_run,
 	.free = program_free,
+	.bytes = bytes,
 };

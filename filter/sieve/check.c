@@ -482,3 +482,9 @@ sieve_program_free(struct sieve_program *program)
 	arena_free(&program->arena);
 	free(program);
 }
+
+size_t
+sieve_program_bytes(const struct sieve_program *program)
+{
+	return sizeof(*program) + program->arena.used_bytes + program->regexes.bytes;
+}

@@ -14,6 +14,7 @@ struct sieve_program;
 bool sieve_compile(struct str text, struct sieve_program **program_out,
     struct filter_error *error_out, struct filter_warnings *warnings);
 void sieve_program_free(struct sieve_program *program);
+size_t sieve_program_bytes(const struct sieve_program *program);
 
 /* --- for `check` functions of rows --- */
 

@@ -36,12 +36,19 @@ language_free(struct filter_program *program)
 	sieve_program_free((struct sieve_program *)program);
 }
 
+static size_t
+language_bytes(const struct filter_program *program)
+{
+	return sieve_program_bytes((const struct sieve_program *)program);
+}
+
 const struct filter_language FILTER_SIEVE = {
 	.name = "sieve",
 	.claims = claims,
 	.compile = language_compile,
 	.run = language_run,
 	.free = language_free,
+	.bytes = language_bytes,
 };
 
 const struct sieve_program *
