@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "filter/account.h"
@@ -25,12 +26,14 @@ read_script(struct lda_script *s, const char *event, const char *path, const str
 	struct buf text = { 0 };
 	enum filter_status status = FILTER_COMPILE_ERROR;
 	ssize_t got = -1;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat sb;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO keeps nobody waiting */
 
 	*s = (struct lda_script){ .path = path, .error = { .text = "cannot be read" } };
 	if (fd >= 0) {
 		buf_reserve(&text, FILTER_TEXT_MAX_BYTES + 1);
-		got = read(fd, text.data, FILTER_TEXT_MAX_BYTES + 1);
+		if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode))
+			got = read(fd, text.data, FILTER_TEXT_MAX_BYTES + 1);
 		close(fd);
 	}
 	if (got >= 0)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -93,17 +94,29 @@ loopback(uint16_t port)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 }
 
+static bool
+is_free(uint16_t port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in in = loopback(port);
+	bool is = bind(fd, (struct sockaddr *)&in, sizeof(in)) == 0;
+
+	close(fd);
+	return is;
+}
+
+/* Below the range that the kernel takes for outgoing connections: nobody gets it between two starts. */
 uint16_t
 test_free_port(void)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in in = loopback(0);
-	socklen_t len = sizeof(in);
+	enum { LEAST = 10000, MOST = 31999 };
+	uint16_t port = 0;
 
-	need(bind(fd, (struct sockaddr *)&in, len) == 0, "bind");
-	getsockname(fd, (struct sockaddr *)&in, &len);
-	close(fd);
-	return ntohs(in.sin_port);
+	do {
+		need(getrandom(&port, sizeof(port), 0) == sizeof(port), "getrandom");
+		port = (uint16_t)(LEAST + port % (MOST - LEAST + 1));
+	} while (!is_free(port));
+	return port;
 }
 
 int

@@ -17,9 +17,14 @@ int test_connect(uint16_t port); /* blocking, with a time limit of 10 s; -1 if r
 bool test_read_line(int fd, char *line, size_t size); /* up to LF, which is kept */
 /* Waits up to 10 s for what a condition says. */
 #define test_wait_until(condition)                                                                 \
-	for (int waited_ = 0; !(condition) && waited_ < 1000; waited_++)                           \
-		usleep(10 * 1000);                                                                 \
-	assert_true(condition)
+	do {                                                                                       \
+		bool holds_ = (condition);                                                         \
+		for (int waited_ = 0; !holds_ && waited_ < 6000; waited_++) {                      \
+			usleep(10 * 1000);                                                         \
+			holds_ = (condition);                                                      \
+		}                                                                                  \
+		assert_true(holds_);                                                               \
+	} while (0)
 
 SSL_CTX *test_client_ctx(void); /* verifies nothing */
 /* A blocking TLS client on fd; NULL if the handshake fails. */

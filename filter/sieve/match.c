@@ -293,8 +293,6 @@ static void
 set_captures(
     struct sieve_matcher *m, struct str value, struct str normal, struct str *spans, size_t count)
 {
-	if (!m->match->captures)
-		return;
 	if (m->match->comparator->same_length)
 		for (size_t i = 0; i < count; i++)
 			spans[i].p = value.p + (spans[i].p - normal.p);
@@ -321,10 +319,11 @@ match_glob(
 	struct str spans[SIEVE_MATCH_VARIABLES];
 	size_t count;
 	struct sieve_glob_watch watch = { .go_on = go_on, .arg = m };
-	bool matched = sieve_glob_match(key->glob, normal, m->match->captures ? spans : NULL,
-	    SIEVE_MATCH_VARIABLES, &count, &watch);
+	const bool captures = m->match->captures;
+	bool matched = sieve_glob_match(
+	    key->glob, normal, captures ? spans : NULL, SIEVE_MATCH_VARIABLES, &count, &watch);
 
-	if (matched && !m->failed)
+	if (matched && captures && !m->failed)
 		set_captures(m, value, normal, spans, count);
 	return matched && !m->failed;
 }
