@@ -20,7 +20,7 @@
 #include "store/err.h"
 #include "store/password.h"
 
-#define ACCOUNT_DB_VERSION       2
+#define ACCOUNT_DB_VERSION       3
 #define ACCOUNT_LOCALPART_MAX    128 /* bytes; the column's width */
 #define ACCOUNT_DOMAIN_MAX       128
 #define ACCOUNT_REALNAME_MAX     256
@@ -28,6 +28,7 @@
 #define ACCOUNT_DB_BUSY_MS       10000 /* how long a writer waits for another */
 
 struct account_db;
+struct account_limits;
 
 enum account_db_mode { ACCOUNT_DB_READ, ACCOUNT_DB_WRITE /* creates it, mode 0640 */ };
 
@@ -81,6 +82,7 @@ void account_rows_free(struct account_row *rows, size_t count);
 
 /* Writing; each call is one durable transaction.  STORE_EXISTS, STORE_INVALID, STORE_NOT_FOUND,
  * STORE_BUSY, STORE_FULL, STORE_IO.  `row->id` is set.  SCRAM keys may be NULL: none. */
+/* Adding and renaming: STORE_EXISTS also where the address is an alias (store/account_aliases.h). */
 enum store_err account_db_add(
     struct account_db *db, struct account_row *row, const struct scram_keys *scram);
 enum store_err account_db_set_password(
@@ -94,6 +96,7 @@ struct account_change {
 	const uint64_t *quota_kb;
 	const bool *active;
 	const char *leave_text;
+	const struct account_limits *limits; /* store/account_limits.h */
 };
 enum store_err account_db_change(
     struct account_db *db, int64_t id, const struct account_change *change);

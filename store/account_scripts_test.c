@@ -400,7 +400,8 @@ test_older_file(void **state)
 	account_db_close(p->db);
 	run_sql(p->path,
 	    "DROP TRIGGER account_deleted; DROP TABLE script; DROP TABLE filter_history;"
-	    "DROP TABLE list; DROP TABLE list_member; PRAGMA user_version = 1;"
+	    "DROP TABLE list; DROP TABLE list_member; DROP TABLE alias; DROP TABLE account_limit;"
+	    "PRAGMA user_version = 1;"
 	    "CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"
 	    "  DELETE FROM account_scram WHERE account = OLD.id; END;");
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_READ, NULL, &p->db), STORE_OK);
