@@ -117,6 +117,13 @@ const struct setting SETTINGS[] = {
 	NUMBER("store", "index_connections", "connections", "256", 8, 10000,
 	    "Open index databases per process."),
 
+	PATH("record", "dir", NULL,
+	    "Where is written down what became of each message, for mailadmin why. Not set: record/ in the spool."),
+	DURATION("record", "keep", "30d", 0, 3650 * DAY,
+	    "How long that is kept; 0: nothing is recorded."),
+	SIZE("record", "size_max", "256M", 1 * MIB, 1 * TIB,
+	    "Bytes of all records together; beyond that the oldest go earlier."),
+
 	LIST("imapd", "listen_tls", SETTING_LISTEN, "*:993", 0,
 	    "Addresses for IMAP over TLS."),
 	LIST("imapd", "listen_starttls", SETTING_LISTEN, "*:143", 0,

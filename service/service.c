@@ -21,6 +21,7 @@
 #include "service/login.h"
 #include "store/account.h"
 #include "store/auth.h"
+#include "store/record.h"
 #include "store/spool.h"
 #include "store/sql_heap.h"
 
@@ -223,11 +224,38 @@ open_spool(struct service *sv)
 	return err == STORE_OK;
 }
 
+char *
+service_records_dir(const struct config *config)
+{
+	const char *dir = config_string(config, "record.dir");
+
+	return dir != NULL ? mem_strdup(dir)
+			   : mem_printf("%s/record", config_string(config, "store.spool"));
+}
+
+static bool
+uses_spool(const struct service_spec *spec)
+{
+	return (spec->needs & SERVICE_SPOOL) != 0 || spec->writes_spool;
+}
+
+static void
+open_records(struct service *sv)
+{
+	char *dir = service_records_dir(sv->config);
+
+	sv->records = records_open(dir, config_duration_s(sv->config, "record.keep"),
+	    config_size(sv->config, "record.size_max"), sv->log);
+	free(dir);
+}
+
 bool
 service_open_stores(struct service *sv)
 {
 	unsigned needs = sv->spec->needs;
 
+	if (uses_spool(sv->spec))
+		open_records(sv);
 	return open_accounts(sv) && ((needs & SERVICE_STORE) == 0 || open_store(sv)) &&
 	       ((needs & SERVICE_AUTH) == 0 || open_auth(sv)) &&
 	       ((needs & SERVICE_SPOOL) == 0 || open_spool(sv));
@@ -237,6 +265,7 @@ void
 service_close(struct service *sv)
 {
 	spool_close(sv->spool);
+	records_close(sv->records);
 	auth_free(sv->auth);
 	if (sv->store != NULL)
 		store_close(sv->store);
@@ -266,7 +295,7 @@ lock_in(struct service *sv)
 	const struct config *c = sv->config;
 	unsigned needs = sv->spec->needs;
 	bool tls = (needs & SERVICE_TLS) != 0, store = (needs & SERVICE_STORE) != 0;
-	bool spool = (needs & SERVICE_SPOOL) != 0 || sv->spec->writes_spool;
+	bool spool = uses_spool(sv->spec);
 	char *db_dir = directory_of(config_string(c, "store.account_db"));
 	char *cert_dir = directory_of(config_string(c, "tls.certificate"));
 	char *key_dir = directory_of(config_string(c, "tls.key"));
@@ -282,6 +311,7 @@ lock_in(struct service *sv)
 		{ store ? config_string(c, "store.mail_root") : NULL, NET_WRITE },
 		{ store ? config_string(c, "store.index_root") : NULL, NET_WRITE },
 		{ spool ? config_string(c, "store.spool") : NULL, NET_WRITE },
+		{ spool ? config_string(c, "record.dir") : NULL, NET_WRITE },
 		{ sv->spec->may_connect ? ca_dir : NULL, NET_READ },
 		{ store ? text_dir : NULL, NET_READ },
 		{ store ? config_string(c, "filter.global_dir") : NULL, NET_READ },

@@ -20,6 +20,7 @@ struct auth;
 struct net_stream;
 struct net_tls;
 struct net_tls_keys;
+struct records;
 struct service;
 struct spool;
 struct store;
@@ -76,6 +77,7 @@ struct service {
 	struct auth *auth;
 	struct sasl_service sasl;
 	struct spool *spool;
+	struct records *records; /* of those that have to do with the spool; NULL: none are kept */
 	struct net_timer *idle_timer;
 	void *data; /* the daemon's own */
 };
@@ -90,6 +92,9 @@ bool service_open(
 /* Opens what the spec needs, in this process.  Errors are logged. */
 bool service_open_stores(struct service *sv);
 void service_close(struct service *sv);
+
+/* Where the records are (store/record.h), the caller's to free. */
+char *service_records_dir(const struct config *config);
 
 /* Becomes server.user if this process is root and one is set; false with errno. */
 bool service_drop_root(const struct config *config);
