@@ -2,7 +2,9 @@
  *   account_db.c         addresses, connections, look-ups
  *   account_db_write.c   what changes an account
  *   account_scripts.c    its filter, named scripts, history
- *   account_lists.c      its lists */
+ *   account_lists.c      its lists
+ *   account_aliases.c    its further addresses; whose an address is
+ *   account_limits.c     what it may */
 #ifndef STORE_ACCOUNT_DB_INTERNAL_H
 #define STORE_ACCOUNT_DB_INTERNAL_H
 
@@ -17,5 +19,12 @@ enum store_err account_db_transaction(
  * without running `fn` where the file is older than `version_least`. */
 enum store_err account_db_look(struct account_db *db, int version_least,
     enum store_err (*fn)(struct sql *sql, void *arg), void (*clear)(void *arg), void *arg);
+
+/* Parts of larger transactions. */
+bool account_limits_fit(const struct account_limits *limits);
+enum store_err account_limits_write(
+    struct sql *sql, int64_t account, const struct account_limits *limits);
+/* STORE_EXISTS where the address is an alias. */
+enum store_err account_alias_refuse(struct sql *sql, const char *localpart, const char *domain);
 
 #endif

@@ -71,6 +71,9 @@ add_account(struct sql *sql, void *arg)
 
 	if (stmt == NULL)
 		return STORE_IO;
+	err = account_alias_refuse(sql, a->localpart, a->domain);
+	if (err != STORE_OK)
+		return err;
 	sql_bind_text(stmt, 1, a->localpart);
 	sql_bind_text(stmt, 2, a->domain);
 	sql_bind_text(stmt, 3, row->password);
@@ -237,6 +240,8 @@ account_db_set_leave_text(struct account_db *db, int64_t id, const char *text)
 struct change_list {
 	struct set items[4];
 	size_t count;
+	int64_t id;
+	const struct account_limits *limits;
 };
 
 static enum store_err
@@ -247,17 +252,20 @@ set_columns(struct sql *sql, void *arg)
 
 	for (size_t i = 0; err == STORE_OK && i < list->count; i++)
 		err = set_column(sql, &list->items[i]);
+	if (err == STORE_OK && list->limits != NULL)
+		err = account_limits_write(sql, list->id, list->limits);
 	return err;
 }
 
 enum store_err
 account_db_change(struct account_db *db, int64_t id, const struct account_change *wanted)
 {
-	struct change_list list = { .count = 0 };
+	struct change_list list = { .id = id, .limits = wanted->limits };
 	const char *name = wanted->realname, *text = wanted->leave_text;
 
 	if (!text_fits(name, ACCOUNT_REALNAME_MAX) || !text_fits(text, ACCOUNT_FILTER_MAX_BYTES) ||
-	    (wanted->quota_kb != NULL && *wanted->quota_kb > INT64_MAX))
+	    (wanted->quota_kb != NULL && *wanted->quota_kb > INT64_MAX) ||
+	    (wanted->limits != NULL && !account_limits_fit(wanted->limits)))
 		return STORE_INVALID;
 	if (name != NULL)
 		list.items[list.count++] = (struct set){ .id = id,
@@ -279,7 +287,9 @@ account_db_change(struct account_db *db, int64_t id, const struct account_change
 	if (wanted->active != NULL)
 		list.items[list.count++] =
 		    (struct set){ .id = id, .statement = SET_ACTIVE, .number = *wanted->active };
-	return list.count > 0 ? account_db_transaction(db, set_columns, &list) : STORE_OK;
+	return list.count > 0 || list.limits != NULL
+		   ? account_db_transaction(db, set_columns, &list)
+		   : STORE_OK;
 }
 
 struct renaming {
@@ -293,7 +303,10 @@ rename_account(struct sql *sql, void *arg)
 	const struct renaming *r = arg;
 	sqlite3_stmt *stmt =
 	    sql_get(sql, "UPDATE account SET localpart = ?, domain = ? WHERE id = ?");
+	enum store_err err = account_alias_refuse(sql, r->localpart, r->domain);
 
+	if (err != STORE_OK)
+		return err;
 	sql_bind_text(stmt, 1, r->localpart);
 	sql_bind_text(stmt, 2, r->domain);
 	if (stmt != NULL)
