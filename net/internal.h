@@ -132,6 +132,8 @@ void net_tls_cert_free(struct net_tls_cert *cert); /* drops one reference */
 X509 *net_tls_cert_x509(const struct net_tls_cert *cert);
 /* After a client's handshake: does the fingerprint match?  True if none is asked for. */
 bool net_tls_peer_ok(const struct net_tls *tls, const SSL *ssl);
+/* Do we know whom we talk to, whether or not this was asked for?  After the handshake. */
+bool net_tls_peer_verified(const struct net_tls *tls, const SSL *ssl);
 /* recv() into p, as SSL and plain streams use it: -1 with EAGAIN when there is nothing. */
 ssize_t net_stream_recv(struct net_stream *st, void *p, size_t size);
 

@@ -13,6 +13,7 @@
 #define REPLY_LINE_MAX_BYTES 4096 /* RFC 5321 §4.5.3.1.5 says 512 */
 #define REPLY_LINES_MAX      256
 #define QUIT_TIMEOUT_S       5
+#define LIMIT_MAX            999999 /* RFC 9422 §4 */
 
 /* --- results --- */
 
@@ -180,6 +181,9 @@ static const struct {
 	{ "STARTTLS", OFFERS_STARTTLS },
 	{ "AUTH", OFFERS_AUTH },
 	{ "DELIVERBY", OFFERS_DELIVERBY },
+	{ "REQUIRETLS", OFFERS_REQUIRETLS },
+	{ "MT-PRIORITY", OFFERS_MT_PRIORITY },
+	{ "LIMITS", OFFERS_LIMITS },
 };
 
 static bool
@@ -211,6 +215,30 @@ take_least_time(struct smtp_client *c, struct str param)
 		c->by_least_s = 0;
 }
 
+/* limit = limit-name "=" limit-value, RFC 9422 §3; up to six digits in §4.  What is none, and 0, says nothing. */
+static void
+take_limit(struct smtp_client *c, struct str word)
+{
+	const struct {
+		const char *name;
+		uint64_t *to;
+	} LIMITS[] = {
+		{ "MAILMAX=", &c->mail_max },
+		{ "RCPTMAX=", &c->rcpt_max },
+		{ "RCPTDOMAINMAX=", &c->rcpt_domain_max },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(LIMITS); i++) {
+		struct str name = str_from(LIMITS[i].name), value;
+
+		if (word.len <= name.len || !str_eq_nocase((struct str){ word.p, name.len }, name))
+			continue;
+		value = (struct str){ word.p + name.len, word.len - name.len };
+		if (!text_u64(value, LIMIT_MAX, LIMITS[i].to))
+			*LIMITS[i].to = 0;
+	}
+}
+
 /* ehlo-line = ehlo-keyword *( SP ehlo-param ), RFC 5321 §4.1.1.1 */
 static void
 take_extension(struct smtp_client *c, struct str line)
@@ -230,6 +258,8 @@ take_extension(struct smtp_client *c, struct str line)
 			c->offers |= OFFERS_AUTH_PLAIN;
 		if (str_eq_nocase(keyword, STR("DELIVERBY")))
 			take_least_time(c, word);
+		if (str_eq_nocase(keyword, STR("LIMITS")))
+			take_limit(c, word);
 	}
 }
 
@@ -240,7 +270,7 @@ enter_hello(struct smtp_client *c, const char *verb)
 
 	c->offers = 0;
 	c->size_limit = 0;
-	c->by_least_s = 0;
+	c->by_least_s = c->mail_max = c->rcpt_max = c->rcpt_domain_max = 0;
 	c->state = STATE_HELLO;
 	c->hello_again = strcmp(verb, "HELO") == 0;
 	buf_printf(&line, "%s %s\r\n", verb, c->helo);
@@ -493,6 +523,7 @@ on_open(void *arg)
 		return;
 	snprintf(c->tls, sizeof(c->tls), "%s %s", net_stream_tls_version(c->stream),
 	    net_stream_tls_cipher(c->stream));
+	c->verified = net_stream_tls_verified(c->stream);
 	if (c->config.tls != SMTP_TLS_IMPLICIT) {
 		enter_hello(c, hello_verb(c));
 		return;

@@ -2,7 +2,7 @@
  * messages one after another, each with its recipients and its own result for every one of them.
  *
  * RFC 5321, 2033, 2920 (MAIL, RCPT and DATA leave together when offered), 1870, 6152, 3030, 6531, 3461, 2852,
- * 3207, 4954 (AUTH PLAIN, under TLS only).  A parameter is only sent to a peer that offers its extension:
+ * 3207, 4954 (AUTH PLAIN, under TLS only), 8689, 6710, 9422.  A parameter is only sent to a peer that offers its extension:
  * - SMTPUTF8 needed and not offered: 553 5.6.7 for those recipients (RFC 6531 §3.5), or the whole message.
  * - 8BITMIME not offered and the content 8-bit: 554 5.6.3 (RFC 6152 §3); nothing is converted.
  * - BINARYMIME goes by BDAT; not offered: 554 5.6.1 (RFC 3030 §3).  Other bodies go by DATA.
@@ -11,6 +11,10 @@
  *   can write the "relayed" notice himself (RFC 3461 §5.2.2).
  * - DELIVERBY not offered: with mode N it goes without and the result says so (by_relayed), that the caller can
  *   tell (RFC 2852 §4.1.4.2); mode R, also with less time than the peer needs or none: 5.4.7 without asking.
+ * - REQUIRETLS not offered, or the peer not verified, and the message needs it: 5.7.30 (RFC 8689 §4.2.1).
+ * - MT-PRIORITY not offered: the priority goes as a header field, MT-Priority (RFC 6758 §3).
+ * - LIMITS (RFC 9422): after MAILMAX messages the connection is not reusable; smtp_client_takes() tells how many
+ *   recipients one message may have (RCPTMAX, RCPTDOMAINMAX).
  *
  * All functions belong to the loop's thread; callbacks are called there, never from inside a call into here.
  * smtp_client_free() may be called at any time, also inside a callback; no callback follows. */
@@ -44,6 +48,7 @@ struct smtp_client_config {
 	enum smtp_client_tls tls;
 	struct net_tls *tls_client;  /* needed unless SMTP_TLS_NONE */
 	const char *user, *password; /* AUTH PLAIN if user is not NULL; a failure if impossible */
+	unsigned messages_max; /* on this connection; then it is not reusable; 0: any number */
 	struct log *log;
 
 	/* 0: the value of RFC 5321 §4.5.3.2 */
@@ -94,6 +99,8 @@ struct smtp_client_message {
 	char by_mode;      /* RFC 2852: 'N' or 'R'; 0: no BY= */
 	bool by_trace;
 	int64_t by_seconds; /* what is left of the time; less than 1 only goes with 'N' */
+	bool require_tls;   /* RFC 8689 */
+	int priority;       /* RFC 6710, -9..9; 0 is the usual and not sent */
 	const char *auth;   /* AUTH= of MAIL, "<>" or an address; NULL: not sent */
 };
 
@@ -105,6 +112,8 @@ struct smtp_client_report {
 	bool dsn_relayed; /* DSN was asked for and the peer does not know it */
 	bool by_relayed;  /* mode N was asked for and the peer does not know DELIVERBY */
 	bool reusable;    /* the connection is good for another smtp_client_send() */
+	bool lost;     /* the connection failed, or the peer said 421: no verdict on this message */
+	bool in_doubt; /* lost between the last byte and the reply: it may have been taken */
 	const char *tls;  /* "TLSv1.3 …"; NULL in the clear */
 	const char *peer; /* address and port as text */
 };
@@ -121,9 +130,14 @@ struct smtp_client_events {
 /* Starts to connect.  The strings of config are copied, tls_client and log are borrowed. */
 struct smtp_client *smtp_client_open(struct net_loop *loop, const struct smtp_client_config *config,
     const struct smtp_client_events *events, void *arg);
+/* How many of these recipients, from the first on, the peer takes with one message (RFC 9422 §4); at least one.
+ * Once it is ready. */
+size_t smtp_client_takes(
+    const struct smtp_client *c, const struct smtp_client_rcpt *rcpts, size_t count);
 /* After on_ready, or after an on_sent that said reusable. */
 void smtp_client_send(struct smtp_client *c, const struct smtp_client_message *message);
-/* QUIT, waits a moment for its reply, then closes and frees; no callback follows. */
+/* QUIT where the connection still stands, waits a moment for its reply, then closes and frees; no callback
+ * follows. */
 void smtp_client_quit(struct smtp_client *c);
 void smtp_client_free(struct smtp_client *c); /* at once; NULL is fine */
 

@@ -43,6 +43,9 @@ enum { /* what the peer offers */
 	OFFERS_AUTH_PLAIN = 256,
 	OFFERS_AUTH = 512,
 	OFFERS_DELIVERBY = 1024,
+	OFFERS_REQUIRETLS = 2048,
+	OFFERS_MT_PRIORITY = 4096,
+	OFFERS_LIMITS = 8192,
 };
 
 struct smtp_client {
@@ -60,8 +63,11 @@ struct smtp_client {
 	char peer[NET_IP_TEXT_BYTES + 8], tls[80];
 
 	unsigned offers;
-	uint64_t size_limit; /* 0: none told */
-	uint64_t by_least_s; /* min-by-time, RFC 2852 §3; 0: none told */
+	uint64_t size_limit;                          /* 0: none told */
+	uint64_t by_least_s;                          /* min-by-time, RFC 2852 §3; 0: none told */
+	uint64_t mail_max, rcpt_max, rcpt_domain_max; /* RFC 9422 §4; 0: none told */
+	uint64_t messages;                            /* begun on this connection */
+	bool verified;                                /* we know whom we talk to */
 
 	/* the reply being read */
 	struct buf text;
@@ -78,6 +84,7 @@ struct smtp_client {
 	struct smtp_result for_all;
 
 	/* its bytes */
+	bool in_doubt;
 	bool job_running, read_failed, body_done, prefix_done, lost;
 	int fd; /* our own descriptor and text: a job may outlive the caller's */
 	char *prefix;

@@ -56,6 +56,14 @@ decide_all(struct smtp_client *c, const struct smtp_result *result)
 		decide(c, i, result);
 }
 
+/* As many messages as one connection may carry, by the peer's word or ours. */
+static bool
+is_used_up(const struct smtp_client *c)
+{
+	return (c->mail_max > 0 && c->messages >= c->mail_max) ||
+	       (c->config.messages_max > 0 && c->messages >= c->config.messages_max);
+}
+
 static void
 say_sent(struct smtp_client *c, bool reusable)
 {
@@ -65,17 +73,20 @@ say_sent(struct smtp_client *c, bool reusable)
 		.message = c->one_for_all ? &c->for_all : NULL,
 		.dsn_relayed = c->dsn_relayed,
 		.by_relayed = c->by_relayed,
-		.reusable = reusable && c->stream != NULL,
+		.reusable = reusable && c->stream != NULL && !is_used_up(c),
+		.lost = !reusable && c->one_for_all && !c->read_failed,
+		.in_doubt = c->in_doubt,
 		.tls = c->tls[0] != '\0' ? c->tls : NULL,
 		.peer = c->peer,
 	};
 
 	c->message = NULL;
 	close_body(c);
-	c->state = report.reusable ? STATE_READY : STATE_LOST;
+	reusable = reusable && c->stream != NULL;
+	c->state = reusable ? STATE_READY : STATE_LOST; /* READY also for its QUIT alone */
 	if (c->stream != NULL) {
 		net_stream_timeout(c->stream, 0);
-		if (!report.reusable)
+		if (!reusable)
 			net_stream_close(c->stream);
 	}
 	c->events->on_sent(c->arg, &report);
@@ -92,6 +103,7 @@ smtp_client_send_lost(struct smtp_client *c, const struct smtp_result *why)
 {
 	if (c->lost) /* the first reason stays */
 		return;
+	c->in_doubt = c->state == STATE_FINAL && !c->empty_data && why->code == 0;
 	decide_all(c, why);
 	if (c->job_running) /* it reads the caller's file; on_read_done() goes on */
 		c->lost = true;
@@ -190,6 +202,18 @@ smtp_client_send_drained(struct smtp_client *c)
 		read_more(c);
 }
 
+/* What goes in front of the message: the caller's fields, and a priority that has no other way, RFC 6758 §3. */
+static char *
+prefix_of(const struct smtp_client *c)
+{
+	const struct smtp_client_message *m = c->message;
+	const char *given = m->prefix != NULL ? m->prefix : "";
+
+	if (m->priority != 0 && !smtp_client_offers(c, OFFERS_MT_PRIORITY))
+		return mem_printf("%sMT-Priority: %d\n", given, m->priority);
+	return m->prefix != NULL ? mem_strdup(given) : NULL;
+}
+
 static void
 start_body(struct smtp_client *c)
 {
@@ -198,15 +222,14 @@ start_body(struct smtp_client *c)
 	struct smtp_stuff stuff = { 0 };
 
 	c->fd = fcntl(c->message->fd, F_DUPFD_CLOEXEC, 0);
-	c->prefix = c->message->prefix != NULL ? mem_strdup(c->message->prefix) : NULL;
+	c->prefix = prefix_of(c);
 	c->offset = c->message->offset;
 	c->size_bytes = c->message->size_bytes;
 	c->state = STATE_BODY;
 	smtp_client_patience(c, c->config.data_block_timeout_s, 180);
 	if (c->bdat) { /* one chunk, RFC 3030 §2 */
-		if (c->message->prefix != NULL)
-			smtp_stuff_encode(
-			    &stuff, false, c->message->prefix, strlen(c->message->prefix), &prefix);
+		if (c->prefix != NULL)
+			smtp_stuff_encode(&stuff, false, c->prefix, strlen(c->prefix), &prefix);
 		snprintf(line, sizeof(line), "BDAT %" PRIu64 " LAST\r\n",
 		    c->message->size_bytes + prefix.len);
 		buf_free(&prefix);
@@ -260,6 +283,10 @@ add_mail(struct smtp_client *c, struct buf *out)
 	}
 	if (m->by_mode != 0 && smtp_client_offers(c, OFFERS_DELIVERBY))
 		add_deliver_by(out, m);
+	if (m->require_tls)
+		buf_adds(out, " REQUIRETLS");
+	if (m->priority != 0 && smtp_client_offers(c, OFFERS_MT_PRIORITY))
+		buf_printf(out, " MT-PRIORITY=%d", m->priority);
 	buf_adds(out, "\r\n");
 }
 
@@ -474,7 +501,49 @@ check_extensions(const struct smtp_client *c, const struct smtp_client_message *
 	if (c->size_limit > 0 && m->size_bytes > c->size_limit)
 		return smtp_client_finding(SMTP_OUTCOME_PERMANENT, "5.3.4",
 		    "The message is larger than the next host takes", c->peer);
+	if (m->require_tls && (!c->verified || !smtp_client_offers(c, OFFERS_REQUIRETLS)))
+		return smtp_client_finding(SMTP_OUTCOME_PERMANENT, "5.7.30",
+		    c->verified
+			? "The next host does not offer REQUIRETLS"
+			: "The next host is not known by verified TLS, as REQUIRETLS demands",
+		    c->peer);
 	return check_time(c, m);
+}
+
+static struct str
+domain_of(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return str_from(at != NULL ? at + 1 : "");
+}
+
+/* Is the domain of rcpts[i] one that none before it has? */
+static bool
+is_new_domain(const struct smtp_client_rcpt *rcpts, size_t i)
+{
+	struct str domain = domain_of(rcpts[i].address);
+
+	for (size_t j = i; j-- > 0;)
+		if (str_eq_nocase(domain_of(rcpts[j].address), domain))
+			return false;
+	return true;
+}
+
+size_t
+smtp_client_takes(const struct smtp_client *c, const struct smtp_client_rcpt *rcpts, size_t count)
+{
+	uint64_t domains = 0;
+	size_t n = count;
+
+	if (c->rcpt_max > 0 && n > c->rcpt_max)
+		n = (size_t)c->rcpt_max;
+	for (size_t i = 0; c->rcpt_domain_max > 0 && i < n; i++) {
+		domains += is_new_domain(rcpts, i);
+		if (domains > c->rcpt_domain_max)
+			return i;
+	}
+	return n;
 }
 
 static bool
@@ -502,7 +571,7 @@ smtp_client_send(struct smtp_client *c, const struct smtp_client_message *m)
 	c->dsn_relayed = wants_dsn(m) && !smtp_client_offers(c, OFFERS_DSN);
 	c->by_relayed = m->by_mode == 'N' && !smtp_client_offers(c, OFFERS_DELIVERBY);
 	c->bdat = m->body == SMTP_BODY_BINARYMIME;
-	c->read_failed = c->body_done = c->prefix_done = c->lost = false;
+	c->in_doubt = c->read_failed = c->body_done = c->prefix_done = c->lost = false;
 	c->read_bytes = 0;
 	c->stuff = (struct smtp_stuff){ 0 };
 	c->state = STATE_REPORT;
@@ -514,6 +583,7 @@ smtp_client_send(struct smtp_client *c, const struct smtp_client_message *m)
 		net_timer_start_ms(c->soon, 0);
 		return;
 	}
+	c->messages++;
 	c->state = STATE_ENVELOPE;
 	c->sent_commands = c->got_replies = c->needs_rset ? COMMAND_RSET : COMMAND_MAIL;
 	send_commands(c);

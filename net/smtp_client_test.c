@@ -111,6 +111,7 @@ struct sender {
 	struct smtp_client *client;
 	const struct smtp_client_message *messages;
 	size_t count, sent;
+	bool tells_takes; /* how many recipients of one message the peer takes */
 	struct buf told;
 };
 
@@ -136,6 +137,10 @@ on_ready(void *arg, const struct smtp_result *r)
 	struct sender *s = arg;
 
 	if (r->outcome == SMTP_OUTCOME_ACCEPTED) {
+		if (s->tells_takes)
+			buf_printf(&s->told, "takes %zu ",
+			    smtp_client_takes(
+				s->client, s->messages[0].rcpts, s->messages[0].rcpt_count));
 		smtp_client_send(s->client, &s->messages[0]);
 		return;
 	}
@@ -153,6 +158,8 @@ on_sent(void *arg, const struct smtp_client_report *report)
 		tell(s, &report->rcpts[i]);
 	buf_adds(&s->told, report->dsn_relayed ? "relayed " : "");
 	buf_adds(&s->told, report->by_relayed ? "untimed " : "");
+	buf_adds(&s->told, report->lost ? "lost " : "");
+	buf_adds(&s->told, report->in_doubt ? "in-doubt " : "");
 	buf_adds(&s->told, report->reusable ? "; " : "! ");
 	if (report->reusable && ++s->sent < s->count)
 		smtp_client_send(s->client, &s->messages[s->sent]);
@@ -231,13 +238,13 @@ static const struct case_ CASES[] = {
 		  "C: MAIL FROM:<a@b> BODY=BINARYMIME\nC: RCPT*\nC: RCPT*\nS: 250 ok\nS: 250 "
 		  "ok\nS: 250 ok\n"
 		  "C: BDAT 19 LAST\nC: P: q\nC: (nothing)\n",
-	    "temp/0/4.4.2 temp/0/4.4.2 ! " },
+	    "temp/0/4.4.2 temp/0/4.4.2 lost in-doubt ! " },
 	{ "421 in the middle", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
 	    HELLO "S: 250 x\nC: MAIL*\nS: 250 ok\nC: RCPT*\nS: 421 4.3.2 going\n",
-	    "temp/421/4.3.2 temp/421/4.3.2 ! " },
+	    "temp/421/4.3.2 temp/421/4.3.2 lost ! " },
 	{ "lost in the middle", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
 	    HELLO "S: 250 x\nC: MAIL*\nS: 250 ok\nC: RCPT*\nS: 550 5.1.1 no\nC: RCPT*\n",
-	    "perm/550/5.1.1 temp/0/4.4.2 ! " },
+	    "perm/550/5.1.1 temp/0/4.4.2 lost ! " },
 	{ "garbage", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
 	    "S: hello there\n", "no: temp/0/4.5.0 " },
 	{ "refused greeting", false, NULL, SMTP_TLS_NONE, SMTP_BODY_7BIT, false, false, false,
@@ -286,13 +293,67 @@ static const struct by_case BY_CASES[] = {
 	    "temp/450/ temp/450/ untimed ; " },
 };
 
+struct later_case {
+	const char *name, *script, *told;
+	/* RFC 8689, 6710, 9422 */
+	bool require_tls, tells_takes;
+	int priority;
+	unsigned messages_max;
+	size_t count; /* of messages; 0: one */
+};
+
+static const struct later_case LATER_CASES[] = {
+	{ .name = "REQUIRETLS in the clear",
+	    .require_tls = true,
+	    .script = HELLO "S: 250-x\nS: 250 REQUIRETLS\nC: QUIT\nS: 221 x\n",
+	    .told = "perm/0/5.7.30 perm/0/5.7.30 ; " },
+	{ .name = "priority offered",
+	    .priority = -3,
+	    .script = HELLO "S: 250-x\nS: 250 MT-PRIORITY NSEP\nC: MAIL FROM:<a@b> MT-PRIORITY=-3\n"
+			    "S: 450 no\nC: QUIT\nS: 221 x\n",
+	    .told = "temp/450/ temp/450/ ; " },
+	{ .name = "priority as a field",
+	    .priority = 6,
+	    .script = HELLO
+	    "S: 250-x\nS: 250 PIPELINING\nC: MAIL FROM:<a@b>\nC: RCPT*\nC: RCPT*\nC: DATA\n"
+	    "S: 250 ok\nS: 250 ok\nS: 250 ok\nS: 354 go\n"
+	    "C: P: q\nC: MT-Priority: 6\nC: Hi\nC: \nC: ..dot\nC: last\nC: .\n"
+	    "S: 250 ok\nC: QUIT\nS: 221 x\n",
+	    .told = "ok/250/ ok/250/ ; " },
+	{ .name = "MAILMAX",
+	    .count = 2,
+	    .script = HELLO
+	    "S: 250-x\nS: 250 LIMITS FOO=1 MAILMAX=2 RCPTMAX=x\nC: MAIL FROM:<a@b>\nS: 450 no\n"
+	    "C: MAIL FROM:<a@b>\nS: 450 no\nC: QUIT\n",
+	    .tells_takes = true,
+	    .told = "takes 2 temp/450/ temp/450/ ; temp/450/ temp/450/ ! " },
+	{ .name = "our own most",
+	    .count = 2,
+	    .messages_max = 1,
+	    .script = HELLO "S: 250 x\nC: MAIL FROM:<a@b>\nS: 450 no\nC: QUIT\nS: 221 x\n",
+	    .told = "temp/450/ temp/450/ ! " },
+	{ .name = "RCPTMAX",
+	    .tells_takes = true,
+	    .script = HELLO "S: 250-x\nS: 250 limits rcptmax=1\nC: MAIL FROM:<a@b>\nS: 450 no\n"
+			    "C: QUIT\nS: 221 x\n",
+	    .told = "takes 1 temp/450/ temp/450/ ; " },
+	{ .name = "RCPTDOMAINMAX, both in one domain",
+	    .tells_takes = true,
+	    .script =
+		HELLO "S: 250-x\nS: 250 LIMITS RCPTDOMAINMAX=1\nC: MAIL FROM:<a@b>\nS: 450 no\n"
+		      "C: QUIT\nS: 221 x\n",
+	    .told = "takes 2 temp/450/ temp/450/ ; " },
+};
+
 static void
-run_case(const struct case_ *t, const struct by_case *by)
+run_case(const struct case_ *t, const struct by_case *by, const struct later_case *later)
 {
 	struct script script = { .text = t->script };
 	uint16_t port;
 	pthread_t thread;
-	struct sender s = { .loop = net_loop_new(NULL), .count = t->twice ? 2 : 1 };
+	struct sender s = { .loop = net_loop_new(NULL),
+		.count = t->twice ? 2 : 1,
+		.tells_takes = later->tells_takes };
 	struct smtp_client_rcpt rcpts[2] = { { .address = "x@y" }, { .address = "z@y" } };
 	struct smtp_client_message messages[2];
 	struct smtp_client_config config = { .host = "127.0.0.1",
@@ -322,7 +383,12 @@ run_case(const struct case_ *t, const struct by_case *by)
 			.envid = t->dsn ? "q+r" : NULL,
 			.by_mode = by->mode,
 			.by_trace = by->trace,
-			.by_seconds = by->seconds };
+			.by_seconds = by->seconds,
+			.require_tls = later->require_tls,
+			.priority = later->priority };
+	config.messages_max = later->messages_max;
+	if (later->count > 0)
+		s.count = later->count;
 	for (size_t i = 0; i < 2; i++)
 		messages[i].size_bytes = strlen("Hi\n\n.dot\nlast");
 	s.messages = messages;
@@ -346,7 +412,20 @@ test_cases(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
-		run_case(&CASES[i], &(struct by_case){ 0 });
+		run_case(&CASES[i], &(struct by_case){ 0 }, &(struct later_case){ 0 });
+}
+
+static void
+test_later_extensions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(LATER_CASES); i++) {
+		const struct later_case *one = &LATER_CASES[i];
+
+		run_case(
+		    &(struct case_){ .name = one->name, .script = one->script, .told = one->told },
+		    &(struct by_case){ 0 }, one);
+	}
 }
 
 static void
@@ -357,8 +436,8 @@ test_deliver_by(void **state)
 		const struct by_case *by = &BY_CASES[i];
 
 		run_case(
-		    &(struct case_){ .name = by->name, .script = by->script, .told = by->told },
-		    by);
+		    &(struct case_){ .name = by->name, .script = by->script, .told = by->told }, by,
+		    &(struct later_case){ 0 });
 	}
 }
 
@@ -530,7 +609,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_deliver_by), cmocka_unit_test(test_own_server) };
+		cmocka_unit_test(test_deliver_by), cmocka_unit_test(test_later_extensions),
+		cmocka_unit_test(test_own_server) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,9 @@ const char *net_stream_tls_cipher(const struct net_stream *st);  /* "TLS_AES_256
 unsigned net_stream_tls_bits(const struct net_stream *st);       /* the cipher's strength */
 const char *net_stream_tls_sni(const struct net_stream *st);     /* "" if the client named none */
 bool net_stream_tls_resumed(const struct net_stream *st);
+/* As client: a trusted CA vouches for the peer's name, or its fingerprint is one we were given; also where
+ * every certificate is accepted (NET_TLS_ANY). */
+bool net_stream_tls_verified(const struct net_stream *st);
 
 enum net_binding {
 	NET_BINDING_EXPORTER,        /* tls-exporter, RFC 9266; 32 bytes */

@@ -82,6 +82,12 @@ net_stream_tls_resumed(const struct net_stream *st)
 	return net_stream_is_tls(st) && SSL_session_reused(st->ssl) == 1;
 }
 
+bool
+net_stream_tls_verified(const struct net_stream *st)
+{
+	return st->client && net_stream_is_tls(st) && net_tls_peer_verified(st->tls, st->ssl);
+}
+
 /* RFC 9266 §3: with TLS 1.2 only if the extended master secret was negotiated. */
 static bool
 binding_exporter(const struct net_stream *st, struct buf *out)

@@ -64,7 +64,8 @@ struct net_tls {
 	unsigned handshake_s;
 
 	enum net_tls_verify verify; /* client */
-	unsigned char fingerprint[TLS_DIGEST_BYTES];
+	unsigned char (*fingerprints)[TLS_DIGEST_BYTES];
+	size_t fingerprint_count;
 };
 
 struct check { /* a look at the files, as a job */
@@ -652,18 +653,45 @@ parse_fingerprint(const char *text, unsigned char out[static TLS_DIGEST_BYTES])
 }
 
 static bool
+setup_fingerprints(struct net_tls *tls, const struct net_tls_client_spec *spec)
+{
+	tls->fingerprint_count = spec->fingerprint_count;
+	tls->fingerprints = mem_zalloc((spec->fingerprint_count + 1) * TLS_DIGEST_BYTES);
+	for (size_t i = 0; i < spec->fingerprint_count; i++)
+		if (!parse_fingerprint(spec->fingerprints[i], tls->fingerprints[i])) {
+			log_error(tls->log, "tls_client", "fingerprint=%s error=%s",
+			    spec->fingerprints[i], "not 64 hex digits");
+			return false;
+		}
+	if (spec->fingerprint_count == 0)
+		log_error(tls->log, "tls_client", "error=%s", "no fingerprint is given");
+	return spec->fingerprint_count > 0;
+}
+
+/* Whom we trust.  Where every certificate is taken, too: then it says who could have been verified
+ * (net_stream_tls_verified), and a machine without any CA is none that goes without TLS. */
+static bool
+setup_trust(struct net_tls *tls, const struct net_tls_client_spec *spec)
+{
+	bool ok = spec->ca_file != NULL
+		      ? SSL_CTX_load_verify_locations(tls->ctx, spec->ca_file, NULL) == 1
+		      : SSL_CTX_set_default_verify_paths(tls->ctx) == 1;
+
+	if (!ok && spec->verify == NET_TLS_CA)
+		log_error(
+		    tls->log, "tls_client", "file=%s error=%s", spec->ca_file, openssl_error());
+	ERR_clear_error();
+	return ok || spec->verify != NET_TLS_CA;
+}
+
+static bool
 setup_client(struct net_tls *tls, const struct net_tls_client_spec *spec)
 {
 	bool ok;
 
 	tls->verify = spec->verify;
-	if (spec->verify == NET_TLS_FINGERPRINT &&
-	    (spec->fingerprint == NULL ||
-		!parse_fingerprint(spec->fingerprint, tls->fingerprint))) {
-		log_error(
-		    tls->log, "tls_client", "error=%s", "the fingerprint is not 64 hex digits");
+	if (spec->verify == NET_TLS_FINGERPRINT && !setup_fingerprints(tls, spec))
 		return false;
-	}
 	ERR_clear_error();
 	ok = spec->certificate == NULL ||
 	     (SSL_CTX_use_certificate_chain_file(tls->ctx, spec->certificate) == 1 &&
@@ -674,16 +702,9 @@ setup_client(struct net_tls *tls, const struct net_tls_client_spec *spec)
 		    tls->log, "tls_client", "file=%s error=%s", spec->certificate, openssl_error());
 		return false;
 	}
-	if (spec->verify != NET_TLS_CA)
-		return true;
-	SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
-	ok = spec->ca_file != NULL
-		 ? SSL_CTX_load_verify_locations(tls->ctx, spec->ca_file, NULL) == 1
-		 : SSL_CTX_set_default_verify_paths(tls->ctx) == 1;
-	if (!ok)
-		log_error(
-		    tls->log, "tls_client", "file=%s error=%s", spec->ca_file, openssl_error());
-	return ok;
+	if (spec->verify == NET_TLS_CA)
+		SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
+	return setup_trust(tls, spec);
 }
 
 struct net_tls *
@@ -721,21 +742,22 @@ net_tls_free(struct net_tls *tls)
 	free(tls->certificate);
 	free(tls->key);
 	free(tls->sni_dir);
+	free(tls->fingerprints);
 	free(tls);
 }
 
 /* RFC 6066 §3: an address is no SNI name; it is still checked against the certificate. */
 static bool
-set_server_name(SSL *ssl, const char *host, bool verify)
+set_server_name(SSL *ssl, const char *host)
 {
 	struct net_ip ip;
 
 	if (net_ip_parse(str_from(host), &ip))
-		return !verify || X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
 	if (SSL_set_tlsext_host_name(ssl, host) != 1)
 		return false;
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return !verify || SSL_set1_host(ssl, host) == 1;
+	return SSL_set1_host(ssl, host) == 1;
 }
 
 SSL *
@@ -758,20 +780,46 @@ net_tls_session(struct net_tls *tls, struct net_stream *st)
 	}
 	SSL_set_connect_state(ssl);
 	if (st->host == NULL ? tls->verify != NET_TLS_CA
-			     : set_server_name(ssl, st->host, tls->verify == NET_TLS_CA))
+			     : set_server_name(ssl, st->host) || tls->verify != NET_TLS_CA)
 		return ssl;
 	SSL_free(ssl);
 	return NULL;
 }
 
+static bool
+is_pinned(const struct net_tls *tls, const unsigned char digest[static TLS_DIGEST_BYTES])
+{
+	for (size_t i = 0; i < tls->fingerprint_count; i++)
+		if (memcmp(digest, tls->fingerprints[i], TLS_DIGEST_BYTES) == 0)
+			return true;
+	return false;
+}
+
 bool
 net_tls_peer_ok(const struct net_tls *tls, const SSL *ssl)
 {
-	unsigned char digest[TLS_DIGEST_BYTES];
+	unsigned char digest[TLS_DIGEST_BYTES], *info = NULL;
 	X509 *cert = SSL_get0_peer_certificate(ssl);
+	bool ok;
+	int len;
 
 	if (tls->verify != NET_TLS_FINGERPRINT)
 		return true;
-	return cert != NULL && X509_digest(cert, EVP_sha256(), digest, NULL) == 1 &&
-	       memcmp(digest, tls->fingerprint, sizeof(digest)) == 0;
+	if (cert == NULL)
+		return false;
+	if (X509_digest(cert, EVP_sha256(), digest, NULL) == 1 && is_pinned(tls, digest))
+		return true;
+	len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &info);
+	ok = len > 0 && EVP_Digest(info, (size_t)len, digest, NULL, EVP_sha256(), NULL) == 1 &&
+	     is_pinned(tls, digest);
+	OPENSSL_free(info);
+	return ok;
+}
+
+bool
+net_tls_peer_verified(const struct net_tls *tls, const SSL *ssl)
+{
+	if (tls->verify == NET_TLS_FINGERPRINT)
+		return net_tls_peer_ok(tls, ssl);
+	return SSL_get0_peer_certificate(ssl) != NULL && SSL_get_verify_result(ssl) == X509_V_OK;
 }

@@ -50,14 +50,16 @@ bool net_tls_server_reload(struct net_tls *tls);
 enum net_tls_verify {
 	NET_TLS_ANY,         /* encrypt, accept every certificate (opportunistic, RFC 7435) */
 	NET_TLS_CA,          /* a trusted CA and the right host name (RFC 6125) */
-	NET_TLS_FINGERPRINT, /* exactly this certificate */
+	NET_TLS_FINGERPRINT, /* exactly one of these certificates or keys, whoever vouches for them */
 };
 
 struct net_tls_client_spec {
 	enum net_tls_verify verify;
-	const char *ca_file; /* NET_TLS_CA: PEM bundle; NULL: the system's */
-	const char
-	    *fingerprint; /* NET_TLS_FINGERPRINT: SHA-256 of the certificate, hex, ':' allowed */
+	const char *ca_file; /* PEM bundle; NULL: the system's */
+	/* NET_TLS_FINGERPRINT: each is the SHA-256 of the certificate or of its public key
+	 * (SubjectPublicKeyInfo), as 64 hex digits, ':' allowed. */
+	const char *const *fingerprints;
+	size_t fingerprint_count;
 	const char *certificate; /* ours, if the server wants one; else NULL */
 	const char *key;
 };
