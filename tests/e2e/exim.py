@@ -12,7 +12,7 @@ import smtplib
 import socket
 import subprocess
 
-from sanger import PORTS_PER_INSTANCE, free_ports, release_ports, run, temp_dir, wait_for
+from sanger import PORTS_PER_INSTANCE, TOP, free_ports, release_ports, run, temp_dir, wait_for
 
 EXIM = "/usr/sbin/exim4"
 
@@ -96,16 +96,7 @@ class Exim:
 
     def __init__(self, store=None, domain="example.org", callout=False, tls=None, retry="2s",
                  mail_acl="", rcpt_acl="", dsn="*", start=True):
-        self.dir = temp_dir()
-        self.base = free_ports(PORTS_PER_INSTANCE)
-        self.port = self.base
-        user = pwd.getpwnam("Debian-exim") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-        for sub in ("spool", "log", "sink"):
-            (self.dir / sub).mkdir()
-            if os.getuid() == 0:
-                os.chown(self.dir / sub, user.pw_uid, user.pw_gid)
-        if os.getuid() == 0:
-            os.chown(self.dir, user.pw_uid, user.pw_gid)
+        user = self._make_directory()
         tls_lines = "tls_advertise_hosts ="
         if tls is not None:
             shutil.copy(tls[0], self.dir / "cert.pem")
@@ -124,8 +115,23 @@ class Exim:
             verify="verify = recipient/callout=20s,no_cache" if callout else "",
             mail_acl=mail_acl, rcpt_acl=rcpt_acl))
         self.conf.chmod(0o644)
+        self.args = ["-C", str(self.conf)]
         self.daemon = None
         self.start_at_once = start
+
+    def _make_directory(self):
+        """Directory and port, as the daemon's user needs them; returns that user."""
+        self.dir = temp_dir()
+        self.base = free_ports(PORTS_PER_INSTANCE)
+        self.port = self.base
+        user = pwd.getpwnam("Debian-exim") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+        for sub in ("spool", "log", "sink"):
+            (self.dir / sub).mkdir()
+            if os.getuid() == 0:
+                os.chown(self.dir / sub, user.pw_uid, user.pw_gid)
+        if os.getuid() == 0:
+            os.chown(self.dir, user.pw_uid, user.pw_gid)
+        return user
 
     def __enter__(self):
         if self.start_at_once:
@@ -143,7 +149,7 @@ class Exim:
     def start(self):
         out = open(self.dir / "log" / "stderrlog", "ab")
         self.daemon = subprocess.Popen(
-            [EXIM, "-C", str(self.conf), "-bdf", "-q2s"], stdin=subprocess.DEVNULL, stdout=out,
+            [EXIM, *self.args, "-bdf", "-q2s"], stdin=subprocess.DEVNULL, stdout=out,
             stderr=out, start_new_session=True)
         out.close()
 
@@ -176,10 +182,10 @@ class Exim:
 
     def queued(self):
         """How many messages wait in its queue."""
-        return int(run(EXIM, "-C", self.conf, "-bpc").stdout)
+        return int(run(EXIM, *self.args, "-bpc").stdout)
 
     def run_queue(self):
-        run(EXIM, "-C", self.conf, "-qff")
+        run(EXIM, *self.args, "-qff")
 
     def send(self, sender, recipients, message):
         """Hands one message in by SMTP, as the organisation's other hosts do."""
@@ -199,3 +205,49 @@ class Exim:
     def wait_received(self, count):
         wait_for(lambda: len(self.received()) >= count, f"{count} messages at the relay")
         return self.received()
+
+
+class ShippedExim(Exim):
+    """Exim with one of the files that doc/relay ships, byte for byte.  `site` are the macros of
+    sanger-site.conf; only paths, the port and what depends on the machine's load are preset."""
+
+    def __init__(self, name, site=(), tls=None, start=True):
+        user = self._make_directory()
+        self.conf = self.dir / "exim4.conf"
+        self.site_file = self.dir / "sanger-site.conf"
+        self.args = ["-C", str(self.conf), f"-DSITE_CONF={self.site_file}"]
+        self.daemon = None
+        self.start_at_once = start
+        shutil.copyfile(TOP / "doc/relay" / name, self.conf)
+        self.conf.chmod(0o644)
+        for which, target in zip(tls or (), ("exim.crt", "exim.key")):
+            shutil.copy(which, self.dir / target)
+            (self.dir / target).chmod(0o640)
+            if os.getuid() == 0:
+                os.chown(self.dir / target, 0, user.pw_gid)
+        macros = {
+            "SITE_CERTIFICATE": self.dir / "exim.crt", "SITE_PRIVATE_KEY": self.dir / "exim.key",
+            "SITE_QUEUE_LOAD": "1000", "SITE_RESERVE_LOAD": "1000", "SITE_SPOOL_RESERVE": "1M",
+            "SITE_RETRY": "F,1d,2s",
+        }
+        if name == "exim-primary.conf":
+            macros |= {"SITE_DELIVER_LOAD": "1000", "SITE_RETRY_BULK": "F,1d,2s"}
+        lines = [f"{k} == {v}" for k, v in (macros | dict(site)).items()]
+        lines += [
+            f"spool_directory = {self.dir}/spool", f"log_file_path = {self.dir}/log/%slog",
+            f"pid_file_path = {self.dir}/exim.pid", f"exim_user = {user.pw_name}",
+            f"exim_group = {user.pw_gid}", "never_users =", "local_interfaces = 127.0.0.1",
+            f"daemon_smtp_ports = {self.port}", "keep_environment =", "host_lookup =",
+            "rfc1413_query_timeout = 0s",
+        ]
+        self.site_file.write_text("\n".join(lines) + "\n")
+        self.site_file.chmod(0o644)
+
+    def client(self, source="127.0.0.1"):
+        """An SMTP client that comes from another of the loopback addresses."""
+        return smtplib.SMTP("127.0.0.1", self.port, timeout=60, source_address=(source, 0),
+                            local_hostname="client.example.net")
+
+    def verify(self, address):
+        """exim -bt: how an address is routed, as the README shows it."""
+        return run(EXIM, *self.args, "-bt", address, check=False).stdout.decode()
