@@ -7,6 +7,7 @@ struct parser {
 	size_t count;
 	struct buf scratch, comment;
 	bool has_comment; /* `comment` is the last one of this member */
+	bool lost;        /* something was passed over */
 };
 
 static bool
@@ -312,10 +313,12 @@ take_group(struct parser *p, struct str name)
 		skip_cfws(p);
 	}
 	add(p);
-	if (cursor_take(&p->c, ';'))
+	if (cursor_take(&p->c, ';')) {
 		skip_cfws(p);
-	else
-		p->c.p = p->c.end;
+		return;
+	}
+	p->lost = true;
+	p->c.p = p->c.end;
 }
 
 static void
@@ -346,7 +349,7 @@ take_member(struct parser *p, bool in_group)
 }
 
 struct address *
-address_parse(struct arena *arena, struct str value)
+address_parse_whole(struct arena *arena, struct str value, bool *whole_out)
 {
 	struct parser p = { .c = cursor_from(value), .arena = arena };
 
@@ -358,9 +361,18 @@ address_parse(struct arena *arena, struct str value)
 			break;
 		skip_cfws(&p);
 	}
+	*whole_out = !p.lost && cursor_at_end(&p.c);
 	buf_free(&p.scratch);
 	buf_free(&p.comment);
 	return p.first;
+}
+
+struct address *
+address_parse(struct arena *arena, struct str value)
+{
+	bool whole;
+
+	return address_parse_whole(arena, value, &whole);
 }
 
 static bool

@@ -22,6 +22,9 @@ struct address {
 
 /* All members in order; NULL for an empty list.  All memory is the arena's.  `value` may be folded. */
 struct address *address_parse(struct arena *arena, struct str value);
+/* The same, for who must know it all: *whole_out is false where something was passed over (text behind an
+ * address, a group without its end, more than ADDRESS_LIST_MAX), which another reader may take for an address. */
+struct address *address_parse_whole(struct arena *arena, struct str value, bool *whole_out);
 
 /* The first real mailbox (no group marker, not broken) as "local@domain", quoted where needed;
  * false if there is none.  For envelopes, loops and "From" checks. */

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "store/compose.h"
+#include "store/header.h"
 
 void
 header_begin(struct header_mender *m, const struct header_facts *facts)
@@ -16,6 +17,7 @@ void
 header_end(struct header_mender *m)
 {
 	buf_free(&m->held);
+	buf_free(&m->message_id);
 	*m = (struct header_mender){ 0 };
 }
 
@@ -74,7 +76,7 @@ header_length(const struct buf *b, bool complete)
 }
 
 struct seen {
-	bool date, message_id, from;
+	bool date, message_id, from, resent_sender;
 };
 
 static bool
@@ -83,29 +85,58 @@ name_is(struct str name, const char *what)
 	return str_eq_nocase(name, str_from(what));
 }
 
-/* Copies the header's fields but Bcc and notes which of the needed ones are there. */
-static void
-copy_fields(const struct buf *held, size_t length, struct buf *fields, struct seen *seen)
+/* What is made of the header: for the relay, and as the author's copy. */
+struct mended {
+	struct buf fields, copy;
+	struct seen seen;
+};
+
+enum fate { KEPT, DROPPED, COPY_ONLY };
+
+static enum fate
+fate_of(struct str name, const struct from_verdict *from, struct seen *seen)
 {
-	bool dropping = false;
+	bool again = seen->resent_sender;
 
-	for (size_t at = 0; at < length;) {
-		struct str line = line_at(held, at);
+	seen->date |= name_is(name, "Date");
+	seen->message_id |= name_is(name, "Message-ID");
+	seen->from |= name_is(name, "From");
+	seen->resent_sender |= name_is(name, "Resent-Sender");
+	if (name_is(name, "Bcc") || name_is(name, "Resent-Bcc"))
+		return COPY_ONLY;
+	if ((from->drop_sender && name_is(name, "Sender")) ||
+	    (from->drop_resent_sender && !again && name_is(name, "Resent-Sender")))
+		return DROPPED;
+	return KEPT;
+}
 
-		if (*line.p != ' ' && *line.p != '\t') {
-			struct str name = { line.p, field_name(line) };
-
-			dropping = name_is(name, "Bcc") || name_is(name, "Resent-Bcc");
-			seen->date |= name_is(name, "Date");
-			seen->message_id |= name_is(name, "Message-ID");
-			seen->from |= name_is(name, "From");
-		}
-		if (!dropping)
-			buf_add(fields, line.p, line.len);
-		at += line.len;
-	}
+static void
+end_line(struct buf *fields)
+{
 	if (fields->len > 0 && fields->data[fields->len - 1] != '\n')
 		buf_adds(fields, "\r\n");
+}
+
+/* Copies the header's fields but those that go, and notes which of the needed ones are there. */
+static void
+copy_fields(struct header_mender *m, size_t length, struct mended *out)
+{
+	enum fate fate = KEPT;
+
+	for (size_t at = 0; at < length;) {
+		struct str line = line_at(&m->held, at);
+
+		if (*line.p != ' ' && *line.p != '\t')
+			fate =
+			    fate_of((struct str){ line.p, field_name(line) }, &m->from, &out->seen);
+		if (fate == KEPT)
+			buf_add(&out->fields, line.p, line.len);
+		if (fate != DROPPED && m->facts.copy != NULL)
+			buf_add(&out->copy, line.p, line.len);
+		at += line.len;
+	}
+	end_line(&out->fields);
+	end_line(&out->copy);
 }
 
 static void
@@ -118,33 +149,69 @@ add_received(struct buf *out, const struct header_facts *f, const char *date)
 	buf_printf(out, "\tid %s;\r\n\t%s\r\n", f->id, date);
 }
 
+/* What comes in front of the client's own fields. */
+static void
+add_front(struct header_mender *m, const struct seen *seen, struct buf *out)
+{
+	const struct header_facts *f = &m->facts;
+	struct buf date = { 0 };
+
+	compose_date(&date, f->now);
+	add_received(out, f, buf_cstr(&date));
+	if (m->from.add_resent_sender)
+		buf_printf(out, "Resent-Sender: %s\r\n", f->account);
+	if (!seen->date)
+		buf_printf(out, "Date: %s\r\n", buf_cstr(&date));
+	if (!seen->message_id)
+		buf_printf(out, "Message-ID: %s\r\n", buf_cstr(&m->message_id));
+	if (!seen->from)
+		buf_printf(out, "From: %s\r\n", f->account);
+	if (m->from.add_sender)
+		buf_printf(out, "Sender: %s\r\n", f->account);
+	buf_free(&date);
+}
+
+static void
+find_message_id(struct header_mender *m, struct str header)
+{
+	struct header_field field;
+
+	if (header_find(header, "Message-ID", &field))
+		header_unfold(&m->message_id, field.value);
+	else
+		compose_message_id(&m->message_id, m->facts.hostname);
+}
+
 static void
 give_out(struct header_mender *m, size_t length, struct buf *out)
 {
-	const struct header_facts *f = &m->facts;
-	struct buf fields = { 0 }, date = { 0 };
-	struct seen seen = { 0 };
-	struct str next;
+	const char *held = buf_cstr(&m->held); /* also for a message without any bytes */
+	struct str header = { held, length }, rest, next = STR("");
+	struct mended mended = { 0 };
+	struct buf front = { 0 };
 
-	compose_date(&date, f->now);
-	copy_fields(&m->held, length, &fields, &seen);
-	add_received(out, f, buf_cstr(&date));
-	if (!seen.date)
-		buf_printf(out, "Date: %s\r\n", buf_cstr(&date));
-	if (!seen.message_id) {
-		buf_adds(out, "Message-ID: ");
-		compose_message_id(out, f->hostname);
-		buf_adds(out, "\r\n");
+	from_judge(&m->facts.from, header, &m->from);
+	find_message_id(m, header);
+	copy_fields(m, length, &mended);
+	add_front(m, &mended.seen, &front);
+	if (length < m->held.len)
+		next = line_at(&m->held, length);
+	if (!is_blank(next)) {
+		buf_adds(&mended.fields, "\r\n");
+		buf_adds(&mended.copy, "\r\n");
 	}
-	if (!seen.from)
-		buf_printf(out, "From: %s\r\n", f->account);
-	buf_add(out, fields.data, fields.len);
-	next = length < m->held.len ? line_at(&m->held, length) : (struct str){ "", 0 };
-	if (!is_blank(next))
-		buf_adds(out, "\r\n");
-	buf_add(out, m->held.data + length, m->held.len - length);
-	buf_free(&fields);
-	buf_free(&date);
+	rest = (struct str){ held + length, m->held.len - length };
+	buf_add(out, front.data, front.len);
+	buf_add(out, mended.fields.data, mended.fields.len);
+	buf_add(out, rest.p, rest.len);
+	if (m->facts.copy != NULL) {
+		buf_add(m->facts.copy, front.data, front.len);
+		buf_add(m->facts.copy, mended.copy.data, mended.copy.len);
+		buf_add(m->facts.copy, rest.p, rest.len);
+	}
+	buf_free(&front);
+	buf_free(&mended.fields);
+	buf_free(&mended.copy);
 	buf_free(&m->held);
 	m->done = true;
 }
@@ -156,6 +223,8 @@ header_feed(struct header_mender *m, struct str bytes, struct buf *out)
 
 	if (m->done) {
 		buf_add(out, bytes.p, bytes.len);
+		if (m->facts.copy != NULL)
+			buf_add(m->facts.copy, bytes.p, bytes.len);
 		return true;
 	}
 	buf_add(&m->held, bytes.p, bytes.len);

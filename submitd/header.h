@@ -1,6 +1,6 @@
 /* The header of a submitted message as it goes by: what a submission server must mend, RFC 6409 §8.
- * Date and Message-ID are added where they are missing, From too; Bcc goes (RFC 5322 §3.6.3); one
- * Received line comes in front.  The body passes untouched.  Line ends are CRLF. */
+ * Date and Message-ID are added where they are missing, From too; Sender by submitd/from.h; Bcc goes
+ * (RFC 5322 §3.6.3); one Received line comes in front.  The body passes untouched.  Line ends are CRLF. */
 #ifndef SUBMITD_HEADER_H
 #define SUBMITD_HEADER_H
 
@@ -9,21 +9,28 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "submitd/from.h"
 
 #define HEADER_MAX_BYTES (1024 * 1024)
 
 struct header_facts {
 	const char *hostname; /* ours */
 	const char *helo, *peer, *tls, *with;
-	const char *account; /* the address of who submits: for From */
+	const char *account; /* the address of who submits: for From and Sender */
 	const char *id;
 	int64_t now;
+	struct from_check from;
+	/* Not NULL: gets the same bytes with the Bcc fields still there, for the author's own copy. */
+	struct buf *copy;
 };
 
 struct header_mender {
 	struct header_facts facts;
 	struct buf held; /* the header as far as it has come */
 	bool done;       /* it has been given out */
+	/* Once done: */
+	struct from_verdict from; /* if refused, the message is not to go out */
+	struct buf message_id;    /* as in its field, also when it was added here */
 };
 
 /* Strings of the facts are borrowed until the message ends. */

@@ -32,8 +32,16 @@ static const struct mend_case CASES[] = {
 	    "From: ann@example.org\r\nDate: d\r\nMessage-ID: <m@x>\r\n\r\nb" },
 };
 
+static bool
+is_anns(void *arg, struct str address)
+{
+	(void)arg;
+	return str_eq_nocase(address, STR("ann@example.org"));
+}
+
+/* `copy` may be NULL. */
 static void
-mend(const char *in, size_t step, struct buf *out)
+mend_both(const char *in, size_t step, enum from_policy policy, struct buf *out, struct buf *copy)
 {
 	struct header_mender m = { 0 };
 	struct header_facts facts = { .hostname = "h",
@@ -42,7 +50,9 @@ mend(const char *in, size_t step, struct buf *out)
 		.with = "ESMTPSA",
 		.account = "ann@example.org",
 		.id = "i",
-		.now = 1700000000 };
+		.now = 1700000000,
+		.from = { .policy = policy, .is_own = is_anns },
+		.copy = copy };
 	size_t len = strlen(in);
 
 	header_begin(&m, &facts);
@@ -50,7 +60,14 @@ mend(const char *in, size_t step, struct buf *out)
 		assert_true(header_feed(
 		    &m, (struct str){ in + at, len - at < step ? len - at : step }, out));
 	header_finish(&m, out);
+	assert_true(m.done && m.message_id.len > 0);
 	header_end(&m);
+}
+
+static void
+mend(const char *in, size_t step, struct buf *out)
+{
+	mend_both(in, step, FROM_OFF, out, NULL);
 }
 
 static void
@@ -85,6 +102,54 @@ test_adds_what_is_missing(void **state)
 	assert_non_null(strstr(buf_cstr(&out), "\r\nDate: Tue, 14 Nov 2023 "));
 	assert_non_null(strstr(buf_cstr(&out), "\r\nMessage-ID: <"));
 	assert_non_null(strstr(buf_cstr(&out), "\r\nFrom: ann@example.org\r\n\r\njust a body\r\n"));
+	buf_reset(&out);
+	mend("", 100, &out);
+	assert_non_null(strstr(buf_cstr(&out), "\r\nFrom: ann@example.org\r\n\r\n"));
+	buf_free(&out);
+}
+
+/* The author's copy keeps what is hidden from the recipients. */
+static void
+test_copy(void **state)
+{
+	static const char REST[] = "To: q\r\n\r\nBcc: body\r\n";
+
+	(void)state;
+	for (size_t step = 1; step < 200; step += 7) {
+		struct buf out = { 0 }, copy = { 0 };
+		const char *at;
+
+		mend_both(FULL "Bcc: x@y,\r\n z@y\r\nTo: q\r\n\r\nBcc: body\r\n", step, FROM_OFF,
+		    &out, &copy);
+		at = strstr(buf_cstr(&out), FULL);
+		assert_non_null(at);
+		assert_string_equal(at + strlen(FULL), REST);
+		assert_int_equal(strncmp(buf_cstr(&copy), out.data, (size_t)(at - out.data)), 0);
+		at = strstr(copy.data, FULL "Bcc: x@y,\r\n z@y\r\n");
+		assert_non_null(at);
+		assert_string_equal(at + strlen(FULL "Bcc: x@y,\r\n z@y\r\n"), REST);
+		buf_free(&out);
+		buf_free(&copy);
+	}
+}
+
+static void
+test_sender(void **state)
+{
+	struct buf out = { 0 };
+
+	(void)state;
+	mend_both("From: boss@x.org\r\nSender: pa@x.org\r\n (her)\r\nTo: q\r\n\r\n", 9,
+	    FROM_ADD_SENDER, &out, NULL);
+	assert_non_null(strstr(
+	    buf_cstr(&out), "\r\nSender: ann@example.org\r\nFrom: boss@x.org\r\nTo: q\r\n\r\n"));
+	buf_reset(&out);
+	mend_both("Resent-To: q\r\nResent-Sender: pa@x.org\r\nResent-From: boss@x.org\r\n"
+		  "Resent-Sender: old@x.org\r\n" FULL "Sender: pa@x.org\r\n\r\n",
+	    200, FROM_ADD_SENDER, &out, NULL);
+	assert_non_null(strstr(buf_cstr(&out),
+	    "\r\nResent-Sender: ann@example.org\r\nResent-To: q\r\nResent-From: boss@x.org\r\n"
+	    "Resent-Sender: old@x.org\r\n" FULL "Sender: pa@x.org\r\n\r\n"));
 	buf_free(&out);
 }
 
@@ -115,6 +180,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mend),
 		cmocka_unit_test(test_adds_what_is_missing),
+		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_sender),
 		cmocka_unit_test(test_too_large),
 	};
 

@@ -26,7 +26,7 @@ struct policy {
 	struct service *sv;
 	const struct log *log;
 	struct account_row account;
-	struct spool_rate rate; /* limits; also for spool_commit() */
+	struct spool_sent most; /* the limits, 0: none; also for spool_commit() */
 	struct spool_sent sent; /* as of MAIL */
 	uint64_t recipients_max;
 	uint64_t message_max_bytes; /* 0: as the server */
