@@ -6,6 +6,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lda/delivery_record.h"
 #include "lda/lda.h"
 #include "lda/reply.h"
 #include "net/smtp_parse.h"
@@ -90,6 +91,8 @@ deliver(struct lda *l, const struct options *o, const struct smtp_path *to, cons
 
 	content_init(&content);
 	v = lda_resolve(l, &arena, to->local, to->domain, to->address, &rcpt);
+	if (v != LDA_OK)
+		delivery_record_refused(l, &envelope, to->address, v, NULL);
 	if (v == LDA_OK)
 		v = lda_check_resources(l);
 	if (v == LDA_OK)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lda/delivery_record.h"
 #include "lda/trace.h"
 #include "service/service.h"
 #include "store/account.h"
@@ -228,6 +229,7 @@ prepare_copy(struct lda_delivery *d, struct copy *copy, bool *redundant_out)
 		    copy->by.script, copy->by.line);
 		delivery_trouble(d, copy->by, "mail cannot be put into a mailbox named \"%.200s\"",
 		    copy->mailbox);
+		delivery_record_note(d, "no-such-mailbox", copy->by, copy->mailbox);
 		copy->mailbox = "INBOX";
 		for (const struct copy *c = d->copies; c < d->copies + d->copy_count; c++)
 			if (c != copy && mailbox_name_is_inbox(c->mailbox) &&
@@ -303,11 +305,29 @@ finish_append(struct copy *copy, char **name_out)
 	uint32_t uidvalidity;
 	enum store_err err = append_commit(copy->append, &uidvalidity, &uids);
 
-	if (err == STORE_OK)
+	if (err == STORE_OK) {
 		*name_out = mem_strdup("(appended)");
+		copy->uid = uids.run_count > 0 ? uids.runs[0].first : 0;
+	}
 	uidset_free(&uids);
 	end_copy(copy);
 	return err;
+}
+
+static void
+record_copy(struct lda_delivery *d, const struct copy *copy, const char *name)
+{
+	struct record *r = delivery_record_did(d, "copy", copy->by);
+
+	record_text(r, "mailbox", copy->mailbox);
+	if (copy->uid > 0)
+		record_number(r, "uid", copy->uid);
+	else
+		record_text(r, "file", name);
+	record_number(r, "size", (int64_t)copy->size_bytes);
+	record_flag(r, "seen", (copy->flags & MESSAGE_SEEN) != 0);
+	record_flag(r, "edited", copy->edit != NULL);
+	record_end(r);
 }
 
 static enum store_err
@@ -327,6 +347,7 @@ finish_copy(struct lda_delivery *d, struct copy *copy)
 	    d->account, d->rcpt->address, d->envelope->sender, copy->mailbox, name,
 	    (unsigned long long)copy->size_bytes, d->envelope->id, copy->by.language,
 	    copy->by.script, copy->by.line);
+	record_copy(d, copy, name);
 	free(name);
 	return STORE_OK;
 }

@@ -8,6 +8,7 @@
 #include "filter/account.h"
 #include "lda/copies.h"
 #include "lda/delivery.h"
+#include "lda/delivery_record.h"
 #include "lda/filter_report.h"
 #include "lda/filtering.h"
 #include "lda/redirects.h"
@@ -197,7 +198,7 @@ choose_all(struct lda_delivery *d)
 
 	if (d->envelope->mailbox != NULL) {
 		copies_add(d, &(struct filter_store){ .mailbox = d->envelope->mailbox }, NULL,
-		    (struct decision){ "none", "-m", 0 });
+		    (struct decision){ .language = "none", .script = "-m" });
 		return LDA_OK;
 	}
 	v = filtering_run(d);
@@ -260,6 +261,8 @@ lda_prepare(struct lda *l, const struct lda_rcpt *rcpt, const struct lda_envelop
 	d->content = content;
 	d->account = arena_printf(&d->arena, "%s@%s", rcpt->localpart, rcpt->domain);
 	d->now = (int64_t)time(NULL);
+	d->verdict = LDA_VERDICT_COUNT;
+	delivery_record_begin(d);
 	v = open_home(d);
 	if (v == LDA_OK)
 		v = choose_all(d);
@@ -275,6 +278,7 @@ lda_prepare(struct lda *l, const struct lda_rcpt *rcpt, const struct lda_envelop
 	}
 	log_warn(l->sv->log, "not-delivered", "account=%s from=%s id=%s verdict=%u", d->account,
 	    envelope->sender, envelope->id, v);
+	d->verdict = v;
 	lda_abort(d);
 	return v;
 }
@@ -284,6 +288,7 @@ lda_prepare(struct lda *l, const struct lda_rcpt *rcpt, const struct lda_envelop
 static void
 delivery_free(struct lda_delivery *d)
 {
+	delivery_record_end(d, d->verdict);
 	filtering_end(d);
 	if (d->view_is_open)
 		view_close(&d->view);
@@ -303,7 +308,7 @@ lda_abort(struct lda_delivery *d)
 }
 
 static void
-note_refusal(const struct lda_delivery *d)
+note_refusal(struct lda_delivery *d)
 {
 	struct decision by = delivery_decision(d, d->reject_number);
 
@@ -311,6 +316,8 @@ note_refusal(const struct lda_delivery *d)
 	    "account=%s from=%s by=%s id=%s filter=%s script=%s line=%u", d->account,
 	    d->envelope->sender, d->refused ? "reply" : "message", d->envelope->id, by.language,
 	    by.script, by.line);
+	delivery_record_note(
+	    d, d->refused ? "refuse" : "refuse-by-message", by, d->reject->reject.reason);
 }
 
 /* What the filter wants to be known the next time (RFC 7352); a failure costs a duplicate at most. */
@@ -326,7 +333,7 @@ remember(struct lda_delivery *d)
 }
 
 static void
-note_discard(const struct lda_delivery *d)
+note_discard(struct lda_delivery *d)
 {
 	struct decision by = delivery_decision(d, SIZE_MAX);
 
@@ -336,6 +343,7 @@ note_discard(const struct lda_delivery *d)
 	log_info(d->lda->sv->log, "discarded",
 	    "account=%s from=%s id=%s filter=%s script=%s line=%u", d->account, d->envelope->sender,
 	    d->envelope->id, by.language, by.script, by.line);
+	delivery_record_note(d, "discard", by, NULL);
 }
 
 enum lda_verdict
@@ -345,6 +353,8 @@ lda_send(struct lda_delivery *d)
 
 	if (err == STORE_OK && d->reject != NULL && !d->refused)
 		err = replies_refuse(d);
+	if (err != STORE_OK)
+		d->verdict = delivery_verdict(err);
 	return delivery_verdict(err);
 }
 
@@ -358,6 +368,7 @@ lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
 	if (err != STORE_OK) {
 		log_error(d->lda->sv->log, "not-delivered", "account=%s id=%s error=%s", d->account,
 		    d->envelope->id, store_err_text(err));
+		d->verdict = delivery_verdict(err);
 		lda_abort(d);
 		return delivery_verdict(err);
 	}
@@ -371,6 +382,7 @@ lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
 	after.bytes += d->stored_bytes;
 	warning_check(d->lda, d->rcpt, &d->before, &after);
 	refused = d->refused;
+	d->verdict = refused ? LDA_REFUSED : LDA_OK;
 	if (refused)
 		memcpy(refusal_out, d->refusal, LDA_REFUSAL_BYTES);
 	delivery_free(d);

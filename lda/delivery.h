@@ -13,6 +13,7 @@
 #include "lda/lda.h"
 #include "lda/pour.h"
 #include "store/err.h"
+#include "store/record.h"
 #include "store/root.h"
 
 #define DELIVERY_TROUBLES_MAX 8
@@ -30,6 +31,7 @@ struct decision {
 	const char *language; /* "sieve", "exim", "keep" */
 	const char *script;   /* "own", "default", or the file of one of the administrator's */
 	unsigned line;        /* 0: nobody wrote it */
+	const char *place;    /* "before", "user", "default", "after"; NULL: no filter was asked */
 };
 
 /* One copy on its way into one mailbox. */
@@ -46,6 +48,7 @@ struct copy {
 	struct account *acct;
 	struct append *append;
 	uint64_t size_bytes;
+	uint32_t uid; /* if APPEND gave one; 0: not known */
 };
 
 /* One copy on its way to another address. */
@@ -102,6 +105,9 @@ struct lda_delivery {
 	char refusal[LDA_REFUSAL_BYTES];
 	struct trouble troubles[DELIVERY_TROUBLES_MAX];
 	size_t trouble_count;
+
+	struct record record;     /* see delivery_record.h */
+	enum lda_verdict verdict; /* LDA_VERDICT_COUNT: given up with another recipient */
 };
 
 enum lda_verdict delivery_verdict(enum store_err err);

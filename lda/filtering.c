@@ -9,6 +9,7 @@
 #include "filter/account.h"
 #include "filter/cache.h"
 #include "lda/delivery.h"
+#include "lda/delivery_record.h"
 #include "service/service.h"
 #include "store/account_db.h"
 
@@ -202,13 +203,30 @@ kind_name(enum filter_error_kind kind)
 	return NAMES[kind];
 }
 
+/* The account's filter, or the default one, stands behind those that go before. */
+static const char *
+place_of(const struct lda_delivery *d, size_t step)
+{
+	for (size_t i = 0; i <= step && i < d->step_count; i++) {
+		bool by_default = strcmp(d->steps[i].name, "default") == 0;
+
+		if (d->steps[i].own || by_default)
+			return i < step ? "after" : by_default ? "default" : "user";
+	}
+	return "before";
+}
+
 /* A filter's own fault never costs mail: the log says why, and the owner is told. */
 static void
 note_failure(struct lda_delivery *d, const struct filter_failure *failure)
 {
 	const struct filter_step *step = &d->steps[failure->step];
 	const struct filter_error *e = &failure->error;
+	struct decision by = {
+		.script = step->name, .line = e->line, .place = place_of(d, failure->step)
+	};
 
+	delivery_record_note(d, "filter-error", by, e->text);
 	if (step->own) {
 		log_warn(d->lda->sv->log, "filter-error",
 		    "account=%s kind=%s line=%u error=%s kept=INBOX id=%s", d->account,
@@ -256,11 +274,12 @@ filtering_end(struct lda_delivery *d)
 struct decision
 delivery_decision(const struct lda_delivery *d, size_t action)
 {
-	const struct filter_step *step =
-	    &d->steps[action < d->found.result.action_count ? d->found.step_of[action]
-							    : d->found.last_step];
+	size_t number =
+	    action < d->found.result.action_count ? d->found.step_of[action] : d->found.last_step;
+	const struct filter_step *step = &d->steps[number];
 
 	return (struct decision){
+		.place = place_of(d, number),
 		.language =
 		    step->filter != NULL ? filter_language_name(step->filter) : d->own_language,
 		.script = step->name,

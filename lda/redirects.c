@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "lda/copies.h"
+#include "lda/delivery_record.h"
 #include "lda/outgoing.h"
 #include "lda/trace.h"
 #include "service/service.h"
@@ -29,6 +30,17 @@ find_loop(const struct lda_delivery *d, const struct view *view)
 			return "redirected-before";
 	}
 	return hops >= REDIRECT_HOPS_MAX ? "too-many-hops" : NULL;
+}
+
+static void
+record_not_sent(struct lda_delivery *d, const struct filter_redirect *to, struct decision by,
+    const char *reason)
+{
+	struct record *r = delivery_record_did(d, "not-redirected", by);
+
+	record_text(r, "to", to->to);
+	record_text(r, "reason", reason);
+	record_end(r);
 }
 
 void
@@ -57,6 +69,7 @@ redirects_add(struct lda_delivery *d, const struct filter_redirect *to,
 	log_info(d->lda->sv->log, "not-redirected",
 	    "account=%s to=%s reason=%s kept=INBOX id=%s filter=%s script=%s line=%u", d->account,
 	    to->to, loop, d->envelope->id, by.language, by.script, by.line);
+	record_not_sent(d, to, by, loop);
 	copies_add(d, &(struct filter_store){ 0 }, edit, by);
 }
 
@@ -109,6 +122,7 @@ was_sent(struct lda_delivery *d, struct redirect *r, bool *sent_out)
 		    "account=%s to=%s reason=sent-already id=%s filter=%s script=%s line=%u",
 		    d->account, r->to->to, d->envelope->id, r->by.language, r->by.script,
 		    r->by.line);
+		record_not_sent(d, r->to, r->by, "sent-already");
 		err = state_remember(state, r->key, REDIRECT_MEMORY_S, d->now);
 	}
 	return err;
@@ -184,6 +198,17 @@ inherited_notify(const struct lda_delivery *d)
 	return notify != 0 ? notify : SPOOL_NOTIFY_NEVER;
 }
 
+static void
+record_sent(struct lda_delivery *d, const struct redirect *to, const char *sender, const char *id)
+{
+	struct record *r = delivery_record_did(d, "redirect", to->by);
+
+	record_text(r, "to", to->to->to);
+	record_text(r, "from", sender);
+	record_text(r, "spool", id);
+	record_end(r);
+}
+
 /* RFC 6009 §5: what the filter says of DSN, else what the message came with; that only where its sender stays, who asked for it. */
 static enum store_err
 commit(struct lda_delivery *d, struct redirect *r)
@@ -228,6 +253,7 @@ commit(struct lda_delivery *d, struct redirect *r)
 	log_info(d->lda->sv->log, "redirected",
 	    "account=%s to=%s from=%s spool=%s id=%s filter=%s script=%s line=%u", d->account,
 	    r->to->to, sender, id, e->id, r->by.language, r->by.script, r->by.line);
+	record_sent(d, r, sender, id);
 	/* Sent it is: a memory that fails costs at most a second copy. */
 	state_remember(delivery_state(d), r->key, REDIRECT_MEMORY_S, d->now);
 	return STORE_OK;

@@ -6,6 +6,7 @@
 #include "lda/autoreply.h"
 #include "lda/complaint.h"
 #include "lda/copies.h"
+#include "lda/delivery_record.h"
 #include "lda/notification.h"
 #include "lda/outgoing.h"
 #include "lda/receipt.h"
@@ -60,12 +61,23 @@ know_facts(struct lda_delivery *d, struct reply_facts *f)
 }
 
 static void
+record_silence(const struct saying *s, const char *reason)
+{
+	struct record *r = delivery_record_did(s->d, "not-answered", s->by);
+
+	record_text(r, "kind", s->what);
+	record_text(r, "reason", reason);
+	record_end(r);
+}
+
+static void
 note_silence(const struct saying *s, const char *reason)
 {
 	log_info(s->d->lda->sv->log, "not-answered",
 	    "account=%s what=%s from=%s reason=%s id=%s filter=%s script=%s line=%u", s->d->account,
 	    s->what, s->d->envelope->sender, reason, s->d->envelope->id, s->by.language,
 	    s->by.script, s->by.line);
+	record_silence(s, reason);
 }
 
 /* --- claims ------------------------------------------------------------------------------------- */
@@ -155,6 +167,17 @@ keep_copy(struct saying *s, const struct filter_store *fcc, struct str message)
 	    fcc->mailbox != NULL ? fcc->mailbox : "INBOX");
 }
 
+static void
+record_answer(const struct saying *s, const char *id)
+{
+	struct record *r = delivery_record_did(s->d, "answer", s->by);
+
+	record_text(r, "kind", s->what);
+	record_text(r, "to", s->recipients[0]);
+	record_text(r, "spool", id);
+	record_end(r);
+}
+
 static enum store_err
 send(struct saying *s, struct str message, const struct filter_store *fcc)
 {
@@ -168,6 +191,7 @@ send(struct saying *s, struct str message, const struct filter_store *fcc)
 		log_error(d->lda->sv->log, "not-answered",
 		    "account=%s what=%s to=%s error=%s id=%s line=%u", d->account, s->what,
 		    s->recipients[0], store_err_text(err), d->envelope->id, s->by.line);
+		record_silence(s, store_err_text(err));
 		give_back(s);
 		return err;
 	}
@@ -175,6 +199,7 @@ send(struct saying *s, struct str message, const struct filter_store *fcc)
 	    "account=%s what=%s to=%s recipients=%zu spool=%s id=%s filter=%s script=%s line=%u",
 	    d->account, s->what, s->recipients[0], s->recipient_count, id, d->envelope->id,
 	    s->by.language, s->by.script, s->by.line);
+	record_answer(s, id);
 	keep_copy(s, fcc, message);
 	return STORE_OK;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lda/content.h"
+#include "lda/delivery_record.h"
 #include "lda/lda.h"
 #include "lda/reply.h"
 #include "net/cidr.h"
@@ -75,6 +76,28 @@ make_id(char id[ID_BYTES])
 	    (unsigned)getpid(), atomic_fetch_add(&counter, 1));
 }
 
+static struct lda_envelope
+envelope_of(struct smtp_session *s)
+{
+	const struct lda_session *ls = session_of(s);
+	const struct smtp_facts *facts = smtp_session_facts(s);
+
+	return (struct lda_envelope){
+		.sender = ls->sender,
+		.helo = facts->helo,
+		.peer = facts->peer,
+		.with = facts->with,
+		.tls = facts->tls,
+		.id = ls->id,
+		.quota_checked = quota_at_rcpt(ls),
+		.answers_alone = is_lmtp(ls) || ls->rcpt_count == 1,
+		.binary = facts->body == SMTP_BODY_BINARYMIME,
+		.smtputf8 = facts->smtputf8,
+		.envid = ls->envid,
+		.ret_text = ls->ret_text,
+	};
+}
+
 /* --- handlers, in the order of a dialogue ------------------------------------------------------- */
 
 static void
@@ -132,6 +155,7 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 {
 	struct lda_session *ls = session_of(s);
 	struct lda *l = ls->door->lda;
+	struct lda_envelope envelope;
 	struct lda_rcpt found;
 	enum lda_verdict v =
 	    lda_resolve(l, &ls->arena, rcpt->to.local, rcpt->to.domain, rcpt->to.address, &found);
@@ -142,6 +166,8 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 	if (v != LDA_OK) {
 		log_info(smtp_session_log(s), "rcpt-refused", "rcpt=%s from=%s code=%d reason=%s",
 		    rcpt->to.address, ls->sender, r->code, reply_text(v));
+		envelope = envelope_of(s);
+		delivery_record_refused(l, &envelope, rcpt->to.address, v, r);
 		return;
 	}
 	found.orcpt = rcpt->orcpt != NULL ? arena_strdup(&ls->arena, rcpt->orcpt) : NULL;
@@ -157,28 +183,6 @@ on_data_write(struct smtp_session *s, const char *bytes, size_t len)
 
 	return content_write(&ls->content, store_root_fd(ls->door->lda->root), bytes, len) ==
 	       STORE_OK;
-}
-
-static struct lda_envelope
-envelope_of(struct smtp_session *s)
-{
-	const struct lda_session *ls = session_of(s);
-	const struct smtp_facts *facts = smtp_session_facts(s);
-
-	return (struct lda_envelope){
-		.sender = ls->sender,
-		.helo = facts->helo,
-		.peer = facts->peer,
-		.with = facts->with,
-		.tls = facts->tls,
-		.id = ls->id,
-		.quota_checked = quota_at_rcpt(ls),
-		.answers_alone = is_lmtp(ls) || ls->rcpt_count == 1,
-		.binary = facts->body == SMTP_BODY_BINARYMIME,
-		.smtputf8 = facts->smtputf8,
-		.envid = ls->envid,
-		.ret_text = ls->ret_text,
-	};
 }
 
 static void
