@@ -17,11 +17,14 @@
 #include "base/mem.h"
 #include "store/spool_internal.h"
 
-#define SPOOL_VERSION      2
+#define SPOOL_VERSION      3
 #define SPOOL_BUSY_MS      20000
 #define COUNT_AGE_S        5 /* how old the number of messages may be that is compared with the most */
 #define DRAFT_BUFFER_BYTES (64 * 1024)
 #define OWNER_BIRTH_S      3600 /* by then a handle has locked and named its file in owner/ */
+
+#define TEXT_OF(number)  TEXT_OF_(number)
+#define TEXT_OF_(number) #number
 
 /* clang-format off */
 static const char *const MIGRATIONS[SPOOL_VERSION] = {
@@ -59,6 +62,28 @@ static const char *const MIGRATIONS[SPOOL_VERSION] = {
 	"ALTER TABLE message ADD COLUMN deliver_by INTEGER;" /* NULL: whenever it can be */
 	"ALTER TABLE message ADD COLUMN by_mode TEXT;"       /* N or R, RFC 2852 */
 	"ALTER TABLE message ADD COLUMN by_trace INTEGER NOT NULL DEFAULT 0;",
+	"ALTER TABLE message ADD COLUMN require_tls INTEGER NOT NULL DEFAULT 0;"  /* RFC 8689 */
+	"ALTER TABLE message ADD COLUMN tls_optional INTEGER NOT NULL DEFAULT 0;" /* TLS-Required: No */
+	"ALTER TABLE message ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"     /* RFC 6710 */
+	"ALTER TABLE message ADD COLUMN bulk INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE message ADD COLUMN release_mode TEXT;"                       /* F or U, RFC 4865 */
+	"ALTER TABLE message ADD COLUMN release_at INTEGER;"                      /* not sent before */
+	"ALTER TABLE message ADD COLUMN route TEXT;"                              /* relays of its own */
+	"ALTER TABLE message ADD COLUMN parked TEXT;"                             /* held for good: why */
+	"ALTER TABLE message ADD COLUMN advance INTEGER NOT NULL"                 /* s, in order of claims */
+	"  GENERATED ALWAYS AS (priority * " TEXT_OF(SPOOL_PRIORITY_STEP_S)
+	"  - bulk * " TEXT_OF(SPOOL_BULK_BEHIND_S) ") VIRTUAL;"
+	"DROP INDEX message_due;"
+	"CREATE INDEX message_due ON message (next_attempt) WHERE held = 0 AND claim IS NULL;"
+	"CREATE INDEX message_turn ON message (advance, next_attempt, id)"
+	"  WHERE held = 0 AND claim IS NULL;"
+	"CREATE TABLE sent ("
+	"  id         INTEGER PRIMARY KEY,"
+	"  account    TEXT NOT NULL COLLATE NOCASE,"
+	"  at         INTEGER NOT NULL,"
+	"  recipients INTEGER NOT NULL);"
+	"CREATE INDEX sent_account ON sent (account, at, recipients);"
+	"CREATE INDEX sent_at ON sent (at);",
 };
 /* clang-format on */
 
@@ -568,9 +593,10 @@ insert_message(struct spool *spool, const struct adding *a)
 	const struct spool_message *e = a->envelope;
 	sqlite3_stmt *stmt = sql_get(&spool->sql,
 	    "INSERT INTO message (id, owner, sender, account, envid, ret, body, smtputf8,"
-	    " received, next_attempt, size, origin, deliver_by, by_mode, by_trace)"
-	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-	char mode[2] = { e->by_mode, '\0' };
+	    " received, next_attempt, size, origin, deliver_by, by_mode, by_trace, require_tls,"
+	    " tls_optional, priority, bulk, release_at, release_mode)"
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	char mode[2] = { e->by_mode, '\0' }, release[2] = { e->release_mode, '\0' };
 	enum store_err err;
 
 	if (stmt == NULL)
@@ -591,6 +617,13 @@ insert_message(struct spool *spool, const struct adding *a)
 		sqlite3_bind_int64(stmt, 13, e->deliver_by);
 	sql_bind_text(stmt, 14, e->by_mode != 0 ? mode : NULL);
 	sqlite3_bind_int(stmt, 15, e->by_mode != 0 && e->by_trace);
+	sqlite3_bind_int(stmt, 16, e->require_tls);
+	sqlite3_bind_int(stmt, 17, e->tls_optional);
+	sqlite3_bind_int(stmt, 18, e->priority);
+	sqlite3_bind_int(stmt, 19, e->bulk);
+	if (e->release_mode != 0)
+		sqlite3_bind_int64(stmt, 20, e->release_at);
+	sql_bind_text(stmt, 21, e->release_mode != 0 ? release : NULL);
 	err = sql_run(&spool->sql, stmt);
 	for (size_t i = 0; err == STORE_OK && i < e->recipient_count; i++)
 		err = insert_recipient(spool, a, &e->recipients[i]);
@@ -666,7 +699,9 @@ envelope_is_fine(const struct spool_message *e)
 	    e->recipient_count > SPOOL_RECIPIENTS_MAX || !text_fits(e->sender, SPOOL_ADDRESS_MAX) ||
 	    !text_fits(e->account, SPOOL_ADDRESS_MAX) || !text_fits(e->envid, SPOOL_ADDRESS_MAX) ||
 	    !text_fits(e->origin, SPOOL_REPLY_MAX) ||
-	    (e->by_mode != 0 && e->by_mode != 'N' && e->by_mode != 'R'))
+	    (e->by_mode != 0 && e->by_mode != 'N' && e->by_mode != 'R') ||
+	    (e->release_mode != 0 && e->release_mode != 'F' && e->release_mode != 'U') ||
+	    e->priority < SPOOL_PRIORITY_MIN || e->priority > SPOOL_PRIORITY_MAX)
 		return false;
 	for (size_t i = 0; i < e->recipient_count; i++) {
 		const struct spool_recipient *r = &e->recipients[i];
@@ -687,6 +722,8 @@ spool_commit(struct spool_draft *draft, const struct spool_message *envelope, in
 	enum store_err err = draft->err;
 
 	a.first_attempt = not_before > 0 ? not_before : a.received;
+	if (envelope->release_mode != 0 && envelope->release_at > a.first_attempt)
+		a.first_attempt = envelope->release_at;
 	if (err == STORE_OK && !envelope_is_fine(envelope))
 		err = STORE_INVALID;
 	if (err == STORE_OK)

@@ -27,6 +27,8 @@
 #define SPOOL_RECIPIENTS_MAX 10000
 #define SPOOL_ADDRESS_MAX    1000 /* bytes of an address, RFC 5321 §4.5.3.1.3 gives 256 */
 #define SPOOL_REPLY_MAX      2000 /* bytes kept of a relay's reply */
+#define SPOOL_PRIORITY_MIN   (-9) /* RFC 6710 §5 */
+#define SPOOL_PRIORITY_MAX   9
 
 struct spool;
 struct spool_draft;
@@ -76,6 +78,14 @@ struct spool_message {
 	char by_mode; /* BY of RFC 2852: 'N' (tell), 'R' (return); 0: no time was given */
 	bool by_trace;
 	int64_t deliver_by; /* unix time; may have passed already */
+	bool require_tls;  /* REQUIRETLS: only over TLS, to who requires it in turn; RFC 8689 §2 */
+	bool tls_optional; /* its header says "TLS-Required: No"; RFC 8689 §5 */
+	int priority;      /* MT-PRIORITY, -9 to 9, RFC 6710; 0: the usual */
+	bool bulk;         /* to many; waits behind other mail and lives shorter */
+	char release_mode; /* RFC 4865: 'F' for HOLDFOR, 'U' for HOLDUNTIL; 0: at once */
+	int64_t release_at; /* unix time before which it is not sent */
+	char *route;  /* relays of its own, "host:port host:port"; NULL: the configured ones */
+	char *parked; /* why it is held for good until a human looks, or NULL; held is true then */
 	bool held;
 	bool claimed;         /* by a living process */
 	int64_t received;     /* unix time */
@@ -105,14 +115,21 @@ enum store_err spool_begin(struct spool *spool, struct spool_draft **draft_out);
 const char *spool_draft_id(const struct spool_draft *draft);
 uint64_t spool_draft_size(const struct spool_draft *draft);
 enum store_err spool_write(struct spool_draft *draft, const void *bytes, size_t len);
-/* `envelope`: sender, account, envid, ret, body, smtputf8, by_mode, by_trace, deliver_by, origin and the
- * recipients' address, orcpt and notify are used; `not_before` is the time of the first attempt (0: now). */
+/* `envelope`: sender, account, envid, ret, body, smtputf8, by_mode, by_trace, deliver_by, require_tls,
+ * tls_optional, priority, bulk, release_mode, release_at, origin and the recipients' address, orcpt and
+ * notify are used; `not_before` is the time of the first attempt (0: now), or release_at if that is later. */
 enum store_err spool_commit(
     struct spool_draft *draft, const struct spool_message *envelope, int64_t not_before);
 void spool_abort(struct spool_draft *draft); /* NULL is fine */
 
-/* Running the queue.  Claims the message that has been due longest (a pending recipient's
- * next_attempt <= now, not held, not claimed).  STORE_NOT_FOUND: none. */
+/* What a step of MT-PRIORITY is worth in the order of claims, and what bulk mail stands behind: seconds of
+ * waiting.  So the urgent goes first, and whatever waits long enough still has its turn. */
+#define SPOOL_PRIORITY_STEP_S 300
+#define SPOOL_BULK_BEHIND_S   900
+
+/* Running the queue.  Claims a message that is due (a pending recipient's next_attempt <= now, not held,
+ * not claimed): the one that has been due longest, once each has the seconds above added or taken off.
+ * STORE_NOT_FOUND: none. */
 enum store_err spool_claim(struct spool *spool, int64_t now, struct spool_message **msg_out);
 enum store_err spool_claim_id(struct spool *spool, const char *id, struct spool_message **msg_out);
 /* When the next message that is not claimed becomes due; STORE_NOT_FOUND: none waits. */
@@ -125,15 +142,24 @@ enum store_err spool_save(struct spool *spool, const struct spool_message *msg);
  * file are removed.  After an error the message stays claimed, and each spool_claim() by this handle tries
  * again to save it. */
 enum store_err spool_release(struct spool *spool, struct spool_message *msg);
+/* The same for a message that can neither go on nor back (a double bounce): saves it, keeps it held with the
+ * reason, whatever became of its recipients, until spool_hold(false) or spool_delete(). */
+enum store_err spool_park(struct spool *spool, struct spool_message *msg, const char *reason);
 
 /* Managing; by id, or all with id NULL.  STORE_NOT_FOUND; STORE_BUSY: claimed, being sent now.
  * *count_out (may be NULL) is how many messages changed. */
-enum store_err spool_flush(struct spool *spool, const char *id, size_t *count_out); /* due now */
+/* Due now.  All: but those whose release_at is still to come; one of these goes when it is named. */
+enum store_err spool_flush(struct spool *spool, const char *id, size_t *count_out);
+/* Not held any more: what was parked is tried again for all recipients that had failed. */
 enum store_err spool_hold(struct spool *spool, const char *id, bool held, size_t *count_out);
+/* Gives a message relays of its own; NULL: the configured ones again.  STORE_INVALID: too long. */
+enum store_err spool_reroute(
+    struct spool *spool, const char *id, const char *route, size_t *count_out);
 enum store_err spool_delete(struct spool *spool, const char *id, size_t *count_out);
 
 struct spool_counts {
 	uint64_t messages, held, claimed, bytes;
+	uint64_t parked; /* of the held ones */
 	uint64_t recipients_pending;
 	int64_t oldest; /* received; 0: queue is empty */
 };
@@ -145,6 +171,20 @@ enum store_err spool_list(struct spool *spool, const char *after_id, size_t max,
     struct spool_message ***messages_out, size_t *count_out);
 void spool_messages_free(struct spool_message **messages, size_t count);
 enum store_err spool_find(struct spool *spool, const char *id, struct spool_message **msg_out);
+
+/* What accounts have submitted, for their rates.  Kept for a day. */
+struct spool_sent {
+	uint64_t messages_hour, messages_day;
+	uint64_t recipients_hour, recipients_day;
+};
+/* The hour and the day before `now`. */
+enum store_err spool_sent_count(
+    struct spool *spool, const char *account, int64_t now, struct spool_sent *sent_out);
+/* Notes one more message for `recipients`, unless that would pass a `most` (its zeroes: no limit), counted
+ * and noted in one transaction.  STORE_LIMIT: nothing was noted.  *sent_out (may be NULL) is what was sent
+ * before.  Not synced: a power failure may forget the last ones. */
+enum store_err spool_sent_add(struct spool *spool, const char *account, int64_t now,
+    uint64_t recipients, const struct spool_sent *most, struct spool_sent *sent_out);
 
 /* For doctor: database integrity, rows without files; findings go into `problems`, one per line. */
 struct buf;

@@ -45,6 +45,10 @@ bool spool_owner_is_dead(struct spool *spool, const char *owner);
 enum store_err spool_has_row(struct spool *spool, const char *id);
 /* Tells the runners to look. */
 void spool_wake(struct spool *spool);
+/* A transaction whose loss by a power failure does no harm: not synced.  With the mutex held. */
+enum store_err spool_begin_unsynced(struct spool *spool);
+/* COMMIT after STORE_OK, else ROLLBACK; gives the first error. */
+enum store_err spool_end_unsynced(struct spool *spool, enum store_err err);
 /* Claims of the dead become void.  With the mutex held. */
 enum store_err spool_recover_claims(struct spool *spool);
 

@@ -16,7 +16,8 @@
 /* clang-format off */
 #define MESSAGE_COLUMNS                                                                            \
 	"id, sender, account, envid, ret, body, smtputf8, held, claim, received, next_attempt, size, origin, "      \
-	"deliver_by, by_mode, by_trace"
+	"deliver_by, by_mode, by_trace, require_tls, tls_optional, priority, bulk, release_at, release_mode, "          \
+	"route, parked"
 #define RECIPIENT_COLUMNS                                                                          \
 	"id, address, orcpt, notify, state, reply, relay, attempts, next_attempt, reported"
 /* clang-format on */
@@ -41,6 +42,8 @@ spool_message_free(struct spool_message *msg)
 	free(msg->account);
 	free(msg->envid);
 	free(msg->origin);
+	free(msg->route);
+	free(msg->parked);
 	free(msg);
 }
 
@@ -96,12 +99,13 @@ read_recipients(struct spool *spool, struct spool_message *msg)
 	return err == STORE_NOT_FOUND ? STORE_OK : err;
 }
 
+/* One letter of `modes`; 0 for anything else. */
 static char
-mode_from(const char *text)
+mode_from(const unsigned char *text, const char *modes)
 {
-	char mode = text != NULL ? text[0] : 0;
+	char mode = text != NULL ? (char)text[0] : 0;
 
-	return mode == 'N' || mode == 'R' ? mode : 0;
+	return mode != 0 && strchr(modes, mode) != NULL ? mode : 0;
 }
 
 /* The message of the statement's row, without recipients. */
@@ -126,8 +130,16 @@ read_message(sqlite3_stmt *stmt)
 	msg->size_bytes = (uint64_t)sqlite3_column_int64(stmt, 11);
 	msg->origin = sql_column_dup(stmt, 12);
 	msg->deliver_by = sqlite3_column_int64(stmt, 13);
-	msg->by_mode = mode_from((const char *)sqlite3_column_text(stmt, 14));
+	msg->by_mode = mode_from(sqlite3_column_text(stmt, 14), "NR");
 	msg->by_trace = sqlite3_column_int(stmt, 15) != 0;
+	msg->require_tls = sqlite3_column_int(stmt, 16) != 0;
+	msg->tls_optional = sqlite3_column_int(stmt, 17) != 0;
+	msg->priority = sqlite3_column_int(stmt, 18);
+	msg->bulk = sqlite3_column_int(stmt, 19) != 0;
+	msg->release_at = sqlite3_column_int64(stmt, 20);
+	msg->release_mode = mode_from(sqlite3_column_text(stmt, 21), "FU");
+	msg->route = sql_column_dup(stmt, 22);
+	msg->parked = sql_column_dup(stmt, 23);
 	return msg;
 }
 
@@ -211,7 +223,7 @@ spool_count(struct spool *spool, struct spool_counts *counts_out)
 	stmt = sql_get(&spool->sql,
 	    "SELECT count(*), ifnull(sum(held), 0), count(claim), ifnull(sum(size), 0),"
 	    " ifnull(min(received), 0),"
-	    " (SELECT count(*) FROM recipient WHERE state = 0) FROM message");
+	    " (SELECT count(*) FROM recipient WHERE state = 0), count(parked) FROM message");
 	err = sql_step(&spool->sql, stmt);
 	if (err == STORE_OK) {
 		counts_out->messages = (uint64_t)sqlite3_column_int64(stmt, 0);
@@ -220,6 +232,7 @@ spool_count(struct spool *spool, struct spool_counts *counts_out)
 		counts_out->bytes = (uint64_t)sqlite3_column_int64(stmt, 3);
 		counts_out->oldest = sqlite3_column_int64(stmt, 4);
 		counts_out->recipients_pending = (uint64_t)sqlite3_column_int64(stmt, 5);
+		counts_out->parked = (uint64_t)sqlite3_column_int64(stmt, 6);
 		sqlite3_reset(stmt);
 	}
 	pthread_mutex_unlock(&spool->mutex);
@@ -319,12 +332,20 @@ spool_recover_claims(struct spool *spool)
 	return err;
 }
 
+/* Whose turn it is: of each `advance` that occurs (a few) the message that is due longest, and of these
+ * the first in the order of claims.  One look into message_turn for each, however long the queue. */
 static enum store_err
 due_id(struct spool *spool, int64_t now, char id_out[SPOOL_ID_LEN + 1])
 {
 	sqlite3_stmt *stmt = sql_get(&spool->sql,
-	    "SELECT id FROM message WHERE next_attempt <= ? AND held = 0 AND claim IS NULL"
-	    " ORDER BY next_attempt, id LIMIT 1");
+	    "WITH RECURSIVE class(a) AS ("
+	    "  SELECT min(advance) FROM message WHERE held = 0 AND claim IS NULL"
+	    "  UNION ALL SELECT (SELECT min(advance) FROM message"
+	    "    WHERE held = 0 AND claim IS NULL AND advance > a) FROM class WHERE a IS NOT NULL)"
+	    " SELECT m.id FROM class JOIN message m ON m.id ="
+	    "  (SELECT id FROM message WHERE held = 0 AND claim IS NULL AND advance = a"
+	    "    AND next_attempt <= ? ORDER BY next_attempt, id LIMIT 1)"
+	    " ORDER BY m.next_attempt - a, m.id LIMIT 1");
 	enum store_err err;
 
 	if (stmt == NULL)
@@ -358,16 +379,16 @@ take(struct spool *spool, const char *id, struct spool_message **msg_out)
 
 /* A claim that a crash takes away is void anyway, so its commit need not be synced: what
  * must last is synced later with it, in order. */
-static enum store_err
-begin_unsynced(struct spool *spool)
+enum store_err
+spool_begin_unsynced(struct spool *spool)
 {
 	enum store_err err = sql_exec(&spool->sql, "PRAGMA synchronous = NORMAL");
 
 	return err == STORE_OK ? sql_exec(&spool->sql, "BEGIN IMMEDIATE") : err;
 }
 
-static enum store_err
-end_unsynced(struct spool *spool, enum store_err err)
+enum store_err
+spool_end_unsynced(struct spool *spool, enum store_err err)
 {
 	err = sql_end(&spool->sql, err);
 	if (sql_exec(&spool->sql, "PRAGMA synchronous = FULL") != STORE_OK)
@@ -383,12 +404,12 @@ claim_due(struct spool *spool, int64_t now, struct spool_message **msg_out)
 
 	if (err != STORE_OK)
 		return err;
-	err = begin_unsynced(spool);
+	err = spool_begin_unsynced(spool);
 	if (err == STORE_OK)
 		err = due_id(spool, now, id);
 	if (err == STORE_OK)
 		err = take(spool, id, msg_out);
-	err = end_unsynced(spool, err);
+	err = spool_end_unsynced(spool, err);
 	if (err != STORE_OK) {
 		spool_message_free(*msg_out);
 		*msg_out = NULL;
@@ -430,10 +451,10 @@ spool_claim_id(struct spool *spool, const char *id, struct spool_message **msg_o
 	if (err == STORE_OK)
 		err = spool_recover_claims(spool);
 	if (err == STORE_OK) {
-		err = begin_unsynced(spool);
+		err = spool_begin_unsynced(spool);
 		if (err == STORE_OK)
 			err = take(spool, id, msg_out);
-		err = end_unsynced(spool, err);
+		err = spool_end_unsynced(spool, err);
 	}
 	if (err != STORE_OK) {
 		spool_message_free(*msg_out);
@@ -507,8 +528,9 @@ next_attempt_of(const struct spool_message *msg, int64_t *when_out)
 static enum store_err
 save_message(struct spool *spool, const struct spool_message *msg, bool give_back)
 {
-	sqlite3_stmt *stmt = sql_get(&spool->sql, "UPDATE message SET next_attempt = ?, claim = ?"
-						  " WHERE id = ? AND claim = ?");
+	sqlite3_stmt *stmt = sql_get(&spool->sql,
+	    "UPDATE message SET next_attempt = ?1, claim = ?2, held = held OR ?5 IS NOT NULL,"
+	    " parked = coalesce(?5, parked) WHERE id = ?3 AND claim = ?4");
 	int64_t when = msg->next_attempt;
 	enum store_err err;
 
@@ -519,6 +541,7 @@ save_message(struct spool *spool, const struct spool_message *msg, bool give_bac
 	sql_bind_text(stmt, 2, give_back ? NULL : spool->owner);
 	sql_bind_text(stmt, 3, msg->id);
 	sql_bind_text(stmt, 4, spool->owner);
+	sql_bind_text(stmt, 5, msg->parked);
 	err = sql_run(&spool->sql, stmt);
 	if (err == STORE_OK && sqlite3_changes(spool->sql.db) == 0)
 		err = STORE_CHANGED; /* not ours any more */
@@ -592,8 +615,8 @@ finish(struct spool *spool, const struct spool_message *msg)
 {
 	int64_t when;
 
-	return next_attempt_of(msg, &when) ? save(spool, msg, true)
-					   : remove_message(spool, msg->id);
+	return next_attempt_of(msg, &when) || msg->parked != NULL ? save(spool, msg, true)
+								  : remove_message(spool, msg->id);
 }
 
 enum store_err
@@ -613,6 +636,16 @@ spool_release(struct spool *spool, struct spool_message *msg)
 	}
 	pthread_mutex_unlock(&spool->mutex);
 	return err;
+}
+
+enum store_err
+spool_park(struct spool *spool, struct spool_message *msg, const char *reason)
+{
+	size_t len = strnlen(reason, SPOOL_REPLY_MAX);
+
+	free(msg->parked);
+	msg->parked = mem_strndup(reason, len);
+	return spool_release(spool, msg);
 }
 
 static enum store_err
@@ -660,7 +693,8 @@ flush_rows(struct spool *spool, const char *id, size_t *count)
 	int64_t now = time(NULL);
 	sqlite3_stmt *stmt = sql_get(&spool->sql,
 	    "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND message IN"
-	    " (SELECT id FROM message WHERE claim IS NULL AND (?2 IS NULL OR id = ?2))");
+	    " (SELECT id FROM message WHERE claim IS NULL AND"
+	    "   (id = ?2 OR (?2 IS NULL AND (release_at IS NULL OR release_at <= ?1))))");
 	enum store_err err;
 
 	if (stmt == NULL)
@@ -668,8 +702,9 @@ flush_rows(struct spool *spool, const char *id, size_t *count)
 	sqlite3_bind_int64(stmt, 1, now);
 	sql_bind_text(stmt, 2, id);
 	err = sql_run(&spool->sql, stmt);
-	stmt = sql_get(&spool->sql, "UPDATE message SET next_attempt = ?1 WHERE claim IS NULL"
-				    " AND (?2 IS NULL OR id = ?2)");
+	stmt = sql_get(&spool->sql,
+	    "UPDATE message SET next_attempt = ?1 WHERE claim IS NULL AND"
+	    " (id = ?2 OR (?2 IS NULL AND (release_at IS NULL OR release_at <= ?1)))");
 	if (err != STORE_OK || stmt == NULL)
 		return STORE_IO;
 	sqlite3_bind_int64(stmt, 1, now);
@@ -697,21 +732,83 @@ spool_flush(struct spool *spool, const char *id, size_t *count_out)
 	return err;
 }
 
+/* What was parked is to be tried again: its failed recipients wait, as if nothing had been tried. */
+static enum store_err
+unpark_rows(struct spool *spool, const char *id)
+{
+	sqlite3_stmt *stmt = sql_get(&spool->sql,
+	    "UPDATE recipient SET state = 0, attempts = 0, reported = 0, next_attempt = ?1"
+	    " WHERE state = 2 AND message IN (SELECT id FROM message"
+	    "   WHERE parked IS NOT NULL AND (?2 IS NULL OR id = ?2))");
+	enum store_err err;
+
+	if (stmt == NULL)
+		return STORE_IO;
+	sqlite3_bind_int64(stmt, 1, time(NULL));
+	sql_bind_text(stmt, 2, id);
+	err = sql_run(&spool->sql, stmt);
+	stmt = sql_get(&spool->sql, "UPDATE message SET next_attempt = ?1"
+				    " WHERE parked IS NOT NULL AND (?2 IS NULL OR id = ?2)");
+	if (err != STORE_OK || stmt == NULL)
+		return STORE_IO;
+	sqlite3_bind_int64(stmt, 1, time(NULL));
+	sql_bind_text(stmt, 2, id);
+	return sql_run(&spool->sql, stmt);
+}
+
+static enum store_err
+hold_rows(struct spool *spool, const char *id, bool held, size_t *count)
+{
+	enum store_err err = held ? STORE_OK : unpark_rows(spool, id);
+	sqlite3_stmt *stmt;
+
+	if (err != STORE_OK)
+		return err;
+	stmt = sql_get(&spool->sql, "UPDATE message SET held = ?1, parked = iif(?1, parked, NULL)"
+				    " WHERE ?2 IS NULL OR id = ?2");
+	if (stmt == NULL)
+		return STORE_IO;
+	sqlite3_bind_int(stmt, 1, held);
+	sql_bind_text(stmt, 2, id);
+	return update(spool, stmt, id, count);
+}
+
 enum store_err
 spool_hold(struct spool *spool, const char *id, bool held, size_t *count_out)
+{
+	enum store_err err;
+	size_t count = 0;
+
+	pthread_mutex_lock(&spool->mutex);
+	err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
+	if (err == STORE_OK)
+		err = sql_end(&spool->sql, hold_rows(spool, id, held, &count));
+	pthread_mutex_unlock(&spool->mutex);
+	if (err == STORE_OK && !held)
+		spool_wake(spool);
+	if (count_out != NULL)
+		*count_out = count;
+	return err;
+}
+
+enum store_err
+spool_reroute(struct spool *spool, const char *id, const char *route, size_t *count_out)
 {
 	sqlite3_stmt *stmt;
 	enum store_err err;
 	size_t count = 0;
 
+	if (count_out != NULL)
+		*count_out = 0;
+	if (route != NULL && strlen(route) > SPOOL_ADDRESS_MAX)
+		return STORE_INVALID;
 	pthread_mutex_lock(&spool->mutex);
-	stmt = sql_get(&spool->sql, "UPDATE message SET held = ?1 WHERE ?2 IS NULL OR id = ?2");
-	if (stmt != NULL)
-		sqlite3_bind_int(stmt, 1, held);
+	stmt = sql_get(&spool->sql, "UPDATE message SET route = ?1 WHERE ?2 IS NULL OR id = ?2");
+	sql_bind_text(stmt, 1, route);
 	sql_bind_text(stmt, 2, id);
 	err = update(spool, stmt, id, &count);
 	pthread_mutex_unlock(&spool->mutex);
-	if (err == STORE_OK && !held)
+	if (err == STORE_OK)
 		spool_wake(spool);
 	if (count_out != NULL)
 		*count_out = count;
@@ -743,11 +840,11 @@ static enum store_err
 delete_one(struct spool *spool, const char *id)
 {
 	struct spool_message *msg = NULL;
-	enum store_err err = begin_unsynced(spool);
+	enum store_err err = spool_begin_unsynced(spool);
 
 	if (err == STORE_OK)
 		err = take(spool, id, &msg);
-	err = end_unsynced(spool, err);
+	err = spool_end_unsynced(spool, err);
 	spool_message_free(msg);
 	if (err == STORE_BUSY)
 		return why_not(spool, id);

@@ -79,6 +79,10 @@ add(struct spool *spool, const char *text, int64_t when, char id_out[SPOOL_ID_LE
 		.by_mode = 'R',
 		.by_trace = true,
 		.deliver_by = DELIVER_BY,
+		.require_tls = true,
+		.tls_optional = true,
+		.priority = -3,
+		.bulk = true,
 		.origin = ORIGIN,
 		.recipients = to,
 		.recipient_count = ARRAY_LEN(to) };
@@ -154,6 +158,11 @@ test_whole_life(void **state)
 	assert_int_equal(msg->by_mode, 'R');
 	assert_true(msg->by_trace);
 	assert_int_equal(msg->deliver_by, DELIVER_BY);
+	assert_true(msg->require_tls && msg->tls_optional && msg->bulk);
+	assert_int_equal(msg->priority, -3);
+	assert_int_equal(msg->release_mode, 0);
+	assert_null(msg->route);
+	assert_null(msg->parked);
 	assert_int_equal(msg->size_bytes, 17);
 	assert_int_equal(msg->recipient_count, 2);
 	assert_string_equal(msg->recipients[1].orcpt, ORCPT);
@@ -644,7 +653,173 @@ run_sql(const char *dir, const char *text)
 	free(path);
 }
 
-/* What waits in a spool of version 1 has no time of delivery, and goes on waiting. */
+static void
+add_one(struct spool *spool, const struct spool_message *like, int64_t when, char *id_out)
+{
+	struct spool_recipient to = { .address = ADDRESS_B };
+	struct spool_message envelope = *like;
+	struct spool_draft *draft;
+
+	envelope.sender = SENDER;
+	envelope.recipients = &to;
+	envelope.recipient_count = 1;
+	assert_int_equal(spool_begin(spool, &draft), STORE_OK);
+	memcpy(id_out, spool_draft_id(draft), SPOOL_ID_LEN + 1);
+	assert_int_equal(spool_write(draft, "x", 1), STORE_OK);
+	assert_int_equal(spool_commit(draft, &envelope, when), STORE_OK);
+}
+
+/* The urgent first, bulk last, and none for ever: what waited long enough goes before them. */
+static void
+test_order(void **state)
+{
+	static const struct {
+		struct spool_message like;
+		int64_t due;
+	} rows[] = {
+		/* In the order in which they are to be claimed; the numbers are seconds before now. */
+		{ { .priority = -9 }, -4000 },              /* 9 * 300 = 2700: worth 1300 */
+		{ { .priority = 4 }, -10 },                 /* worth 1210 */
+		{ { .bulk = true }, -2000 },                /* worth 1100 */
+		{ { .priority = 3 }, -20 },                 /* 920 */
+		{ { .priority = 0 }, -900 },                /* 900 */
+		{ { .priority = 2, .bulk = true }, -1190 }, /* 890 */
+		{ { .priority = 0 }, -1 },                  /* 1 */
+		{ { .bulk = true }, -1 },                   /* -899 */
+	};
+	struct spool *spool = open_spool(*state);
+	char ids[ARRAY_LEN(rows)][SPOOL_ID_LEN + 1], far[SPOOL_ID_LEN + 1];
+	int64_t now = time(NULL), when;
+	struct spool_message *msg;
+
+	for (size_t i = ARRAY_LEN(rows); i-- > 0;)
+		add_one(spool, &rows[i].like, now + rows[i].due, ids[i]);
+	add_one(spool, &(struct spool_message){ .priority = 9 }, now + 5, far); /* not due yet */
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(spool_claim(spool, now, &msg), STORE_OK);
+		assert_string_equal(msg->id, ids[i]);
+		msg->recipients[0].state = SPOOL_DELIVERED;
+		assert_int_equal(spool_release(spool, msg), STORE_OK);
+	}
+	assert_int_equal(spool_claim(spool, now, &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_next_due(spool, &when), STORE_OK);
+	assert_int_equal(when, now + 5);
+	spool_close(spool);
+}
+
+/* RFC 4865: not before its time, but when a human names it. */
+static void
+test_future_release(void **state)
+{
+	struct spool *spool = open_spool(*state);
+	int64_t now = time(NULL), when;
+	struct spool_message *msg, like = { .release_mode = 'U', .release_at = now + 1000 };
+	char id[SPOOL_ID_LEN + 1];
+	size_t count;
+
+	add_one(spool, &like, 0, id);
+	assert_int_equal(spool_next_due(spool, &when), STORE_OK);
+	assert_int_equal(when, now + 1000);
+	assert_int_equal(spool_flush(spool, NULL, &count), STORE_OK);
+	assert_int_equal(count, 0);
+	assert_int_equal(spool_claim(spool, now + 999, &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_flush(spool, id, &count), STORE_OK);
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
+	assert_int_equal(msg->release_mode, 'U');
+	assert_int_equal(msg->release_at, now + 1000);
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	spool_close(spool);
+}
+
+/* A double bounce stays, is seen, and goes on when a human says so. */
+static void
+test_parking(void **state)
+{
+	struct spool *spool = open_spool(*state);
+	struct spool_counts counts;
+	struct spool_message *msg;
+	char id[SPOOL_ID_LEN + 1];
+	size_t count;
+
+	add_one(spool, &(struct spool_message){ 0 }, 0, id);
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
+	msg->recipients[0].state = SPOOL_FAILED;
+	msg->recipients[0].reply = mem_strdup("550 no");
+	assert_int_equal(spool_park(spool, msg, "double bounce"), STORE_OK);
+	assert_int_equal(spool_claim(spool, time(NULL) + 1000000, &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_find(spool, id, &msg), STORE_OK);
+	assert_string_equal(msg->parked, "double bounce");
+	assert_true(msg->held && !msg->claimed);
+	assert_int_equal(msg->recipients[0].state, SPOOL_FAILED);
+	spool_message_free(msg);
+	assert_int_equal(spool_count(spool, &counts), STORE_OK);
+	assert_int_equal(counts.parked, 1);
+	assert_int_equal(counts.held, 1);
+
+	assert_int_equal(spool_reroute(spool, id, "relay.example.org:25", &count), STORE_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(spool_reroute(spool, "0000000000000000", NULL, &count), STORE_NOT_FOUND);
+	assert_int_equal(spool_hold(spool, id, false, &count), STORE_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
+	assert_null(msg->parked);
+	assert_string_equal(msg->route, "relay.example.org:25");
+	assert_int_equal(msg->recipients[0].state, SPOOL_PENDING);
+	assert_int_equal(msg->recipients[0].attempts, 0);
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	spool_close(spool);
+}
+
+static void
+test_sent(void **state)
+{
+	static const struct {
+		int64_t at;
+		uint64_t recipients;
+		struct spool_sent most;
+		enum store_err err;
+	} rows[] = {
+		{ 100000, 3, { 0 }, STORE_OK }, /* no limits */
+		{ 100000, 3, { .messages_hour = 1 }, STORE_LIMIT },
+		{ 100001, 2, { .recipients_hour = 5 }, STORE_OK },
+		{ 100002, 1, { .recipients_hour = 5 }, STORE_LIMIT },
+		{ 103600, 1, { .messages_hour = 1 },
+		    STORE_LIMIT }, /* the second one is within the hour */
+		{ 103601, 3, { .messages_hour = 1, .messages_day = 3, .recipients_day = 8 },
+		    STORE_OK },
+		{ 103602, 1, { .messages_day = 3 }, STORE_LIMIT },
+		{ 103602, 1, { .recipients_day = 8 }, STORE_LIMIT },
+		{ 103602, 9, { .recipients_hour = 8 }, STORE_LIMIT }, /* alone too many */
+		{ 186401, 1, { .messages_day = 2 }, STORE_OK }, /* the first two are a day old */
+		{ 190001, 1, { .messages_day = 2 }, STORE_OK },
+	};
+	struct spool *spool = open_spool(*state), *other = open_spool(*state);
+	struct spool_sent sent;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(spool_sent_add(i % 2 == 0 ? spool : other, "a@example.org",
+				     rows[i].at, rows[i].recipients, &rows[i].most, NULL),
+		    rows[i].err);
+	assert_int_equal(spool_sent_count(spool, "A@example.org", 190002, &sent), STORE_OK);
+	assert_int_equal(sent.messages_hour, 1);
+	assert_int_equal(sent.messages_day, 2);
+	assert_int_equal(sent.recipients_day, 2);
+	assert_int_equal(spool_sent_count(spool, "b@example.org", 190002, &sent), STORE_OK);
+	assert_int_equal(sent.messages_day, 0);
+	spool_close(spool);
+	spool_close(other);
+}
+
+#define WITHOUT_3                                                                                  \
+	"DROP INDEX message_turn; DROP INDEX message_due; DROP TABLE sent;"                        \
+	"ALTER TABLE message DROP COLUMN advance; ALTER TABLE message DROP COLUMN require_tls;"    \
+	"ALTER TABLE message DROP COLUMN tls_optional; ALTER TABLE message DROP COLUMN priority;"  \
+	"ALTER TABLE message DROP COLUMN bulk; ALTER TABLE message DROP COLUMN release_mode;"      \
+	"ALTER TABLE message DROP COLUMN release_at; ALTER TABLE message DROP COLUMN route;"       \
+	"ALTER TABLE message DROP COLUMN parked;"                                                  \
+	"CREATE INDEX message_due ON message (next_attempt); PRAGMA user_version = 2;"
+
+/* What waits in an older spool has the usual priority and no time of delivery, and goes on waiting. */
 static void
 test_older_spool(void **state)
 {
@@ -654,9 +829,18 @@ test_older_spool(void **state)
 
 	assert_int_equal(add(spool, "x", 1, id), STORE_OK);
 	spool_close(spool);
-	run_sql(*state, "ALTER TABLE message DROP COLUMN deliver_by;"
-			"ALTER TABLE message DROP COLUMN by_mode;"
-			"ALTER TABLE message DROP COLUMN by_trace; PRAGMA user_version = 1");
+	run_sql(*state, WITHOUT_3);
+	spool = open_spool(*state);
+	assert_int_equal(spool_find(spool, id, &msg), STORE_OK);
+	assert_int_equal(msg->by_mode, 'R');
+	assert_int_equal(msg->priority, 0);
+	assert_false(msg->require_tls || msg->bulk || msg->held);
+	spool_message_free(msg);
+	spool_close(spool);
+	run_sql(*state,
+	    WITHOUT_3 "ALTER TABLE message DROP COLUMN deliver_by;"
+		      "ALTER TABLE message DROP COLUMN by_mode;"
+		      "ALTER TABLE message DROP COLUMN by_trace; PRAGMA user_version = 1");
 	spool = open_spool(*state);
 	assert_int_equal(add(spool, "y", 2, newer), STORE_OK);
 	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
@@ -716,6 +900,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_killed_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settled_leftover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_older_spool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_future_release, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parking, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sent, setup, teardown),
 	};
 
 	srand((unsigned)getpid());
