@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "filter/cache.h"
 #include "store/account.h"
+#include "store/account_aliases.h"
 #include "store/account_db.h"
 #include "store/account_lists.h"
 #include "store/account_scripts.h"
@@ -388,28 +389,20 @@ remembered(void *arg, const char *key)
 	return is ? FILTER_YES : FILTER_NO;
 }
 
-/* The account's address, with or without a detail.  Other aliases are the relay's: it knows them, we do not. */
+/* The account's address or an alias of it, with or without a detail.  What the relay calls the account beside these is its
+ * own: it knows, we do not. */
 static enum filter_answer
 is_own_address(void *arg, struct str address)
 {
-	const struct filter_account *fa = arg;
-	const char *at = address.len > 0 ? memrchr(address.p, '@', address.len) : NULL, *detail;
-	char delimiter = fa->spec.settings != NULL ? fa->spec.settings->detail_delimiter : '+';
-	struct str local, domain;
+	struct filter_account *fa = arg;
+	const struct account_resolve_rules rules = {
+		.delimiter = fa->spec.settings != NULL ? fa->spec.settings->detail_delimiter : '+',
+	};
+	enum filter_answer found = find_account(fa);
 
-	if (at == NULL)
-		return FILTER_NO;
-	local = (struct str){ address.p, (size_t)(at - address.p) };
-	domain = (struct str){ at + 1, address.len - local.len - 1 };
-	if (!str_eq_nocase(domain, str_from(fa->spec.domain)))
-		return FILTER_NO;
-	if (str_eq_nocase(local, str_from(fa->spec.localpart)))
-		return FILTER_YES;
-	detail = delimiter != '\0' ? memchr(local.p, delimiter, local.len) : NULL;
-	if (detail == NULL)
-		return FILTER_NO;
-	local.len = (size_t)(detail - local.p);
-	return str_eq_nocase(local, str_from(fa->spec.localpart)) ? FILTER_YES : FILTER_NO;
+	if (found != FILTER_YES)
+		return found;
+	return answer(account_owns_address(fa->spec.accounts, fa->account_id, &rules, address));
 }
 
 struct filter_account *

@@ -13,6 +13,7 @@
 
 #include "filter/cache.h"
 #include "store/account.h"
+#include "store/account_aliases.h"
 #include "store/account_db.h"
 #include "store/account_lists.h"
 #include "store/account_scripts.h"
@@ -285,11 +286,19 @@ test_own_addresses(void **state)
 		{ "ann-lists@example.org", FILTER_NO },
 		{ "anna@example.org", FILTER_NO },
 		{ "ann@example.net", FILTER_NO },
+		{ "info@example.net", FILTER_YES }, /* an alias */
+		{ "Info+x@example.net", FILTER_YES },
+		{ "other@example.net",
+		    FILTER_NO }, /* by the catch-all, which makes nothing her own */
 		{ "ann", FILTER_NO },
 		{ "", FILTER_NO },
 	};
 	struct place *p = *state;
 
+	assert_int_equal(
+	    account_alias_add(p->accounts, p->id, STR("info"), STR("example.net")), STORE_OK);
+	assert_int_equal(
+	    account_alias_add(p->accounts, p->id, STR(""), STR("example.net")), STORE_OK);
 	for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
 		if (p->around->is_own_address(p->around->arg, str_from(CASES[i].address)) !=
 		    CASES[i].answer)

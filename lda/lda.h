@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "lda/content.h"
+#include "store/account_aliases.h"
 #include "store/quota.h"
 
 #define LDA_REFUSAL_BYTES 400 /* of a reason that a filter gives */
@@ -40,8 +41,8 @@ struct lda {
 	struct service *sv;
 	struct store_root *root;
 	char *hostname;
-	char detail_delimiter; /* '\0': none */
-	bool exact_case;
+	struct account_resolve_rules addresses;
+	bool detail_mailbox;         /* mail to ann+x goes to her mailbox x, if there is one */
 	const char **quota_exempt;   /* NULL-terminated */
 	unsigned warning_percent;    /* 0: never */
 	bool quota_permanent;        /* over quota is refused (552) instead of put off (452) */

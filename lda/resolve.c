@@ -5,6 +5,7 @@
 #include "filter/cache.h"
 #include "lda/filtering.h"
 #include "lda/lda.h"
+#include "service/addresses.h"
 #include "service/hostname.h"
 #include "service/service.h"
 #include "store/account.h"
@@ -16,14 +17,13 @@ lda_open(struct lda *l, struct service *sv)
 {
 	const struct config *c = sv->config;
 	size_t count = config_count(c, "store.quota_exempt");
-	const char *delimiter = config_string(c, "lda.detail_delimiter");
 
 	*l = (struct lda){ .sv = sv };
 	if (store_root_open(config_string(c, "store.mail_root"), sv->log, &l->root) != STORE_OK)
 		return false;
 	l->hostname = service_hostname(c);
-	l->detail_delimiter = delimiter != NULL ? *delimiter : '\0';
-	l->exact_case = strcmp(config_string(c, "store.localpart_case"), "exact") == 0;
+	l->addresses = service_address_rules(c);
+	l->detail_mailbox = config_bool(c, "lda.detail_mailbox");
 	l->warning_percent = (unsigned)config_integer(c, "lda.quota_warning");
 	l->quota_exempt = mem_zalloc((count + 1) * sizeof(*l->quota_exempt));
 	for (size_t i = 0; i < count; i++)
@@ -54,11 +54,10 @@ lda_close(struct lda *l)
 	*l = (struct lda){ 0 };
 }
 
+/* What to say of a recipient whose account was looked for. */
 static enum lda_verdict
-find(struct lda *l, struct str local, struct str domain, struct account_row *row)
+judge(struct lda *l, enum store_err err, const struct account_row *row)
 {
-	enum store_err err = account_db_find(l->sv->accounts, local, domain, row);
-
 	if (err == STORE_NOT_FOUND || err == STORE_INVALID)
 		return LDA_NO_USER;
 	if (err != STORE_OK)
@@ -73,27 +72,7 @@ find(struct lda *l, struct str local, struct str domain, struct account_row *row
 		free(address);
 		return LDA_NO_USER;
 	}
-	if (l->exact_case && !str_eq(local, str_from(row->localpart)))
-		return LDA_NO_USER;
 	return row->active ? LDA_OK : LDA_INACTIVE;
-}
-
-/* The address itself first, so that an account named "a+b" is found; then without its detail. */
-static enum lda_verdict
-find_with_detail(struct lda *l, struct str local, struct str domain, struct account_row *row,
-    struct str *detail_out)
-{
-	enum lda_verdict v = find(l, local, domain, row);
-	const char *at;
-
-	if (v != LDA_NO_USER || l->detail_delimiter == '\0')
-		return v;
-	at = memchr(local.p, l->detail_delimiter, local.len);
-	if (at == NULL || at == local.p)
-		return v;
-	*detail_out = (struct str){ at + 1, local.len - (size_t)(at - local.p) - 1 };
-	account_row_free(row);
-	return find(l, (struct str){ local.p, (size_t)(at - local.p) }, domain, row);
 }
 
 enum lda_verdict
@@ -103,11 +82,14 @@ lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *d
 	const char *default_domain = config_string(l->sv->config, "auth.default_domain");
 	struct account_row row = { 0 };
 	struct str detail = { NULL, 0 };
+	enum store_err err;
 	enum lda_verdict v;
 
 	if (*domain == '\0' && default_domain != NULL)
 		domain = default_domain;
-	v = find_with_detail(l, str_from(local), str_from(domain), &row, &detail);
+	err = account_resolve(
+	    l->sv->accounts, &l->addresses, str_from(local), str_from(domain), &row, &detail);
+	v = judge(l, err, &row);
 	if (v == LDA_OK) {
 		*rcpt_out = (struct lda_rcpt){
 			.localpart = arena_strdup(arena, row.localpart),
