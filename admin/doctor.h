@@ -35,6 +35,7 @@ void doctor_filters(struct doctor *d);  /* doctor_filters.c; needs accounts_ok *
 void doctor_spool(struct doctor *d);    /* doctor_spool.c */
 void doctor_doors(struct doctor *d);    /* doctor_doors.c: do our daemons answer? */
 void doctor_relay(struct doctor *d);    /* doctor_relay.c */
+void doctor_publish(struct doctor *d);  /* doctor_publish.c: what the relay knows */
 void doctor_system(struct doctor *d);   /* doctor_system.c: disk space, kernel */
 
 #endif

@@ -252,6 +252,13 @@ const struct setting SETTINGS[] = {
 	    "Filter script of the administrator that runs after each account's own, if that keeps the message."),
 	ENUM("filter", "redirect_sender", "sender", "sender account",
 	    "Envelope sender of redirected messages: the one they came with, who is then told of failures, or the account."),
+
+	PATH("publish", "dir", "/var/lib/sanger/publish",
+	    "Where mailadmin publish writes user.db, the relay's copy of the account database."),
+	LIST("publish", "to", SETTING_STRING, NULL, 1000,
+	    "Where it is then sent by rsync: a directory or file, as HOST:PATH or PATH."),
+	LIST("publish", "columns", SETTING_STRING, "quota", 32,
+	    "Columns of an account in that copy beside its name, active and leaving: quota, realname."),
 };
 /* clang-format on */
 const size_t SETTINGS_COUNT = ARRAY_LEN(SETTINGS);

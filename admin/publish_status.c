@@ -1,0 +1,93 @@
+#include "admin/publish_status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "store/dir.h"
+
+#define STATUS_FILE      "status"
+#define STATUS_MAX_BYTES 65536
+
+struct publish_target *
+publish_status_target(struct publish_status *status, const char *name)
+{
+	for (size_t i = 0; i < status->target_count; i++)
+		if (strcmp(status->targets[i].name, name) == 0)
+			return &status->targets[i];
+	if (status->target_count == PUBLISH_TARGETS_MAX)
+		return NULL;
+	status->targets[status->target_count] = (struct publish_target){ .name = mem_strdup(name) };
+	return &status->targets[status->target_count++];
+}
+
+/* "WORD NUMBER REST" */
+static void
+read_line(struct publish_status *status, char *line)
+{
+	char *number = strchr(line, ' '), *rest;
+	struct publish_target *target;
+	int64_t when;
+
+	if (number == NULL)
+		return;
+	*number++ = '\0';
+	when = strtoll(number, &rest, 10);
+	if (strcmp(line, "published") == 0)
+		status->published = when;
+	if (*rest != ' ' || rest[1] == '\0')
+		return;
+	target = publish_status_target(status, rest + 1);
+	if (target != NULL && strcmp(line, "sent") == 0)
+		target->sent = when;
+	else if (target != NULL && strcmp(line, "failed") == 0)
+		target->failed = when;
+}
+
+void
+publish_status_read(int dir_fd, struct publish_status *status_out)
+{
+	struct buf text = { 0 };
+	char *save = NULL;
+
+	*status_out = (struct publish_status){ 0 };
+	if (dir_read_file(dir_fd, STATUS_FILE, STATUS_MAX_BYTES, &text) == STORE_OK &&
+	    text.len > 0) {
+		buf_cstr(&text);
+		for (char *line = strtok_r(text.data, "\n", &save); line != NULL;
+		     line = strtok_r(NULL, "\n", &save))
+			read_line(status_out, line);
+	}
+	buf_free(&text);
+}
+
+enum store_err
+publish_status_write(int dir_fd, const struct publish_status *status)
+{
+	struct buf text = { 0 };
+	enum store_err err;
+
+	buf_printf(&text, "published %" PRId64 "\n", status->published);
+	for (size_t i = 0; i < status->target_count; i++) {
+		const struct publish_target *t = &status->targets[i];
+
+		if (t->sent != 0)
+			buf_printf(&text, "sent %" PRId64 " %s\n", t->sent, t->name);
+		if (t->failed != 0)
+			buf_printf(&text, "failed %" PRId64 " %s\n", t->failed, t->name);
+	}
+	err = dir_replace_file(dir_fd, STATUS_FILE, (struct str){ text.data, text.len }, true);
+	buf_free(&text);
+	return err;
+}
+
+void
+publish_status_free(struct publish_status *status)
+{
+	for (size_t i = 0; i < status->target_count; i++)
+		free(status->targets[i].name);
+	*status = (struct publish_status){ 0 };
+}
