@@ -630,23 +630,50 @@ insert_message(struct spool *spool, const struct adding *a)
 	return err;
 }
 
-/* The rows of all that wait, with one transaction and so with one sync. */
+/* Counted in the same transaction, so that no two can both be the last one that is allowed. */
 static enum store_err
-insert_all(struct spool *spool, const struct adding *first)
+note_sent(struct spool *spool, const struct adding *a)
+{
+	const struct spool_message *e = a->envelope;
+	struct spool_sent before;
+
+	if (e->most == NULL || e->account == NULL)
+		return STORE_OK;
+	return spool_note_sent(
+	    spool, e->account, a->received, e->recipient_count, e->most, &before);
+}
+
+static enum store_err
+insert_rows(struct spool *spool, struct adding *first)
+{
+	enum store_err err = STORE_OK;
+
+	for (struct adding *a = first; err == STORE_OK && a != NULL; a = a->next) {
+		a->err = note_sent(spool, a);
+		if (a->err == STORE_LIMIT)
+			continue;
+		err = a->err == STORE_OK ? insert_message(spool, a) : a->err;
+	}
+	return err;
+}
+
+/* The rows of all that wait, with one transaction and so with one sync.  Each has its own `err` then. */
+static void
+insert_all(struct spool *spool, struct adding *first)
 {
 	enum store_err err;
 
 	pthread_mutex_lock(&spool->mutex);
 	err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
-	if (err == STORE_OK) {
-		for (const struct adding *a = first; err == STORE_OK && a != NULL; a = a->next)
-			err = insert_message(spool, a);
-		err = sql_end(&spool->sql, err);
+	if (err == STORE_OK)
+		err = sql_end(&spool->sql, insert_rows(spool, first));
+	for (struct adding *a = first; a != NULL; a = a->next) {
+		if (err != STORE_OK)
+			a->err = err;
+		else if (a->err == STORE_OK)
+			spool->message_count++;
 	}
-	for (const struct adding *a = first; err == STORE_OK && a != NULL; a = a->next)
-		spool->message_count++;
 	pthread_mutex_unlock(&spool->mutex);
-	return err;
 }
 
 /* Takes all that wait and commits them for everybody.  With the add_mutex held. */
@@ -654,16 +681,14 @@ static void
 lead(struct spool *spool)
 {
 	struct adding *batch = spool->adding, *next;
-	enum store_err err;
 
 	spool->adding = NULL;
 	spool->add_leader = true;
 	pthread_mutex_unlock(&spool->add_mutex);
-	err = insert_all(spool, batch);
+	insert_all(spool, batch);
 	pthread_mutex_lock(&spool->add_mutex);
 	for (struct adding *a = batch; a != NULL; a = next) {
 		next = a->next; /* a is gone once its thread sees `done` */
-		a->err = err;
 		a->done = true;
 	}
 	spool->add_leader = false;
@@ -737,6 +762,8 @@ spool_commit(struct spool_draft *draft, const struct spool_message *envelope, in
 	err = add_row(spool, &a);
 	if (err == STORE_OK)
 		spool_wake(spool);
+	else if (err == STORE_LIMIT) /* it never had a row */
+		unlinkat(spool->msg_fd, draft->name, 0);
 	else if (err == STORE_EXISTS || err == STORE_DENIED)
 		err = STORE_IO;
 	draft_free(draft);

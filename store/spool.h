@@ -32,6 +32,7 @@
 
 struct spool;
 struct spool_draft;
+struct spool_sent;
 
 enum spool_state { SPOOL_PENDING, SPOOL_DELIVERED, SPOOL_FAILED };
 enum spool_body { SPOOL_BODY_7BIT, SPOOL_BODY_8BITMIME, SPOOL_BODY_BINARYMIME };
@@ -94,6 +95,9 @@ struct spool_message {
 	char *origin; /* "host=… mech=…" for people, or NULL */
 	struct spool_recipient *recipients;
 	size_t recipient_count;
+	/* For spool_commit() alone: notes the message as sent by `account`, unless that would pass one of these
+	 * (spool_sent_add()); NULL: not noted. */
+	const struct spool_sent *most;
 };
 void spool_message_free(struct spool_message *msg); /* with its strings; NULL is fine */
 
@@ -116,8 +120,9 @@ const char *spool_draft_id(const struct spool_draft *draft);
 uint64_t spool_draft_size(const struct spool_draft *draft);
 enum store_err spool_write(struct spool_draft *draft, const void *bytes, size_t len);
 /* `envelope`: sender, account, envid, ret, body, smtputf8, by_mode, by_trace, deliver_by, require_tls,
- * tls_optional, priority, bulk, release_mode, release_at, origin and the recipients' address, orcpt and
- * notify are used; `not_before` is the time of the first attempt (0: now), or release_at if that is later. */
+ * tls_optional, priority, bulk, release_mode, release_at, origin, most and the recipients' address, orcpt
+ * and notify are used; `not_before` is the time of the first attempt (0: now), or release_at if that is later.
+ * STORE_LIMIT: beyond `most`. */
 enum store_err spool_commit(
     struct spool_draft *draft, const struct spool_message *envelope, int64_t not_before);
 void spool_abort(struct spool_draft *draft); /* NULL is fine */
@@ -182,7 +187,7 @@ enum store_err spool_sent_count(
     struct spool *spool, const char *account, int64_t now, struct spool_sent *sent_out);
 /* Notes one more message for `recipients`, unless that would pass a `most` (its zeroes: no limit), counted
  * and noted in one transaction.  STORE_LIMIT: nothing was noted.  *sent_out (may be NULL) is what was sent
- * before.  Not synced: a power failure may forget the last ones. */
+ * before, or zeroes where `most` has no limit.  Not synced: a power failure may forget the last ones. */
 enum store_err spool_sent_add(struct spool *spool, const char *account, int64_t now,
     uint64_t recipients, const struct spool_sent *most, struct spool_sent *sent_out);
 

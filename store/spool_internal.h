@@ -49,6 +49,10 @@ void spool_wake(struct spool *spool);
 enum store_err spool_begin_unsynced(struct spool *spool);
 /* COMMIT after STORE_OK, else ROLLBACK; gives the first error. */
 enum store_err spool_end_unsynced(struct spool *spool, enum store_err err);
+/* spool_sent_add() within the caller's transaction; *before_out is zeroes where nothing limits.  With the mutex
+ * held. */
+enum store_err spool_note_sent(struct spool *spool, const char *account, int64_t now,
+    uint64_t recipients, const struct spool_sent *most, struct spool_sent *before_out);
 /* Claims of the dead become void.  With the mutex held. */
 enum store_err spool_recover_claims(struct spool *spool);
 

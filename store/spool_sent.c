@@ -82,6 +82,27 @@ add_sent(struct spool *spool, const char *account, int64_t now, uint64_t recipie
 	return sql_run(&spool->sql, stmt);
 }
 
+static bool
+is_limited(const struct spool_sent *most)
+{
+	return most->messages_hour > 0 || most->messages_day > 0 || most->recipients_hour > 0 ||
+	       most->recipients_day > 0;
+}
+
+enum store_err
+spool_note_sent(struct spool *spool, const char *account, int64_t now, uint64_t recipients,
+    const struct spool_sent *most, struct spool_sent *before_out)
+{
+	enum store_err err = STORE_OK;
+
+	*before_out = (struct spool_sent){ 0 };
+	if (is_limited(most))
+		err = count_sent(spool, account, now, before_out);
+	if (err == STORE_OK && is_too_much(before_out, recipients, most))
+		err = STORE_LIMIT;
+	return err == STORE_OK ? add_sent(spool, account, now, recipients) : err;
+}
+
 enum store_err
 spool_sent_add(struct spool *spool, const char *account, int64_t now, uint64_t recipients,
     const struct spool_sent *most, struct spool_sent *sent_out)
@@ -92,11 +113,7 @@ spool_sent_add(struct spool *spool, const char *account, int64_t now, uint64_t r
 	pthread_mutex_lock(&spool->mutex);
 	err = spool_begin_unsynced(spool);
 	if (err == STORE_OK)
-		err = count_sent(spool, account, now, &before);
-	if (err == STORE_OK && is_too_much(&before, recipients, most))
-		err = STORE_LIMIT;
-	if (err == STORE_OK)
-		err = add_sent(spool, account, now, recipients);
+		err = spool_note_sent(spool, account, now, recipients, most, &before);
 	err = spool_end_unsynced(spool, err);
 	pthread_mutex_unlock(&spool->mutex);
 	if (sent_out != NULL)

@@ -810,6 +810,69 @@ test_sent(void **state)
 	spool_close(other);
 }
 
+struct sending {
+	struct spool *spool;
+	int refused;
+};
+
+static void *
+send_many(void *arg)
+{
+	static const struct spool_sent MOST = { .messages_hour = 25, .recipients_day = 1000 };
+	struct spool_recipient to = { .address = ADDRESS_B };
+	struct spool_message envelope = { .sender = SENDER,
+		.account = SENDER,
+		.recipients = &to,
+		.recipient_count = 1,
+		.most = &MOST };
+	struct sending *s = arg;
+
+	for (int i = 0; i < 10; i++) {
+		struct spool_draft *draft;
+		enum store_err err;
+
+		if (spool_begin(s->spool, &draft) != STORE_OK)
+			abort();
+		err = spool_commit(draft, &envelope, 0);
+		if (err != STORE_OK && err != STORE_LIMIT)
+			abort();
+		s->refused += err == STORE_LIMIT;
+	}
+	return NULL;
+}
+
+/* However many send at once, no more than the limit gets in; what is refused leaves nothing. */
+static void
+test_sent_at_commit(void **state)
+{
+	struct spool *spools[] = { open_spool(*state), open_spool(*state) };
+	struct sending sending[8];
+	struct spool_counts counts;
+	struct spool_sent sent;
+	pthread_t threads[8];
+	int refused = 0;
+	char *command = mem_printf("test $(ls %s/msg | wc -l) = 25", (char *)*state);
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		sending[i] = (struct sending){ spools[i % 2], 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, send_many, &sending[i]), 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		pthread_join(threads[i], NULL);
+		refused += sending[i].refused;
+	}
+	assert_int_equal(refused, 80 - 25);
+	assert_int_equal(spool_sent_count(spools[0], SENDER, time(NULL), &sent), STORE_OK);
+	assert_int_equal(sent.messages_hour, 25);
+	assert_int_equal(sent.recipients_day, 25);
+	assert_int_equal(spool_count(spools[0], &counts), STORE_OK);
+	assert_int_equal(counts.messages, 25);
+	assert_int_equal(system(command), 0);
+	free(command);
+	spool_close(spools[0]);
+	spool_close(spools[1]);
+}
+
 #define WITHOUT_3                                                                                  \
 	"DROP INDEX message_turn; DROP INDEX message_due; DROP TABLE sent;"                        \
 	"ALTER TABLE message DROP COLUMN advance; ALTER TABLE message DROP COLUMN require_tls;"    \
@@ -904,6 +967,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_future_release, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sent, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sent_at_commit, setup, teardown),
 	};
 
 	srand((unsigned)getpid());
