@@ -64,7 +64,7 @@ send_copy(const char *dir, const char *target)
 	int rc = posix_spawnp(&pid, "rsync", NULL, NULL, (char *const *)argv, environ);
 
 	if (rc != 0)
-		admin_refuse("rsync: %s", strerror(rc));
+		admin_refuse("rsync cannot be started: %s", strerror(rc));
 	else
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			continue;
