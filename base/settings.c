@@ -182,6 +182,8 @@ const struct setting SETTINGS[] = {
 	    "UNIX socket for LMTP. Empty: none."),
 	LIST("lda", "listen_smtp", SETTING_LISTEN, NULL, 0,
 	    "Addresses for SMTP from the relay."),
+	LIST("lda", "listen_lookup", SETTING_LISTEN, NULL, 0,
+	    "Addresses where relays may ask who gets mail here, by socketmap or tcp_table."),
 	LIST("lda", "relay_networks", SETTING_NETWORK, "127.0.0.0/8 ::1", 0,
 	    "Who may speak SMTP and LMTP over TCP."),
 	NUMBER("lda", "workers", "processes", "0", 0, 256,

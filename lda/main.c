@@ -4,6 +4,7 @@
 
 #include "lda/command.h"
 #include "lda/lda.h"
+#include "lda/lookup.h"
 #include "lda/outgoing.h"
 #include "lda/session.h"
 #include "service/service.h"
@@ -11,6 +12,7 @@
 struct lda_worker {
 	struct lda lda;
 	struct lda_door lmtp, smtp;
+	struct lookup *lookup;
 };
 
 static void
@@ -33,6 +35,16 @@ on_smtp(struct net_worker *w, struct net_stream *st, void *arg)
 	lda_door_accept(&lw->smtp, st);
 }
 
+static void
+on_lookup(struct net_worker *w, struct net_stream *st, void *arg)
+{
+	struct service *sv = arg;
+	struct lda_worker *lw = sv->data;
+
+	(void)w;
+	lookup_accept(lw->lookup, st);
+}
+
 static bool
 start(struct service *sv, struct net_worker *w)
 {
@@ -46,6 +58,7 @@ start(struct service *sv, struct net_worker *w)
 	outgoing_spool(&lw->lda); /* made before the sandbox closes; logged if it cannot be */
 	lda_door_open(&lw->lmtp, &lw->lda, SMTP_PROTOCOL_LMTP);
 	lda_door_open(&lw->smtp, &lw->lda, SMTP_PROTOCOL_SMTP);
+	lw->lookup = lookup_open(&lw->lda);
 	sv->data = lw;
 	return true;
 }
@@ -58,6 +71,7 @@ drain(struct service *sv, enum net_drain how)
 	(void)how; /* a relay comes back: it is told 421 in both cases */
 	lda_door_drain(&lw->lmtp);
 	lda_door_drain(&lw->smtp);
+	lookup_drain(lw->lookup);
 }
 
 static void
@@ -65,6 +79,7 @@ stop(struct service *sv)
 {
 	struct lda_worker *lw = sv->data;
 
+	lookup_close(lw->lookup);
 	lda_close(&lw->lda);
 	free(lw);
 	sv->data = NULL;
@@ -75,6 +90,7 @@ static const struct service_door DOORS[] = {
 	{ "lmtp", "lda.listen_lmtp", 24, TOO_MANY, on_lmtp },
 	{ "lmtp-unix", "lda.listen_lmtp_unix", 0, TOO_MANY, on_lmtp },
 	{ "smtp", "lda.listen_smtp", 25, TOO_MANY, on_smtp },
+	{ "lookup", "lda.listen_lookup", 2424, "", on_lookup },
 };
 
 static const struct service_spec SPEC = {
