@@ -43,6 +43,7 @@ extern const struct admin_command admin_cmd_queue_hold;
 extern const struct admin_command admin_cmd_queue_release;
 extern const struct admin_command admin_cmd_queue_delete;
 extern const struct admin_command admin_cmd_publish;
+extern const struct admin_command admin_cmd_why;
 extern const struct admin_command admin_cmd_config_check;
 extern const struct admin_command admin_cmd_config_list;
 extern const struct admin_command admin_cmd_doctor;
