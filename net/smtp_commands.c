@@ -1,6 +1,7 @@
 /* The commands of SMTP and LMTP, one function each, and their table. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "net/loop.h"
 #include "net/smtp_session.h"
@@ -48,14 +49,20 @@ after_connect(struct smtp_session *s)
 		smtp_session_finish(s);
 }
 
-enum smtp_step
-smtp_command_greet(struct smtp_session *s)
+void
+smtp_command_greeting(struct smtp_session *s, struct smtp_reply *r)
 {
 	const char *software = s->service->software;
 
-	smtp_reply_set(&s->reply, 220, "", "%s %s%s%s", s->service->hostname,
+	smtp_reply_set(r, 220, "", "%s %s%s%s", s->service->hostname,
 	    smtp_is_lmtp(s) ? "LMTP" : "ESMTP", software != NULL ? " " : "",
 	    software != NULL ? software : "");
+}
+
+enum smtp_step
+smtp_command_greet(struct smtp_session *s)
+{
+	smtp_command_greeting(s, &s->reply);
 	return smtp_session_run_handler(s, SMTP_FAST_CONNECT, run_connect, after_connect);
 }
 
@@ -63,6 +70,62 @@ static bool
 offers_starttls(const struct smtp_session *s)
 {
 	return s->service->tls != NULL && !s->service->implicit_tls && s->tls[0] == '\0';
+}
+
+static unsigned
+rcpt_max(const struct smtp_session *s)
+{
+	return smtp_or_default(s->service->rcpt_max, SMTP_RCPT_MAX);
+}
+
+/* LIMITS, RFC 9422 §3: what is enforced, and no more. */
+static void
+add_limits(const struct smtp_session *s, struct buf *lines)
+{
+	const struct smtp_service *sv = s->service;
+
+	buf_printf(lines, "\nLIMITS RCPTMAX=%u", rcpt_max(s));
+	if (sv->mail_max > 0)
+		buf_printf(lines, " MAILMAX=%u", sv->mail_max);
+	if (sv->rcpt_domain_max > 0)
+		buf_printf(lines, " RCPTDOMAINMAX=%u", sv->rcpt_domain_max);
+}
+
+/* max-future-release-interval SP max-future-release-date-time, RFC 4865 §3 */
+static void
+add_future_release(const struct smtp_session *s, struct buf *lines)
+{
+	time_t latest = time(NULL) + (time_t)s->service->hold_max_s;
+	char text[32];
+	struct tm tm;
+
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&latest, &tm));
+	buf_printf(
+	    lines, "\nFUTURERELEASE %llu %s", (unsigned long long)s->service->hold_max_s, text);
+}
+
+/* The extensions that a service takes or leaves. */
+static void
+add_chosen(struct smtp_session *s, struct buf *lines)
+{
+	const struct smtp_service *sv = s->service;
+
+	if (sv->dsn)
+		buf_adds(lines, "\nDSN");
+	if (sv->deliver_by && sv->by_min_s > 0)
+		buf_printf(lines, "\nDELIVERBY %u", sv->by_min_s);
+	else if (sv->deliver_by)
+		buf_adds(lines, "\nDELIVERBY");
+	if (sv->hold_max_s > 0)
+		add_future_release(s, lines);
+	if (sv->priority != NULL)
+		buf_printf(lines, "\nMT-PRIORITY %s", sv->priority);
+	if (sv->requiretls && s->tls[0] != '\0') /* RFC 8689 §2: not in the clear */
+		buf_adds(lines, "\nREQUIRETLS");
+	if (sv->limits)
+		add_limits(s, lines);
+	if (smtp_xclient_is_offered(s))
+		smtp_xclient_keyword(lines);
 }
 
 static void
@@ -76,8 +139,7 @@ add_keywords(struct smtp_session *s, struct buf *lines)
 		buf_adds(lines, "\nCHUNKING\nBINARYMIME");
 	if (!s->service->no_smtputf8)
 		buf_adds(lines, "\nSMTPUTF8");
-	if (s->service->dsn)
-		buf_adds(lines, "\nDSN");
+	add_chosen(s, lines);
 	if (offers_starttls(s))
 		buf_adds(lines, "\nSTARTTLS");
 	if (s->service->sasl != NULL && s->login == NULL &&
@@ -292,12 +354,6 @@ cmd_starttls(struct smtp_session *s, struct str args)
 /* --- the transaction --- */
 
 static unsigned
-rcpt_max(const struct smtp_session *s)
-{
-	return smtp_or_default(s->service->rcpt_max, SMTP_RCPT_MAX);
-}
-
-static unsigned
 mail_params(const struct smtp_session *s)
 {
 	unsigned params = SMTP_PARAM_SIZE | SMTP_PARAM_BODY;
@@ -312,6 +368,14 @@ mail_params(const struct smtp_session *s)
 		params |= SMTP_PARAM_AUTH;
 	if (s->service->dsn)
 		params |= SMTP_PARAM_DSN;
+	if (s->service->requiretls && s->tls[0] != '\0')
+		params |= SMTP_PARAM_REQUIRETLS;
+	if (s->service->priority != NULL)
+		params |= SMTP_PARAM_PRIORITY;
+	if (s->service->deliver_by)
+		params |= SMTP_PARAM_BY;
+	if (s->service->hold_max_s > 0)
+		params |= SMTP_PARAM_HOLD;
 	return params;
 }
 
@@ -332,6 +396,29 @@ bad_argument(struct smtp_session *s, enum smtp_parse why, const char *address_co
 	return smtp_command_bad(s, 501, "5.5.4", "Syntax error in parameters");
 }
 
+/* How long the client wants the message held from now on, in seconds; may be in the past. */
+static int64_t
+hold_s(const struct smtp_mail *mail)
+{
+	return mail->hold_mode == 'U' ? mail->hold - (int64_t)time(NULL) : mail->hold;
+}
+
+/* What is well formed and yet more, or less, than was offered; NULL if all is well. */
+static const char *
+beyond_offer(const struct smtp_session *s)
+{
+	const struct smtp_service *sv = s->service;
+	const struct smtp_mail *m = &s->mail;
+
+	if (m->hold_mode != 0 && hold_s(m) > (int64_t)sv->hold_max_s) /* RFC 4865 §4 */
+		return "The time of release is too far off";
+	if (m->by_mode == 'R' && m->by_seconds < (int64_t)sv->by_min_s) /* RFC 2852 §4.1.3 */
+		return "The time for delivery is less than the least";
+	if (m->by_mode == 'R' && m->hold_mode != 0 && hold_s(m) >= m->by_seconds)
+		return "The time for delivery ends before the release";
+	return NULL;
+}
+
 static void
 run_mail(struct smtp_session *s)
 {
@@ -343,6 +430,7 @@ static void
 after_mail(struct smtp_session *s)
 {
 	s->in_transaction = smtp_reply_is_ok(&s->reply);
+	s->mail_count += s->in_transaction;
 	smtp_session_after_reply(s, &s->reply);
 }
 
@@ -351,6 +439,7 @@ cmd_mail(struct smtp_session *s, struct str args)
 {
 	struct cursor c = cursor_from(args);
 	enum smtp_parse result;
+	const char *beyond;
 
 	if (s->helo == NULL)
 		return smtp_command_bad(
@@ -370,6 +459,13 @@ cmd_mail(struct smtp_session *s, struct str args)
 		smtp_session_say(s, 552, "5.3.4", "Message size exceeds the limit");
 		return STEP_AGAIN;
 	}
+	beyond = beyond_offer(s);
+	if (beyond != NULL)
+		return smtp_command_bad(s, 501, "5.5.4", beyond);
+	if (s->service->mail_max > 0 && s->mail_count >= s->service->mail_max) {
+		smtp_session_say(s, 452, "4.5.3", "Too many messages in one connection");
+		return STEP_AGAIN;
+	}
 	smtp_reply_set(&s->reply, 250, "2.1.0", "Sender OK");
 	return smtp_session_run_handler(s, SMTP_FAST_MAIL, run_mail, after_mail);
 }
@@ -380,11 +476,34 @@ run_rcpt(struct smtp_session *s)
 	s->service->handlers->rcpt(s, &s->rcpt, &s->reply);
 }
 
+static bool
+knows_domain(const struct smtp_session *s, const char *domain)
+{
+	for (unsigned i = 0; i < s->domain_count; i++)
+		if (strcmp(s->domains[i], domain) == 0) /* lower case, both */
+			return true;
+	return false;
+}
+
+static void
+note_domain(struct smtp_session *s, const char *domain)
+{
+	unsigned max = s->service->rcpt_domain_max;
+
+	if (max == 0 || knows_domain(s, domain))
+		return;
+	if (s->domains == NULL)
+		s->domains = arena_alloc(&s->arena, max * sizeof(*s->domains));
+	s->domains[s->domain_count++] = domain;
+}
+
 static void
 after_rcpt(struct smtp_session *s)
 {
-	if (smtp_reply_is_ok(&s->reply))
+	if (smtp_reply_is_ok(&s->reply)) {
 		s->rcpt_count++;
+		note_domain(s, s->rcpt.to.domain);
+	}
 	smtp_session_after_reply(s, &s->reply);
 }
 
@@ -408,6 +527,11 @@ cmd_rcpt(struct smtp_session *s, struct str args)
 		return bad_argument(s, result, "5.1.3");
 	if (s->rcpt_count >= rcpt_max(s)) {
 		smtp_session_say(s, 452, "4.5.3", "Too many recipients"); /* RFC 5321 §4.5.3.1.10 */
+		return STEP_AGAIN;
+	}
+	if (s->service->rcpt_domain_max > 0 && s->domain_count >= s->service->rcpt_domain_max &&
+	    !knows_domain(s, s->rcpt.to.domain)) { /* RFC 9422 §4.3 */
+		smtp_session_say(s, 452, "4.5.3", "Too many domains in one message");
 		return STEP_AGAIN;
 	}
 	smtp_reply_set(&s->reply, 250, "2.1.5", "Recipient OK");
@@ -498,6 +622,7 @@ static const struct command COMMANDS[] = {
 	{ "RSET", cmd_rset, true, true, true },
 	{ "STARTTLS", cmd_starttls, true, true, true },
 	{ "VRFY", cmd_vrfy, false, true, true },
+	{ "XCLIENT", smtp_xclient_command, true, true, true },
 };
 
 static const struct command *

@@ -116,6 +116,21 @@ note_size(struct smtp_session *s, size_t more_bytes)
 		buf_free(&s->bytes);
 }
 
+/* Nobody sends so much by mistake: no more of it is read, whatever follows. */
+static bool
+is_flood(const struct smtp_session *s, uint64_t more_bytes)
+{
+	uint64_t most = 2 * s->service->size_max_bytes + SMTP_FLOOD_BYTES;
+
+	return s->total_bytes > most || more_bytes > most - s->total_bytes;
+}
+
+static enum smtp_step
+end_flood(struct smtp_session *s)
+{
+	return smtp_session_finish_with(s, 552, "5.3.4", "Message size exceeds the limit");
+}
+
 enum smtp_step
 smtp_data_step(struct smtp_session *s)
 {
@@ -128,6 +143,8 @@ smtp_data_step(struct smtp_session *s)
 	used = smtp_dots_decode(&s->dots, in, len, &s->bytes);
 	net_stream_consume(s->stream, used);
 	note_size(s, s->bytes.len - before);
+	if (is_flood(s, 0))
+		return end_flood(s);
 	s->data_complete = s->dots.state == SMTP_DOTS_END;
 	if (s->data_complete || s->bytes.len >= SMTP_DATA_CHUNK_BYTES)
 		return smtp_session_run_handler(s, 0, run_data, after_data);
@@ -154,6 +171,8 @@ smtp_data_bdat(struct smtp_session *s, struct str args)
 	/* What cannot be read as a number cannot be skipped either. */
 	if (!smtp_offers_chunking(s) || !smtp_parse_bdat(args, &size, &s->chunk_last))
 		return smtp_session_finish_with(s, 421, "4.5.4", "Cannot follow this BDAT");
+	if (is_flood(s, size))
+		return end_flood(s);
 	s->chunk_left = s->chunk_bytes = size;
 	s->chunk_ignored = true;
 	s->state = STATE_BDAT;

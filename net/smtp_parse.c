@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <time.h>
 
 /* atext, RFC 5322 §3.2.3; UTF8-non-ascii of RFC 6531 §3.3 is admitted here and counted later. */
 static bool
@@ -422,8 +423,8 @@ param_notify(struct str value, struct param_target *t)
 		notify |= WORDS[i].bit;
 	} while (cursor_take(&c, ','));
 	t->rcpt->notify = notify;
-	return cursor_at_end(&c) &&
-	       ((notify & SMTP_NOTIFY_NEVER) == 0 || notify == SMTP_NOTIFY_NEVER);
+	return cursor_at_end(&c) && ((notify & SMTP_NOTIFY_NEVER) == 0 ||
+					str_eq_nocase(value, STR("NEVER"))); /* alone and once */
 }
 
 /* ORCPT=addr-type ";" xtext, RFC 3461 §4.2 */
@@ -438,6 +439,138 @@ param_orcpt(struct str value, struct param_target *t)
 		if (!ascii_is_alnum(*p) && *p != '-')
 			return false;
 	return xtext_to_arena(value, SMTP_ORCPT_MAX_BYTES, t->a, &t->rcpt->orcpt);
+}
+
+/* RFC 8689 §2: no value */
+static bool
+param_require_tls(struct str value, struct param_target *t)
+{
+	t->mail->require_tls = true;
+	return value.p == NULL;
+}
+
+/* priority-value = (["-"] NZDIGIT) / "0", RFC 6710 §6 */
+static bool
+param_priority(struct str value, struct param_target *t)
+{
+	bool below = value.len == 2 && value.p[0] == '-';
+	char digit = value.len > 0 ? value.p[value.len - 1] : 0;
+
+	if ((value.len != 1 && !below) || !ascii_is_digit(digit) || (below && digit == '0'))
+		return false;
+	t->mail->has_priority = true;
+	t->mail->priority = below ? '0' - digit : digit - '0';
+	return true;
+}
+
+/* by-value = by-time ";" by-mode [by-trace], by-time = ["-" / "+"] 1*9digit; with R more than 0.
+ * RFC 2852 §4 */
+static bool
+param_by(struct str value, struct param_target *t)
+{
+	struct cursor c = cursor_from(value);
+	bool minus = cursor_take(&c, '-');
+	struct str digits;
+	uint64_t seconds;
+
+	if (!minus)
+		(void)cursor_take(&c, '+');
+	digits = cursor_take_while(&c, ascii_is_digit);
+	if (digits.len == 0 || digits.len > 9 || !text_u64(digits, UINT64_MAX, &seconds) ||
+	    !cursor_take(&c, ';'))
+		return false;
+	t->mail->by_seconds = minus ? -(int64_t)seconds : (int64_t)seconds;
+	t->mail->by_mode = cursor_take_nocase(&c, STR("N"))   ? 'N'
+			   : cursor_take_nocase(&c, STR("R")) ? 'R'
+							      : 0;
+	t->mail->by_trace = cursor_take_nocase(&c, STR("T"));
+	return cursor_at_end(&c) && t->mail->by_mode != 0 &&
+	       (t->mail->by_mode == 'N' || t->mail->by_seconds > 0);
+}
+
+/* HOLDFOR=future-release-integer: %x31-39 *8DIGIT, RFC 4865 §3; one of the two. */
+static bool
+param_hold_for(struct str value, struct param_target *t)
+{
+	uint64_t seconds;
+
+	if (t->mail->hold_mode != 0 || value.len > 9 || *value.p == '0' ||
+	    !text_u64(value, UINT64_MAX, &seconds))
+		return false;
+	t->mail->hold_mode = 'F';
+	t->mail->hold = (int64_t)seconds;
+	return true;
+}
+
+/* N digits as a number. */
+static bool
+take_digits(struct cursor *c, size_t count, int *number_out)
+{
+	*number_out = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (cursor_at_end(c) || !ascii_is_digit(*c->p))
+			return false;
+		*number_out = *number_out * 10 + (*c->p++ - '0');
+	}
+	return true;
+}
+
+/* time-offset = "Z" / ("+" / "-") time-hour ":" time-minute, RFC 3339 §5.6 */
+static bool
+take_offset(struct cursor *c, int *seconds_out)
+{
+	int sign = cursor_peek(c) == '-' ? -1 : 1, hours, minutes;
+
+	*seconds_out = 0;
+	if (cursor_take_nocase(c, STR("Z")))
+		return true;
+	if (!cursor_take(c, '+') && !cursor_take(c, '-'))
+		return false;
+	if (!take_digits(c, 2, &hours) || !cursor_take(c, ':') || !take_digits(c, 2, &minutes) ||
+	    hours > 23 || minutes > 59)
+		return false;
+	*seconds_out = sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+bool
+smtp_parse_date_time(struct str text, int64_t *unix_time_out)
+{
+	struct cursor c = cursor_from(text);
+	struct tm tm = { 0 }, back;
+	int offset = 0;
+	time_t when;
+
+	if (!take_digits(&c, 4, &tm.tm_year) || !cursor_take(&c, '-') ||
+	    !take_digits(&c, 2, &tm.tm_mon) || !cursor_take(&c, '-') ||
+	    !take_digits(&c, 2, &tm.tm_mday) || !cursor_take_nocase(&c, STR("T")) ||
+	    !take_digits(&c, 2, &tm.tm_hour) || !cursor_take(&c, ':') ||
+	    !take_digits(&c, 2, &tm.tm_min) || !cursor_take(&c, ':') ||
+	    !take_digits(&c, 2, &tm.tm_sec))
+		return false;
+	if (cursor_take(&c, '.') && cursor_take_while(&c, ascii_is_digit).len == 0)
+		return false;
+	if (!take_offset(&c, &offset) || !cursor_at_end(&c) || tm.tm_hour > 23 || tm.tm_min > 59 ||
+	    tm.tm_sec > 60 || tm.tm_mon < 1 || tm.tm_mon > 12)
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	back = tm;
+	when = timegm(&back);
+	if (back.tm_mon != tm.tm_mon && tm.tm_sec < 60) /* a day that the month does not have */
+		return false;
+	*unix_time_out = (int64_t)when - offset;
+	return tm.tm_mday >= 1;
+}
+
+/* HOLDUNTIL=date-time, RFC 4865 §3 with its erratum 2040 */
+static bool
+param_hold_until(struct str value, struct param_target *t)
+{
+	if (t->mail->hold_mode != 0 || !smtp_parse_date_time(value, &t->mail->hold))
+		return false;
+	t->mail->hold_mode = 'U';
+	return true;
 }
 
 struct param {
@@ -457,6 +590,11 @@ static const struct param MAIL_PARAMS[] = {
 	{ PARAM_NAME("AUTH"), SMTP_PARAM_AUTH, true, param_auth },
 	{ PARAM_NAME("RET"), SMTP_PARAM_DSN, true, param_ret },
 	{ PARAM_NAME("ENVID"), SMTP_PARAM_DSN, true, param_envid },
+	{ PARAM_NAME("REQUIRETLS"), SMTP_PARAM_REQUIRETLS, false, param_require_tls },
+	{ PARAM_NAME("MT-PRIORITY"), SMTP_PARAM_PRIORITY, true, param_priority },
+	{ PARAM_NAME("BY"), SMTP_PARAM_BY, true, param_by },
+	{ PARAM_NAME("HOLDFOR"), SMTP_PARAM_HOLD, true, param_hold_for },
+	{ PARAM_NAME("HOLDUNTIL"), SMTP_PARAM_HOLD, true, param_hold_until },
 };
 static const struct param RCPT_PARAMS[] = {
 	{ PARAM_NAME("NOTIFY"), SMTP_PARAM_DSN, true, param_notify },
@@ -596,6 +734,42 @@ smtp_parse_helo(struct str args, bool utf8, struct arena *a, const char **host_o
 		return false;
 	*host_out = arena_strndup(a, host.p, host.len);
 	return utf8 || !has_non_ascii(*host_out);
+}
+
+static bool
+is_attribute_char(char c)
+{
+	return ascii_is_alnum(c) || c == '_';
+}
+
+static bool
+is_not_blank(char c)
+{
+	return c != ' ' && c != '\t';
+}
+
+/* attribute-name "=" xtext, as Postfix's XCLIENT_README has it */
+bool
+smtp_parse_xclient(
+    struct str *args, struct arena *a, struct smtp_xclient *attribute_out, bool *bad_out)
+{
+	struct cursor c = cursor_from(*args);
+	struct str value;
+
+	*bad_out = false;
+	*attribute_out = (struct smtp_xclient){ 0 };
+	skip_blanks(&c);
+	if (cursor_at_end(&c))
+		return false;
+	attribute_out->name = cursor_take_while(&c, is_attribute_char);
+	*bad_out = attribute_out->name.len == 0 || !cursor_take(&c, '=');
+	value = cursor_take_while(&c, is_not_blank);
+	*args = (struct str){ c.p, cursor_left(&c) };
+	if (*bad_out || str_eq_nocase(value, STR("[UNAVAILABLE]")) ||
+	    str_eq_nocase(value, STR("[TEMPUNAVAIL]")))
+		return !*bad_out;
+	*bad_out = !xtext_to_arena(value, SMTP_DOMAIN_MAX_BYTES, a, &attribute_out->value);
+	return !*bad_out;
 }
 
 bool

@@ -1,5 +1,6 @@
 /* The grammar of SMTP and LMTP commands and replies: RFC 5321 §4.1, 2033, 1870 (SIZE), 6152 (BODY),
- * 3030 (BDAT, BINARYMIME), 3461 (DSN), 4954 (AUTH), 6531 (SMTPUTF8).  Pure functions over bytes.
+ * 3030 (BDAT, BINARYMIME), 3461 (DSN), 4954 (AUTH), 6531 (SMTPUTF8), 2852 (BY), 4865 (HOLDFOR, HOLDUNTIL),
+ * 6710 (MT-PRIORITY), 8689 (REQUIRETLS), and XCLIENT.  Pure functions over bytes.
  *
  * Beyond the rules, for the sake of peers that are about: blanks behind "FROM:" and "TO:" and at
  * the end of a command; an address without its angle brackets; several blanks between
@@ -47,6 +48,14 @@ struct smtp_mail { /* MAIL FROM */
 	const char *auth; /* AUTH=, decoded; NULL if not given; "<>" for nobody, RFC 4954 §5 */
 	enum smtp_ret ret;
 	const char *envid; /* decoded xtext; NULL if not given */
+	bool require_tls;  /* RFC 8689 §2 */
+	bool has_priority;
+	int priority; /* MT-PRIORITY, -9 to 9, RFC 6710 §5 */
+	char by_mode; /* BY, RFC 2852 §4: 'N' or 'R'; 0 if not given */
+	bool by_trace;
+	int64_t by_seconds; /* from now on; with R it is positive */
+	char hold_mode;     /* RFC 4865 §3: 'F' HOLDFOR, 'U' HOLDUNTIL; 0 if not given */
+	int64_t hold;       /* seconds from now on, or unix time */
 };
 
 struct smtp_rcpt { /* RCPT TO */
@@ -71,7 +80,12 @@ enum smtp_param {
 	SMTP_PARAM_SMTPUTF8 = 8,
 	SMTP_PARAM_AUTH = 16,
 	SMTP_PARAM_DSN = 32, /* RET, ENVID; NOTIFY, ORCPT */
+	SMTP_PARAM_REQUIRETLS = 64,
+	SMTP_PARAM_PRIORITY = 128,
+	SMTP_PARAM_BY = 256,
+	SMTP_PARAM_HOLD = 512, /* HOLDFOR, HOLDUNTIL */
 };
+#define SMTP_PARAMS_ALL 1023u
 
 /* What stands behind "MAIL FROM:" and "RCPT TO:".  Strings go to the arena.  An address beyond ASCII
  * without SMTPUTF8 in this MAIL is SMTP_PARSE_ADDRESS; for RCPT `smtputf8` says what MAIL had. */
@@ -86,6 +100,18 @@ bool smtp_parse_helo(struct str args, bool utf8, struct arena *a, const char **h
 bool smtp_parse_bdat(struct str args, uint64_t *size_out, bool *last_out);
 /* auth-type and initial-response, RFC 4954 §4; initial_out->p is NULL if there is none. */
 bool smtp_parse_auth(struct str args, struct str *mechanism_out, struct str *initial_out);
+
+/* date-time, RFC 3339 §5.6; a fraction of a second is dropped. */
+bool smtp_parse_date_time(struct str text, int64_t *unix_time_out);
+
+/* One attribute of XCLIENT, "NAME=xtext", from the front of what is left; the value decoded, NULL for
+ * [UNAVAILABLE] and [TEMPUNAVAIL].  False: none is left, or (with *bad_out) it cannot be read. */
+struct smtp_xclient {
+	struct str name;
+	const char *value; /* in the arena */
+};
+bool smtp_parse_xclient(
+    struct str *args, struct arena *a, struct smtp_xclient *attribute_out, bool *bad_out);
 
 /* A lone mailbox, "local@domain", without angle brackets or parameters; what lda's -d and tests use. */
 bool smtp_parse_address(struct str text, struct arena *a, struct smtp_path *path_out);

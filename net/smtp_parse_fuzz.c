@@ -18,22 +18,24 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	struct str in, one, two;
 	const char *host;
 	uint64_t number;
+	struct smtp_xclient attribute;
+	int64_t when;
 	bool last;
 
 	if (size == 0)
 		return 0;
 	in = (struct str){ (const char *)data + 1, size - 1 };
-	switch (data[0] % 9) {
+	switch (data[0] % 11) {
 	case 0:
 		/* What was understood, written again, means the same. */
-		if (smtp_parse_mail(in, 63, &a, &mail) == SMTP_PARSE_OK &&
+		if (smtp_parse_mail(in, SMTP_PARAMS_ALL, &a, &mail) == SMTP_PARSE_OK &&
 		    mail.from.domain[0] != '\0' && mail.from.local[0] != '\0' &&
 		    (!smtp_parse_address(str_from(mail.from.address), &a, &path) ||
 			strcmp(path.local, mail.from.local) != 0 ||
 			strcmp(path.domain, mail.from.domain) != 0))
 			__builtin_trap();
 		break;
-	case 1: smtp_parse_rcpt(in, 63, true, &a, &rcpt); break;
+	case 1: smtp_parse_rcpt(in, SMTP_PARAMS_ALL, true, &a, &rcpt); break;
 	case 2: smtp_parse_helo(in, true, &a, &host); break;
 	case 3: smtp_parse_bdat(in, &number, &last); break;
 	case 4: smtp_parse_auth(in, &one, &two); break;
@@ -42,6 +44,11 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	case 7:
 		smtp_xtext_decode(in, &out);
 		smtp_xtext_encode(&out, in);
+		break;
+	case 8: smtp_parse_date_time(in, &when); break;
+	case 9:
+		while (smtp_parse_xclient(&in, &a, &attribute, &last))
+			;
 		break;
 	default: /* whatever is stuffed and decoded again ends exactly at its end */
 		smtp_stuff_encode(&stuff, true, in.p, in.len, &out);

@@ -5,10 +5,12 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "net/smtp_dots.h"
 #include "net/smtp_parse.h"
 
-#define ALL_PARAMS 63u
+#define ALL_PARAMS SMTP_PARAMS_ALL
 
 static void
 test_mail_paths(void **state)
@@ -117,6 +119,9 @@ test_params(void **state)
 	assert_int_equal(
 	    smtp_parse_rcpt(STR("<a@b> NOTIFY=NEVER,DELAY"), ALL_PARAMS, false, &a, &rcpt),
 	    SMTP_PARSE_BAD_PARAM);
+	assert_int_equal(
+	    smtp_parse_rcpt(STR("<a@b> NOTIFY=NEVER,NEVER"), ALL_PARAMS, false, &a, &rcpt),
+	    SMTP_PARSE_BAD_PARAM);
 	assert_int_equal(smtp_parse_rcpt(STR("<a@b> ORCPT=a@b"), ALL_PARAMS, false, &a, &rcpt),
 	    SMTP_PARSE_BAD_PARAM);
 	assert_int_equal(
@@ -127,6 +132,109 @@ test_params(void **state)
 	    smtp_parse_rcpt(STR("<\xc3\xa9@b>"), ALL_PARAMS, true, &a, &rcpt), SMTP_PARSE_OK);
 	assert_true(rcpt.to.utf8);
 	arena_free(&a);
+}
+
+static void
+test_newer_params(void **state)
+{
+	static const struct {
+		const char *args;
+		bool ok;
+		int priority;
+		char by, hold;
+		int64_t seconds, until;
+	} CASES[] = {
+		{ "REQUIRETLS", true, 0, 0, 0, 0, 0 },
+		{ "REQUIRETLS=1", false, 0, 0, 0, 0, 0 },
+		{ "MT-PRIORITY=3", true, 3, 0, 0, 0, 0 },
+		{ "mt-priority=-9", true, -9, 0, 0, 0, 0 },
+		{ "MT-PRIORITY=0", true, 0, 0, 0, 0, 0 },
+		{ "MT-PRIORITY=-0", false, 0, 0, 0, 0, 0 },
+		{ "MT-PRIORITY=10", false, 0, 0, 0, 0, 0 },
+		{ "MT-PRIORITY=+3", false, 0, 0, 0, 0, 0 },
+		{ "MT-PRIORITY=", false, 0, 0, 0, 0, 0 },
+		{ "BY=120;R", true, 0, 'R', 0, 120, 0 },
+		{ "BY=+120;rt", true, 0, 'R', 0, 120, 0 },
+		{ "BY=-5;N", true, 0, 'N', 0, -5, 0 },
+		{ "BY=0;N", true, 0, 'N', 0, 0, 0 },
+		{ "BY=0;R", false, 0, 0, 0, 0, 0 }, /* RFC 2852 §4: with R only what is to come */
+		{ "BY=-1;R", false, 0, 0, 0, 0, 0 },
+		{ "BY=1234567890;N", false, 0, 0, 0, 0, 0 },
+		{ "BY=120", false, 0, 0, 0, 0, 0 },
+		{ "BY=120;X", false, 0, 0, 0, 0, 0 },
+		{ "BY=120;RTT", false, 0, 0, 0, 0, 0 },
+		{ "BY=;R", false, 0, 0, 0, 0, 0 },
+		{ "HOLDFOR=86400", true, 0, 0, 'F', 0, 86400 },
+		{ "HOLDFOR=0", false, 0, 0, 0, 0, 0 },
+		{ "HOLDFOR=1234567890", false, 0, 0, 0, 0, 0 },
+		{ "HOLDFOR=1x", false, 0, 0, 0, 0, 0 },
+		{ "HOLDUNTIL=2001-09-09T01:46:40Z", true, 0, 0, 'U', 0, 1000000000 },
+		{ "HOLDUNTIL=2001-09-09T03:46:40.25+02:00", true, 0, 0, 'U', 0, 1000000000 },
+		{ "HOLDUNTIL=2001-02-30T00:00:00Z", false, 0, 0, 0, 0, 0 },
+		{ "HOLDUNTIL=2001-13-01T00:00:00Z", false, 0, 0, 0, 0, 0 },
+		{ "HOLDUNTIL=2001-09-09T01:46:40", false, 0, 0, 0, 0, 0 },
+		{ "HOLDUNTIL=2001-09-09T24:46:40Z", false, 0, 0, 0, 0, 0 },
+		{ "HOLDFOR=1 HOLDUNTIL=2001-09-09T01:46:40Z", false, 0, 0, 0, 0, 0 },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+		struct arena a = { 0 };
+		struct smtp_mail mail;
+		char args[100];
+		enum smtp_parse got;
+
+		snprintf(args, sizeof(args), "<a@b> %s", CASES[i].args);
+		got = smtp_parse_mail(str_from(args), ALL_PARAMS, &a, &mail);
+		if ((got == SMTP_PARSE_OK) != CASES[i].ok)
+			fail_msg("%s: %d", args, (int)got);
+		if (CASES[i].ok &&
+		    (mail.priority != CASES[i].priority || mail.by_mode != CASES[i].by ||
+			mail.hold_mode != CASES[i].hold || mail.by_seconds != CASES[i].seconds ||
+			mail.hold != CASES[i].until))
+			fail_msg("%s: other values", args);
+		assert_int_not_equal(smtp_parse_mail(str_from(args), 63, &a, &mail), SMTP_PARSE_OK);
+		arena_free(&a);
+	}
+}
+
+static void
+test_xclient(void **state)
+{
+	static const struct {
+		const char *args, *name, *value; /* of the first attribute */
+		bool bad;
+	} CASES[] = {
+		{ "ADDR=192.0.2.1 PORT=9", "ADDR", "192.0.2.1", false },
+		{ "  name=a+2Bb", "name", "a+b", false },
+		{ "NAME=[UNAVAILABLE]", "NAME", NULL, false },
+		{ "NAME=[tempunavail] X=1", "NAME", NULL, false },
+		{ "", "", NULL, false },
+		{ "ADDR", "", NULL, true },
+		{ "=x", "", NULL, true },
+		{ "ADDR=", "", NULL, true },
+		{ "ADDR=+0A", "", NULL, true },
+		{ "ADDR=a=b", "", NULL, true },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+		struct str args = str_from(CASES[i].args);
+		struct smtp_xclient got;
+		struct arena a = { 0 };
+		bool bad, ok = smtp_parse_xclient(&args, &a, &got, &bad);
+
+		if (bad != CASES[i].bad || ok != (CASES[i].name[0] != '\0'))
+			fail_msg("%s", CASES[i].args);
+		if (ok) {
+			assert_true(str_eq(got.name, str_from(CASES[i].name)));
+			if (CASES[i].value != NULL)
+				assert_string_equal(got.value, CASES[i].value);
+			else
+				assert_null(got.value);
+		}
+		arena_free(&a);
+	}
 }
 
 static void
@@ -307,6 +415,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mail_paths),
 		cmocka_unit_test(test_params),
+		cmocka_unit_test(test_newer_params),
+		cmocka_unit_test(test_xclient),
 		cmocka_unit_test(test_small_rules),
 		cmocka_unit_test(test_replies),
 		cmocka_unit_test(test_dots),

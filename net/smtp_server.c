@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "net/cidr.h"
 #include "net/loop.h"
 #include "net/smtp_session.h"
 #include "net/stream.h"
@@ -204,6 +205,8 @@ smtp_session_forget_transaction(struct smtp_session *s)
 	s->in_transaction = false;
 	s->bdat_begun = false;
 	s->rcpt_count = s->rcpt_commands = 0;
+	s->domains = NULL;
+	s->domain_count = 0;
 	s->total_bytes = 0;
 	s->too_big = s->write_failed = s->data_complete = false;
 	s->dots = (struct smtp_dots){ 0 };
@@ -560,6 +563,8 @@ smtp_server_start(struct net_stream *stream, const struct smtp_service *service,
 	s->has_peer_ip = ip != NULL;
 	if (ip != NULL)
 		s->peer_ip = *ip;
+	s->may_xclient = ip != NULL && service->xclient_from != NULL &&
+			 net_cidr_list_match(service->xclient_from, ip);
 	s->channel.peer = s->peer;
 	s->life = net_timer_new(s->loop, on_life_over, s);
 	smtp_session_start_life(s);

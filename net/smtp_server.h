@@ -4,7 +4,8 @@
  *
  * RFC 5321, 2033 (LMTP), 6409 (submission), PIPELINING 2920, SIZE 1870, 8BITMIME 6152, CHUNKING and
  * BINARYMIME 3030, ENHANCEDSTATUSCODES 2034/3463, SMTPUTF8 6531, STARTTLS 3207, AUTH 4954, DSN 3461
- * (parsed; offered only with .dsn).
+ * (parsed; offered only with .dsn), and where the service offers them LIMITS 9422, REQUIRETLS 8689 (under TLS),
+ * MT-PRIORITY 6710, DELIVERBY 2852, FUTURERELEASE 4865; XCLIENT from the proxies that may say it.
  *
  * What always holds:
  * - At most one handler of a session runs at a time.  It runs on a pool thread, or on the loop where the
@@ -17,7 +18,8 @@
  *   connection, and helo, transaction and authentication start anew (RFC 3207 §4.2).
  * - A message up to SMTP_DATA_CHUNK_BYTES costs one job: data_write and data_end follow one another
  *   in it.  A bigger one comes in such pieces, the socket being read only as fast as they are written.
- * - 421 and the end at: shutdown (at the next command), silence, too many bad commands. */
+ * - 421 and the end at: shutdown (at the next command), silence, too many bad commands.  552 and the end at data
+ *   that goes on for twice the size and SMTP_FLOOD_BYTES. */
 #ifndef NET_SMTP_SERVER_H
 #define NET_SMTP_SERVER_H
 
@@ -31,6 +33,7 @@
 #include "net/sasl.h"
 #include "net/smtp_parse.h"
 
+struct net_cidr_list;
 struct net_ip;
 struct net_stream;
 struct net_tls; /* server side certificates and settings, net/tls.h */
@@ -43,6 +46,8 @@ struct smtp_session;
 #define SMTP_SESSION_TIMEOUT_S 7200
 #define SMTP_BAD_COMMANDS_MAX  10
 #define SMTP_RCPT_MAX          1000 /* RFC 5321 §4.5.3.1.8: at least 100 */
+#define SMTP_FLOOD_BYTES                                                                           \
+	(64 * 1024 * 1024) /* of too big a message that are still read and dropped */
 
 enum smtp_protocol {
 	SMTP_PROTOCOL_SMTP,       /* from a relay; HELO and EHLO */
@@ -147,6 +152,17 @@ struct smtp_service {
 	bool dsn;           /* offer DSN */
 	bool no_chunking, no_smtputf8; /* take these away */
 	bool refuse_bare_newlines;     /* submission sets it */
+	bool requiretls;               /* offer REQUIRETLS as soon as there is TLS */
+	const char *priority;     /* offer MT-PRIORITY with this profile, "MIXER"; NULL: do not */
+	bool deliver_by;          /* offer DELIVERBY … */
+	unsigned by_min_s;        /* … and refuse mode R with less; 0: anything goes */
+	uint64_t hold_max_s;      /* offer FUTURERELEASE up to so long; 0: do not */
+	bool limits;              /* offer LIMITS: RCPTMAX, and the two below where they are set */
+	unsigned mail_max;        /* transactions in one connection; 0: any number */
+	unsigned rcpt_domain_max; /* domains among the recipients of one message; 0: any number */
+	/* Peers that may say XCLIENT; NULL: nobody.  LOGIN is not among its attributes: whoever submits
+	 * logs in here.  What it says is the peer from then on: facts, log, delays of failed logins. */
+	const struct net_cidr_list *xclient_from;
 
 	/* 0 takes the default above; size_max_bytes has none and must be set. */
 	uint64_t size_max_bytes; /* SIZE; counted as data_write() gets them */

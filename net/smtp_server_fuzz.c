@@ -107,6 +107,14 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	service.protocol = data[0] & 1 ? SMTP_PROTOCOL_LMTP : SMTP_PROTOCOL_SMTP;
 	service.refuse_bare_newlines = (data[0] & 2) != 0;
 	service.dsn = (data[0] & 4) != 0;
+	if ((data[0] & 8) != 0) {
+		service.requiretls = service.deliver_by = service.limits = true;
+		service.priority = "MIXER";
+		service.by_min_s = 60;
+		service.hold_max_s = 86400;
+		service.mail_max = 4;
+		service.rcpt_domain_max = 2;
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0 ||
 	    write(fds[1], data + 1, size - 1) != (ssize_t)size - 1)
 		abort();

@@ -408,6 +408,13 @@ struct dialogue {
 	const char *script, *events, *data; /* data NULL: not looked at */
 };
 
+/* The answer to EHLO with all of it, before the last lines. */
+#define MORE_EHLO                                                                                  \
+	"C: EHLO a\nS: 250-*\nS: 250-PIPELINING\nS: 250-8BITMIME\nS: 250-ENHANCEDSTATUSCODES\nS: " \
+	"250-SIZE 1000\nS: 250-CHUNKING\nS: 250-BINARYMIME\nS: 250-SMTPUTF8\nS: 250-DSN\n"         \
+	"S: 250-DELIVERBY 60\nS: 250-FUTURERELEASE 86400 20*Z\n"                                   \
+	"S: 250-MT-PRIORITY MIXER\n"
+
 static const struct dialogue DIALOGUES[] = {
 	{ "one message", SMTP_PROTOCOL_SMTP, PLAIN, false, false, 1000,
 	    "S: 220 mx.test ESMTP*\n"
@@ -585,6 +592,80 @@ static const struct dialogue DIALOGUES[] = {
 	    "connect mail(a@b,ann@example.org) reset(lost) closed", "" },
 };
 
+static const struct dialogue MORE[] = {
+	{ "what is offered in the clear", SMTP_PROTOCOL_SMTP, PLAIN, false, false, 1000,
+	    "S: 220 *\n" MORE_EHLO
+	    "S: 250-LIMITS RCPTMAX=3 MAILMAX=2 RCPTDOMAINMAX=2\nS: 250 HELP\n"
+	    "C: MAIL FROM:<a@b> REQUIRETLS\nS: 555 *\n" /* RFC 8689 §2: not in the clear */
+	    "C: MAIL FROM:<a@b> HOLDFOR=86401\nS: 501 5.5.4 *\n"
+	    "C: MAIL FROM:<a@b> HOLDUNTIL=2999-01-01T00:00:00Z\nS: 501 5.5.4 *\n"
+	    "C: MAIL FROM:<a@b> BY=59;R\nS: 501 5.5.4 *\n"
+	    "C: MAIL FROM:<a@b> BY=100;R HOLDFOR=100\nS: 501 5.5.4 *\n"
+	    "C: MAIL FROM:<a@b> BY=-59;N MT-PRIORITY=-3 HOLDUNTIL=2001-01-01T00:00:00Z RET=HDRS\n"
+	    "S: 250 *\nC: RSET\nS: 250 *\nC: XCLIENT ADDR=192.0.2.1\nS: 550 5.7.0 *\nC: QUIT\nS: "
+	    "221 *\nCLOSED\n",
+	    "connect mail(a@b,-) reset(command) closed", "" },
+	{ "HELO brings no extensions", SMTP_PROTOCOL_SMTP, PLAIN, false, false, 1000,
+	    "S: 220 *\nC: HELO a\nS: 250 *\nC: MAIL FROM:<a@b> MT-PRIORITY=1\nS: 555 *\n"
+	    "C: MAIL FROM:<a@b> HOLDFOR=1\nS: 555 *\nC: QUIT\nS: 221 *\nCLOSED\n",
+	    "connect closed", "" },
+	{ "limits", SMTP_PROTOCOL_SMTP, PLAIN, false, false, 1000,
+	    "S: 220 *\nR: HELO a\\r\\nMAIL FROM:<a@b>\\r\\nRCPT TO:<x@y>\\r\\nRCPT "
+	    "TO:<x@z>\\r\\nRCPT TO:<x@v>\\r\\nRCPT TO:<w@Y>\\r\\nRCPT "
+	    "TO:<v@y>\\r\\nRSET\\r\\nMAIL "
+	    "FROM:<>\\r\\nRCPT TO:<x@v>\\r\\nRSET\\r\\nMAIL FROM:<>\\r\\nQUIT\\r\\n\n"
+	    "S: 250 *\nS: 250 *\nS: 250 *\nS: 250 *\nS: 452 4.5.3 *domains*\nS: 250 *\n"
+	    "S: 452 4.5.3 *recipients*\nS: 250 *\nS: 250 *\nS: 250 *\nS: 250 *\n"
+	    "S: 452 4.5.3 *messages*\nS: 221 *\nCLOSED\n",
+	    "connect mail(a@b,-) rcpt(x@y) rcpt(x@z) rcpt(w@y) reset(command) mail(,-) rcpt(x@v) "
+	    "reset(command) closed",
+	    "" },
+	{ "REQUIRETLS under TLS", SMTP_PROTOCOL_SMTP, IMPLICIT, true, false, 1000,
+	    "TLS\nS: 220 *\n" MORE_EHLO "S: 250-REQUIRETLS\nS: 250-LIMITS *\nS: 250-AUTH *\nS: 250 "
+	    "HELP\nC: MAIL FROM:<a@b> REQUIRETLS\nS: 250 *\nC: QUIT\nS: 221 *\nCLOSED\n",
+	    "connect mail(a@b,-) reset(lost) closed", "" },
+	{ "BDAT 0 LAST alone", SMTP_PROTOCOL_SMTP, PLAIN, false, true, 1000,
+	    "S: 220 *\nR: HELO a\\r\\nMAIL FROM:<a@b>\\r\\nRCPT TO:<x@y>\\r\\nBDAT 0 "
+	    "LAST\\r\\nQUIT\\r\\n\nS: 250 *\nS: 250 *\nS: 250 *\nS: 250 2.0.0 Message*\nS: 221 "
+	    "*\nCLOSED\n",
+	    "connect mail(a@b,-) rcpt(x@y) begin(SMTP) end(1) closed", "" },
+	{ "BDAT to nobody", SMTP_PROTOCOL_SMTP, PLAIN, false, true, 1000,
+	    "S: 220 *\nR: HELO a\\r\\nMAIL FROM:<a@b>\\r\\nRCPT TO:<no@y>\\r\\nBDAT "
+	    "6\\r\\nQUIT\\r\\nBDAT 4 LAST\\r\\nxyzwNOOP\\r\\nQUIT\\r\\n\nS: 250 *\nS: 250 "
+	    "*\nS: 550-*\nS: 550 *\nS: 503 *\nS: 503 *\nS: 250 *\nS: 221 *\nCLOSED\n",
+	    "connect mail(a@b,-) reset(command) closed", "" },
+	{ "BDAT refused at its begin", SMTP_PROTOCOL_SMTP, PLAIN, false, true, 1000,
+	    "S: 220 *\nR: HELO a\\r\\nMAIL FROM:<a@b>\\r\\nRCPT TO:<stop@y>\\r\\nBDAT "
+	    "3\\r\\nabcBDAT 3 LAST\\r\\nabcNOOP\\r\\nQUIT\\r\\n\nS: 250 *\nS: 250 *\nS: 250 "
+	    "*\nS: 452 4.3.1 *\nS: 503 *\nS: 250 *\nS: 221 *\nCLOSED\n",
+	    "connect mail(a@b,-) rcpt(stop@y) reset(command) closed", "" },
+	{ "BDAT, the disk fails in between", SMTP_PROTOCOL_SMTP, PLAIN, false, false, 1000,
+	    "S: 220 *\nR: HELO a\\r\\nMAIL FROM:<a@b>\\r\\nRCPT TO:<disk@y>\\r\\nBDAT "
+	    "3\\r\\nabcBDAT 3 LAST\\r\\nabcQUIT\\r\\n\nS: 250 *\nS: 250 *\nS: 250 *\nS: 250 "
+	    "2.0.0 3 *\nS: 451 4.3.0 *\nS: 221 *\nCLOSED\n",
+	    "connect mail(a@b,-) rcpt(disk@y) begin(SMTP) reset(bad-data) closed", NULL },
+	{ "no DATA among BDAT, RSET ends it", SMTP_PROTOCOL_SMTP, PLAIN, false, true, 1000,
+	    "S: 220 *\nR: HELO a\\r\\nMAIL FROM:<a@b>\\r\\nRCPT TO:<x@y>\\r\\nBDAT "
+	    "3\\r\\nabcDATA\\r\\nMAIL FROM:<c@d>\\r\\nRSET\\r\\nBDAT 2 "
+	    "LAST\\r\\nabMAIL FROM:<c@d>\\r\\nRCPT "
+	    "TO:<x@y>\\r\\nDATA\\r\\n\nS: 250 *\nS: 250 *\nS: 250 *\nS: 250 *\nS: 503 *\nS: 503 "
+	    "*\nS: 250 *\nS: 503 *\nS: 250 *\nS: 250 *\nS: 354 *\nC: .\nS: 250 *\nC: QUIT\nS: 221 "
+	    "*\nCLOSED\n",
+	    "connect mail(a@b,-) rcpt(x@y) begin(SMTP) reset(command) mail(c@d,-) rcpt(x@y) "
+	    "begin(SMTP) end(1) closed",
+	    NULL },
+	{ "BDAT with a bare newline at the end", SMTP_PROTOCOL_SMTP, PLAIN, false, true, 1000,
+	    "S: 220 *\nR: HELO a\\r\\nMAIL FROM:<a@b>\\r\\nRCPT TO:<x@y>\\r\\nBDAT 2 "
+	    "LAST\\r\\na\\rQUIT\\r\\n\nS: 250 *\nS: 250 *\nS: 250 *\nS: 550 5.6.11 *\nS: 221 "
+	    "*\nCLOSED\n",
+	    "connect mail(a@b,-) rcpt(x@y) begin(SMTP) reset(bad-data) closed", NULL },
+	{ "BDAT, a chunk that nobody can mean", SMTP_PROTOCOL_SMTP, PLAIN, false, false, 1000,
+	    "S: 220 *\nR: HELO a\\r\\nMAIL FROM:<a@b>\\r\\nRCPT TO:<x@y>\\r\\nBDAT "
+	    "18446744073709551615 LAST\\r\\n\nS: 250 *\nS: 250 *\nS: 250 *\nS: 552 5.3.4 "
+	    "*\nCLOSED\n",
+	    "connect mail(a@b,-) rcpt(x@y) reset(lost) closed", "" },
+};
+
 static void
 on_end(void *arg)
 {
@@ -595,6 +676,7 @@ static void
 run_dialogue(const struct dialogue *d, const struct smtp_handlers *handlers, bool bytewise,
     struct net_tls *tls)
 {
+	bool more = d >= MORE && d < MORE + ARRAY_LEN(MORE);
 	struct net_loop *loop = net_loop_new(NULL);
 	struct recorder rec = { 0 };
 	struct smtp_service service = {
@@ -609,6 +691,16 @@ run_dialogue(const struct dialogue *d, const struct smtp_handlers *handlers, boo
 		.auth_required = d->protocol == SMTP_PROTOCOL_SUBMISSION,
 		.refuse_bare_newlines = d->refuse_bare,
 		.size_max_bytes = d->size_max,
+		.dsn = more,
+		.requiretls = more,
+		.priority = more ? "MIXER" : NULL,
+		.deliver_by = more,
+		.by_min_s = 60,
+		.hold_max_s = more ? 86400 : 0,
+		.limits = more,
+		.mail_max = more ? 2 : 0,
+		.rcpt_max = more ? 3 : 0,
+		.rcpt_domain_max = more ? 2 : 0,
 	};
 	struct peer peer = { .script = d->script, .bytewise = bytewise };
 	pthread_t thread;
@@ -646,6 +738,16 @@ test_dialogues(void **state)
 }
 
 static void
+test_more(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(MORE); i++) {
+		run_dialogue(&MORE[i], &JOBS, false, *state);
+		run_dialogue(&MORE[i], &fast_handlers, false, *state);
+		run_dialogue(&MORE[i], &JOBS, true, *state);
+	}
+}
+
+static void
 make_certificate(const char *path)
 {
 	char command[512];
@@ -667,7 +769,8 @@ main(void)
 	struct log *log = log_open("smtp_server_test", NULL, LOG_LEVEL_WARN);
 	struct net_tls_server_spec spec = { .certificate = path, .key = path };
 	struct net_tls *tls;
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_dialogues) };
+	struct CMUnitTest tests[] = { cmocka_unit_test(test_dialogues),
+		cmocka_unit_test(test_more) };
 
 	close(fd);
 	make_certificate(path);
@@ -675,10 +778,8 @@ main(void)
 	fast_handlers.fast = ~0u;
 	tls = net_tls_server_new(&spec, log);
 	if (tls != NULL && sasl_setup(log)) {
-		struct CMUnitTest with_tls[1] = { tests[0] };
-
-		with_tls[0].initial_state = tls;
-		failed = cmocka_run_group_tests(with_tls, NULL, NULL);
+		tests[0].initial_state = tests[1].initial_state = tls;
+		failed = cmocka_run_group_tests(tests, NULL, NULL);
 		sasl_teardown();
 	}
 	net_tls_free(tls);

@@ -1,7 +1,8 @@
 /* What the parts of smtp_server share; nobody else includes it.
  *   smtp_server.c    the stream, the loop, replies, jobs
  *   smtp_commands.c  one function for each command
- *   smtp_data.c      DATA and BDAT */
+ *   smtp_data.c      DATA and BDAT
+ *   smtp_xclient.c   XCLIENT */
 #ifndef NET_SMTP_SESSION_H
 #define NET_SMTP_SESSION_H
 
@@ -49,6 +50,7 @@ struct smtp_session {
 	char tls[80], peer[NET_IP_TEXT_BYTES], with[16];
 	struct net_ip peer_ip;
 	bool has_peer_ip;
+	bool may_xclient; /* by the address of the connection itself */
 	const char *mechanism;
 	struct smtp_facts facts;
 
@@ -66,6 +68,9 @@ struct smtp_session {
 	const char *new_helo;
 	bool in_transaction;
 	unsigned rcpt_count, rcpt_commands;
+	unsigned mail_count;  /* transactions so far */
+	const char **domains; /* of recipients, in the arena; with rcpt_domain_max */
+	unsigned domain_count;
 
 	/* its data */
 	struct smtp_dots dots;
@@ -123,6 +128,7 @@ void smtp_session_forget_transaction(struct smtp_session *s);
 /* --- smtp_commands.c --- */
 enum smtp_step smtp_command_greet(struct smtp_session *s);
 enum smtp_step smtp_command_run(struct smtp_session *s, struct str line);
+void smtp_command_greeting(struct smtp_session *s, struct smtp_reply *r);
 /* An error of the client's; too many end the connection. */
 enum smtp_step smtp_command_bad(
     struct smtp_session *s, int code, const char *enhanced, const char *text);
@@ -136,5 +142,10 @@ enum smtp_step smtp_data_command(struct smtp_session *s, struct str args);
 enum smtp_step smtp_data_bdat(struct smtp_session *s, struct str args);
 enum smtp_step smtp_data_step(struct smtp_session *s);
 enum smtp_step smtp_data_bdat_step(struct smtp_session *s);
+
+/* --- smtp_xclient.c --- */
+bool smtp_xclient_is_offered(const struct smtp_session *s);
+void smtp_xclient_keyword(struct buf *lines);
+enum smtp_step smtp_xclient_command(struct smtp_session *s, struct str args);
 
 #endif
