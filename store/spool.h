@@ -151,13 +151,35 @@ enum store_err spool_release(struct spool *spool, struct spool_message *msg);
  * reason, whatever became of its recipients, until spool_hold(false) or spool_delete(). */
 enum store_err spool_park(struct spool *spool, struct spool_message *msg, const char *reason);
 
-/* Managing; by id, or all with id NULL.  STORE_NOT_FOUND; STORE_BUSY: claimed, being sent now.
- * *count_out (may be NULL) is how many messages changed. */
-/* Due now.  All: but those whose release_at is still to come; one of these goes when it is named. */
+/* Managing, while others send (store/spool_manage.c).  Some messages, by their ids, in one transaction: so few
+ * syncs for many messages.
+ *
+ * FLUSH    due now; one that is being sent is passed over, one with a release_at still to come goes too
+ * HOLD     held from the next attempt on, if it is being sent just now
+ * RELEASE  not held any more; what was parked is tried again for all recipients that had failed
+ * REROUTE  gets relays of its own, from the next attempt on, and is due now; route NULL: the configured ones again
+ * DELETE   gone, nobody hears of it; one that is being sent is passed over */
+enum spool_action {
+	SPOOL_ACT_FLUSH,
+	SPOOL_ACT_HOLD,
+	SPOOL_ACT_RELEASE,
+	SPOOL_ACT_REROUTE,
+	SPOOL_ACT_DELETE
+};
+struct spool_change {
+	enum spool_action action;
+	const char *route; /* REROUTE: "host:port host:port" */
+};
+struct spool_changed {
+	size_t done, busy, gone; /* busy: being sent just now, whether changed or passed over */
+};
+/* STORE_INVALID: the route is too long. */
+enum store_err spool_change(struct spool *spool, const struct spool_change *change,
+    const char *const *ids, size_t count, struct spool_changed *changed_out);
+/* One by its id, or all with id NULL.  STORE_NOT_FOUND; STORE_BUSY: passed over, being sent.  *count_out (may be NULL) is
+ * how many messages changed.  Flushing all leaves those whose release_at is still to come. */
 enum store_err spool_flush(struct spool *spool, const char *id, size_t *count_out);
-/* Not held any more: what was parked is tried again for all recipients that had failed. */
 enum store_err spool_hold(struct spool *spool, const char *id, bool held, size_t *count_out);
-/* Gives a message relays of its own; NULL: the configured ones again.  STORE_INVALID: too long. */
 enum store_err spool_reroute(
     struct spool *spool, const char *id, const char *route, size_t *count_out);
 enum store_err spool_delete(struct spool *spool, const char *id, size_t *count_out);

@@ -1,4 +1,4 @@
-/* What spool.c (files, adding) and spool_queue.c (claims, results, managing) share. */
+/* What spool.c (files, adding) and spool_queue.c (claims, results), spool_manage.c and spool_sent.c share. */
 #ifndef STORE_SPOOL_INTERNAL_H
 #define STORE_SPOOL_INTERNAL_H
 
@@ -43,6 +43,10 @@ void spool_file_name(char name_out[SPOOL_FILE_NAME_BYTES], const char *id, const
 bool spool_owner_is_dead(struct spool *spool, const char *owner);
 /* STORE_OK if there is a message of that id; STORE_NOT_FOUND.  With the mutex held. */
 enum store_err spool_has_row(struct spool *spool, const char *id);
+/* The owner column's part of a message's file name, the caller's; NULL with the error.  With the mutex held. */
+char *spool_file_owner(struct spool *spool, const char *id, enum store_err *err_out);
+/* A message and its recipients, within the caller's transaction. */
+enum store_err spool_delete_rows(struct spool *spool, const char *id);
 /* Tells the runners to look. */
 void spool_wake(struct spool *spool);
 /* A transaction whose loss by a power failure does no harm: not synced.  With the mutex held. */

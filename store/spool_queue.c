@@ -258,9 +258,8 @@ spool_count_account(struct spool *spool, const char *account, uint64_t *messages
 	return err;
 }
 
-/* The owner column's part of the file's name, the caller's; NULL with the error. */
-static char *
-file_owner(struct spool *spool, const char *id, enum store_err *err_out)
+char *
+spool_file_owner(struct spool *spool, const char *id, enum store_err *err_out)
 {
 	sqlite3_stmt *stmt = sql_get(&spool->sql, "SELECT owner FROM message WHERE id = ?");
 	char *owner = NULL;
@@ -283,7 +282,7 @@ spool_content(struct spool *spool, const char *id, int *fd_out)
 
 	*fd_out = -1;
 	pthread_mutex_lock(&spool->mutex);
-	owner = file_owner(spool, id, &err);
+	owner = spool_file_owner(spool, id, &err);
 	pthread_mutex_unlock(&spool->mutex);
 	if (owner == NULL)
 		return err;
@@ -571,8 +570,8 @@ spool_save(struct spool *spool, const struct spool_message *msg)
 	return err;
 }
 
-static enum store_err
-delete_rows(struct spool *spool, const char *id)
+enum store_err
+spool_delete_rows(struct spool *spool, const char *id)
 {
 	sqlite3_stmt *stmt = sql_get(&spool->sql, "DELETE FROM recipient WHERE message = ?");
 	enum store_err err;
@@ -595,9 +594,9 @@ remove_message(struct spool *spool, const char *id)
 	err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
 	if (err != STORE_OK)
 		return err;
-	owner = file_owner(spool, id, &err);
+	owner = spool_file_owner(spool, id, &err);
 	if (err == STORE_OK)
-		err = delete_rows(spool, id);
+		err = spool_delete_rows(spool, id);
 	err = sql_end(&spool->sql, err);
 	if (err == STORE_OK && owner != NULL) {
 		spool_file_name(name, id, owner);
@@ -662,229 +661,6 @@ retry_unsaved(struct spool *spool)
 		free(u);
 	}
 	return STORE_OK;
-}
-
-/* --- managing ---------------------------------------------------------------------------------- */
-
-/* NOT_FOUND or BUSY (being sent) for a message that a change did not meet. */
-static enum store_err
-why_not(struct spool *spool, const char *id)
-{
-	enum store_err err = spool_has_row(spool, id);
-
-	return err == STORE_OK ? STORE_BUSY : err;
-}
-
-/* Runs an UPDATE whose last parameter is the id, or NULL for all. */
-static enum store_err
-update(struct spool *spool, sqlite3_stmt *stmt, const char *id, size_t *count)
-{
-	enum store_err err = sql_run(&spool->sql, stmt);
-
-	*count = err == STORE_OK ? (size_t)sqlite3_changes(spool->sql.db) : 0;
-	if (err == STORE_OK && *count == 0 && id != NULL)
-		err = why_not(spool, id);
-	return err;
-}
-
-static enum store_err
-flush_rows(struct spool *spool, const char *id, size_t *count)
-{
-	int64_t now = time(NULL);
-	sqlite3_stmt *stmt = sql_get(&spool->sql,
-	    "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND message IN"
-	    " (SELECT id FROM message WHERE claim IS NULL AND"
-	    "   (id = ?2 OR (?2 IS NULL AND (release_at IS NULL OR release_at <= ?1))))");
-	enum store_err err;
-
-	if (stmt == NULL)
-		return STORE_IO;
-	sqlite3_bind_int64(stmt, 1, now);
-	sql_bind_text(stmt, 2, id);
-	err = sql_run(&spool->sql, stmt);
-	stmt = sql_get(&spool->sql,
-	    "UPDATE message SET next_attempt = ?1 WHERE claim IS NULL AND"
-	    " (id = ?2 OR (?2 IS NULL AND (release_at IS NULL OR release_at <= ?1)))");
-	if (err != STORE_OK || stmt == NULL)
-		return STORE_IO;
-	sqlite3_bind_int64(stmt, 1, now);
-	sql_bind_text(stmt, 2, id);
-	return update(spool, stmt, id, count);
-}
-
-enum store_err
-spool_flush(struct spool *spool, const char *id, size_t *count_out)
-{
-	enum store_err err;
-	size_t count = 0;
-
-	pthread_mutex_lock(&spool->mutex);
-	err = spool_recover_claims(spool);
-	if (err == STORE_OK)
-		err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
-	if (err == STORE_OK)
-		err = sql_end(&spool->sql, flush_rows(spool, id, &count));
-	pthread_mutex_unlock(&spool->mutex);
-	if (err == STORE_OK)
-		spool_wake(spool);
-	if (count_out != NULL)
-		*count_out = count;
-	return err;
-}
-
-/* What was parked is to be tried again: its failed recipients wait, as if nothing had been tried. */
-static enum store_err
-unpark_rows(struct spool *spool, const char *id)
-{
-	sqlite3_stmt *stmt = sql_get(&spool->sql,
-	    "UPDATE recipient SET state = 0, attempts = 0, reported = 0, next_attempt = ?1"
-	    " WHERE state = 2 AND message IN (SELECT id FROM message"
-	    "   WHERE parked IS NOT NULL AND (?2 IS NULL OR id = ?2))");
-	enum store_err err;
-
-	if (stmt == NULL)
-		return STORE_IO;
-	sqlite3_bind_int64(stmt, 1, time(NULL));
-	sql_bind_text(stmt, 2, id);
-	err = sql_run(&spool->sql, stmt);
-	stmt = sql_get(&spool->sql, "UPDATE message SET next_attempt = ?1"
-				    " WHERE parked IS NOT NULL AND (?2 IS NULL OR id = ?2)");
-	if (err != STORE_OK || stmt == NULL)
-		return STORE_IO;
-	sqlite3_bind_int64(stmt, 1, time(NULL));
-	sql_bind_text(stmt, 2, id);
-	return sql_run(&spool->sql, stmt);
-}
-
-static enum store_err
-hold_rows(struct spool *spool, const char *id, bool held, size_t *count)
-{
-	enum store_err err = held ? STORE_OK : unpark_rows(spool, id);
-	sqlite3_stmt *stmt;
-
-	if (err != STORE_OK)
-		return err;
-	stmt = sql_get(&spool->sql, "UPDATE message SET held = ?1, parked = iif(?1, parked, NULL)"
-				    " WHERE ?2 IS NULL OR id = ?2");
-	if (stmt == NULL)
-		return STORE_IO;
-	sqlite3_bind_int(stmt, 1, held);
-	sql_bind_text(stmt, 2, id);
-	return update(spool, stmt, id, count);
-}
-
-enum store_err
-spool_hold(struct spool *spool, const char *id, bool held, size_t *count_out)
-{
-	enum store_err err;
-	size_t count = 0;
-
-	pthread_mutex_lock(&spool->mutex);
-	err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
-	if (err == STORE_OK)
-		err = sql_end(&spool->sql, hold_rows(spool, id, held, &count));
-	pthread_mutex_unlock(&spool->mutex);
-	if (err == STORE_OK && !held)
-		spool_wake(spool);
-	if (count_out != NULL)
-		*count_out = count;
-	return err;
-}
-
-enum store_err
-spool_reroute(struct spool *spool, const char *id, const char *route, size_t *count_out)
-{
-	sqlite3_stmt *stmt;
-	enum store_err err;
-	size_t count = 0;
-
-	if (count_out != NULL)
-		*count_out = 0;
-	if (route != NULL && strlen(route) > SPOOL_ADDRESS_MAX)
-		return STORE_INVALID;
-	pthread_mutex_lock(&spool->mutex);
-	stmt = sql_get(&spool->sql, "UPDATE message SET route = ?1 WHERE ?2 IS NULL OR id = ?2");
-	sql_bind_text(stmt, 1, route);
-	sql_bind_text(stmt, 2, id);
-	err = update(spool, stmt, id, &count);
-	pthread_mutex_unlock(&spool->mutex);
-	if (err == STORE_OK)
-		spool_wake(spool);
-	if (count_out != NULL)
-		*count_out = count;
-	return err;
-}
-
-/* The next message after `id` that nobody is sending; "" starts. */
-static enum store_err
-next_unclaimed(struct spool *spool, char id[SPOOL_ID_LEN + 1])
-{
-	sqlite3_stmt *stmt = sql_get(&spool->sql,
-	    "SELECT id FROM message WHERE id > ? AND claim IS NULL ORDER BY id LIMIT 1");
-	enum store_err err;
-
-	sql_bind_text(stmt, 1, id);
-	err = sql_step(&spool->sql, stmt);
-	if (err != STORE_OK)
-		return err;
-	if (sqlite3_column_bytes(stmt, 0) == SPOOL_ID_LEN)
-		memcpy(id, sqlite3_column_text(stmt, 0), SPOOL_ID_LEN + 1);
-	else
-		err = STORE_CORRUPT;
-	sqlite3_reset(stmt);
-	return err;
-}
-
-/* Claimed first, so that nobody sends it while it goes. */
-static enum store_err
-delete_one(struct spool *spool, const char *id)
-{
-	struct spool_message *msg = NULL;
-	enum store_err err = spool_begin_unsynced(spool);
-
-	if (err == STORE_OK)
-		err = take(spool, id, &msg);
-	err = spool_end_unsynced(spool, err);
-	spool_message_free(msg);
-	if (err == STORE_BUSY)
-		return why_not(spool, id);
-	return err == STORE_OK ? remove_message(spool, id) : err;
-}
-
-static enum store_err
-delete_all(struct spool *spool, size_t *count)
-{
-	char id[SPOOL_ID_LEN + 1] = "";
-	enum store_err err;
-
-	while ((err = next_unclaimed(spool, id)) == STORE_OK) {
-		err = delete_one(spool, id);
-		if (err == STORE_OK)
-			(*count)++;
-		else if (err != STORE_BUSY && err != STORE_NOT_FOUND)
-			return err;
-	}
-	return err == STORE_NOT_FOUND ? STORE_OK : err;
-}
-
-enum store_err
-spool_delete(struct spool *spool, const char *id, size_t *count_out)
-{
-	enum store_err err;
-	size_t count = 0;
-
-	pthread_mutex_lock(&spool->mutex);
-	err = spool_recover_claims(spool);
-	if (err == STORE_OK && id == NULL) {
-		err = delete_all(spool, &count);
-	} else if (err == STORE_OK) {
-		err = delete_one(spool, id);
-		count = err == STORE_OK;
-	}
-	pthread_mutex_unlock(&spool->mutex);
-	if (count_out != NULL)
-		*count_out = count;
-	return err;
 }
 
 /* --- checking ---------------------------------------------------------------------------------- */
