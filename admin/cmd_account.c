@@ -281,7 +281,7 @@ show_account(struct admin *a, const struct account_row *row)
 	scram = err == STORE_OK;
 	mem_wipe(&keys, sizeof(keys));
 	if (err == STORE_OK || err == STORE_NOT_FOUND)
-		err = account_db_leave_text(a->accounts, row->id, &leave);
+		err = account_db_leave_text(a->accounts, row->id, &leave, NULL);
 	if (err != STORE_OK && err != STORE_NOT_FOUND)
 		return admin_result(err, a->args[0]);
 	object = account_json(row);

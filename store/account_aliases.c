@@ -202,8 +202,13 @@ account_resolve(struct account_db *db, const struct account_resolve_rules *rules
 		if (err == STORE_OK)
 			*detail_out = (struct str){ at + 1, localpart.len - user.len - 1 };
 	}
-	if (err == STORE_NOT_FOUND && rules->catch_all)
-		err = look_alias(db, false, STR(""), domain, row_out);
+	if (err != STORE_NOT_FOUND || !rules->catch_all)
+		return err;
+	err = look_alias(db, false, STR(""), domain, row_out);
+	if (err == STORE_OK && !row_out->active) { /* nobody is there to take it */
+		account_row_free(row_out);
+		err = STORE_NOT_FOUND;
+	}
 	return err;
 }
 

@@ -44,7 +44,7 @@ struct account_resolve_rules {
 };
 
 /* The account that mail for an address goes to: the account of that address, else the one of an alias, then both without
- * the detail, then the domain's catch-all.  An inactive account is found too.  `*detail_out` points into `localpart`; p is NULL
+ * the detail, then the domain's catch-all.  An inactive account is found too, but not by a catch-all.  `*detail_out` points into `localpart`; p is NULL
  * where there is none, and with a catch-all.  STORE_NOT_FOUND: nobody. */
 enum store_err account_resolve(struct account_db *db, const struct account_resolve_rules *rules,
     struct str localpart, struct str domain, struct account_row *row_out, struct str *detail_out);

@@ -237,15 +237,21 @@ test_resolve(void **state)
 		{ "", "example.org", { '+', false, false }, NULL,
 		    NULL }, /* no name of the catch-all */
 		{ "nobody", "example.net", { '+', false, true }, NULL, NULL },
+		{ "nobody", "example.com", { '+', false, true }, NULL, NULL }, /* inactive */
+		{ "old", "example.com", { '+', false, true }, "gone", NULL },
 		{ "info", "example.net", { '+', false, true }, NULL, NULL },
 	};
 	struct place *p = *state;
+	int64_t gone = add(p->db, "gone", "example.com");
 
 	add(p->db, "ann+own", "example.org");
 	add(p->db, "both", "example.org");
 	assert_int_equal(alias(p, p->ann, "Info@example.org"), STORE_OK);
 	assert_int_equal(alias(p, p->bob, "ann+list@example.org"), STORE_OK);
 	assert_int_equal(alias(p, p->bob, "*@example.org"), STORE_OK);
+	assert_int_equal(account_db_set_active(p->db, gone, false), STORE_OK);
+	assert_int_equal(alias(p, gone, "*@example.com"), STORE_OK);
+	assert_int_equal(alias(p, gone, "old@example.com"), STORE_OK);
 	run_sql(p->path, "INSERT INTO alias SELECT 'both', 'example.org', id FROM account"
 			 " WHERE localpart = 'ann'"); /* another program's */
 	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
@@ -352,6 +358,18 @@ test_limits(void **state)
 	assert_memory_equal(&limits, &ACCOUNT_LIMITS_DEFAULT, sizeof(limits));
 }
 
+static void
+expect_leave_whole(struct account_db *db, int64_t id)
+{
+	bool whole;
+	char *text;
+
+	assert_int_equal(account_db_leave_text(db, id, &text, &whole), STORE_OK);
+	assert_string_equal(text, "gone");
+	assert_true(whole);
+	free(text);
+}
+
 /* A file of version 2: read as it is, brought up to date by the first writer. */
 static void
 test_older_file(void **state)
@@ -364,12 +382,15 @@ test_older_file(void **state)
 
 	account_db_close(p->db);
 	run_sql(p->path, "DROP TRIGGER account_deleted; DROP TABLE alias; DROP TABLE account_limit;"
+			 "ALTER TABLE account_leave DROP COLUMN whole;"
+			 "INSERT INTO account_leave VALUES (1, 'gone');"
 			 "PRAGMA user_version = 2;"
 			 "CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"
 			 "  DELETE FROM account_scram WHERE account = OLD.id; END;");
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_READ, NULL, &p->db), STORE_OK);
 	assert_int_equal(account_db_version(p->db), 2);
 	expect_list(p, 0, NULL, "");
+	expect_leave_whole(p->db, p->ann);
 	assert_int_equal(account_limits_get(p->db, p->ann, &limits), STORE_OK);
 	assert_int_equal(
 	    account_resolve(p->db, &rules, STR("ann+x"), STR("example.org"), &row, &detail),
@@ -382,6 +403,7 @@ test_older_file(void **state)
 	account_db_close(p->db);
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_WRITE, NULL, &p->db), STORE_OK);
 	assert_int_equal(account_db_version(p->db), ACCOUNT_DB_VERSION);
+	expect_leave_whole(p->db, p->ann);
 	assert_int_equal(alias(p, p->ann, "info@example.org"), STORE_OK);
 	limits.messages_max = 3;
 	assert_int_equal(account_limits_set(p->db, p->ann, &limits), STORE_OK);

@@ -95,7 +95,9 @@ static const char *const MIGRATIONS[ACCOUNT_DB_VERSION] = {
 	"  DELETE FROM list_member WHERE list IN (SELECT id FROM list WHERE account = OLD.id);"
 	"  DELETE FROM list WHERE account = OLD.id;"
 	" END;",
-	/* 2 -> 3.  Aliases ('' is a domain's catch-all), limits (NULL: as configured). */
+	/* 2 -> 3.  Aliases ('' is a domain's catch-all), limits (NULL: as configured).  Texts kept until now were whole answers. */
+	"ALTER TABLE account_leave ADD COLUMN whole INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE account_leave SET whole = 1;"
 	"CREATE TABLE alias ("
 	"  localpart  VARCHAR(128) NOT NULL COLLATE NOCASE,"
 	"  domain     VARCHAR(128) NOT NULL COLLATE NOCASE,"
@@ -756,6 +758,7 @@ account_db_list(
 struct text_of {
 	int64_t id;
 	char *text;
+	bool whole;
 };
 
 static void
@@ -776,24 +779,29 @@ leave_text(struct conn *c, void *arg)
 
 	if (sql_version(&c->sql) < 1)
 		return STORE_NOT_FOUND;
-	stmt = sql_get(&c->sql, "SELECT text FROM account_leave WHERE account = ?");
+	stmt = sql_version(&c->sql) < 3
+		   ? sql_get(&c->sql, "SELECT text, 1 FROM account_leave WHERE account = ?")
+		   : sql_get(&c->sql, "SELECT text, whole FROM account_leave WHERE account = ?");
 	if (stmt != NULL)
 		sqlite3_bind_int64(stmt, 1, t->id);
 	err = sql_step(&c->sql, stmt);
 	if (err == STORE_OK) {
 		t->text = sql_column_dup(stmt, 0);
+		t->whole = sqlite3_column_int(stmt, 1) != 0;
 		sqlite3_reset(stmt);
 	}
 	return err;
 }
 
 enum store_err
-account_db_leave_text(struct account_db *db, int64_t id, char **text_out)
+account_db_leave_text(struct account_db *db, int64_t id, char **text_out, bool *whole_out)
 {
 	struct text_of t = { .id = id };
 	enum store_err err = look(db, leave_text, text_clear, &t);
 
 	*text_out = t.text;
+	if (whole_out != NULL)
+		*whole_out = t.whole;
 	return err;
 }
 

@@ -96,6 +96,7 @@ struct account_change {
 	const uint64_t *quota_kb;
 	const bool *active;
 	const char *leave_text;
+	bool leave_whole;                    /* with leave_text: see account_db_leave_text() */
 	const struct account_limits *limits; /* store/account_limits.h */
 };
 enum store_err account_db_change(
@@ -108,9 +109,11 @@ enum store_err account_db_rename(
 enum store_err account_db_delete(struct account_db *db, int64_t id);
 
 /* What senders are told after a user left; such an account is inactive.  NULL clears it.
- * Getting: *text_out is the caller's; STORE_NOT_FOUND where there is none. */
+ * Getting: *text_out is the caller's; STORE_NOT_FOUND where there is none.  *whole_out (or NULL): it is the whole answer, and
+ * not to be put into lda.leave_template. */
 enum store_err account_db_set_leave_text(struct account_db *db, int64_t id, const char *text);
-enum store_err account_db_leave_text(struct account_db *db, int64_t id, char **text_out);
+enum store_err account_db_leave_text(
+    struct account_db *db, int64_t id, char **text_out, bool *whole_out);
 
 /* Keys of SCRAM-SHA-256, kept when we set a password.  STORE_NOT_FOUND where there are none. */
 enum store_err account_db_scram_keys(

@@ -145,9 +145,11 @@ check_change(struct account_db *db, int64_t id)
 	const struct account_change all = { .realname = "Ann U.",
 		.quota_kb = &(uint64_t){ 7 },
 		.active = &(bool){ true },
-		.leave_text = "bye" };
+		.leave_text = "bye",
+		.leave_whole = true };
 	struct account_change bad = all;
 	struct account_row got = { 0 };
+	bool whole;
 	char *text;
 
 	bad.quota_kb = &(uint64_t){ UINT64_MAX };
@@ -161,8 +163,14 @@ check_change(struct account_db *db, int64_t id)
 	assert_int_equal(got.quota_kb, 7);
 	assert_true(got.active);
 	account_row_free(&got);
-	assert_int_equal(account_db_leave_text(db, id, &text), STORE_OK);
+	assert_int_equal(account_db_leave_text(db, id, &text, &whole), STORE_OK);
 	assert_string_equal(text, "bye");
+	assert_true(whole);
+	free(text);
+	assert_int_equal(account_db_set_leave_text(db, id, "so long"), STORE_OK);
+	assert_int_equal(account_db_leave_text(db, id, &text, &whole), STORE_OK);
+	assert_string_equal(text, "so long");
+	assert_false(whole);
 	free(text);
 	assert_int_equal(
 	    account_db_change(db, id, &(struct account_change){ .realname = "" }), STORE_OK);
@@ -213,7 +221,7 @@ test_life_of_an_account(void **state)
 	assert_int_equal(account_db_find_id(db, id, &got), STORE_OK);
 	assert_null(got.filter);
 	account_row_free(&got);
-	assert_int_equal(account_db_leave_text(db, id, &text), STORE_OK);
+	assert_int_equal(account_db_leave_text(db, id, &text, NULL), STORE_OK);
 	assert_string_equal(text, "gone");
 	free(text);
 	check_change(db, id);
@@ -228,7 +236,7 @@ test_life_of_an_account(void **state)
 	assert_int_equal(account_db_delete(db, id), STORE_NOT_FOUND);
 	/* The id is given again, what hung on it is not. */
 	assert_int_equal(add(db, "cy", "example.org", "{PLAIN}y"), id);
-	assert_int_equal(account_db_leave_text(db, id, &text), STORE_NOT_FOUND);
+	assert_int_equal(account_db_leave_text(db, id, &text, NULL), STORE_NOT_FOUND);
 	assert_int_equal(account_db_set_active(db, 77, false), STORE_NOT_FOUND);
 	account_db_close(db);
 }
@@ -286,7 +294,7 @@ test_adopts(void **state)
 	db = open_db(p, ACCOUNT_DB_READ);
 	assert_int_equal(account_db_version(db), 0);
 	assert_int_equal(find(db, "old@example.org"), STORE_OK);
-	assert_int_equal(account_db_leave_text(db, 1, &text), STORE_NOT_FOUND);
+	assert_int_equal(account_db_leave_text(db, 1, &text, NULL), STORE_NOT_FOUND);
 	assert_int_equal(account_db_scram_keys(db, 1, &keys), STORE_NOT_FOUND);
 	assert_int_equal(account_db_set_active(db, 1, false), STORE_DENIED);
 	account_db_close(db);

@@ -170,8 +170,10 @@ set_column(struct sql *sql, void *arg)
 static const char SET_REALNAME[] = "UPDATE account SET realname = ? WHERE id = ?";
 static const char SET_QUOTA[] = "UPDATE account SET quota = ? WHERE id = ?";
 static const char SET_ACTIVE[] = "UPDATE account SET active = ? WHERE id = ?";
+/* REPLACE: whatever was said of the old text goes with it. */
 static const char SET_LEAVE_TEXT[] = "INSERT OR REPLACE INTO account_leave (text, account)"
 				     " SELECT ?1, id FROM account WHERE id = ?2";
+static const char SET_LEAVE_WHOLE[] = "UPDATE account_leave SET whole = ? WHERE account = ?";
 
 enum store_err
 account_db_set_realname(struct account_db *db, int64_t id, const char *realname)
@@ -238,7 +240,7 @@ account_db_set_leave_text(struct account_db *db, int64_t id, const char *text)
 }
 
 struct change_list {
-	struct set items[4];
+	struct set items[5];
 	size_t count;
 	int64_t id;
 	const struct account_limits *limits;
@@ -284,6 +286,9 @@ account_db_change(struct account_db *db, int64_t id, const struct account_change
 			.is_text = true,
 			.text = text,
 			.len = strlen(text) };
+	if (text != NULL && wanted->leave_whole)
+		list.items[list.count++] =
+		    (struct set){ .id = id, .statement = SET_LEAVE_WHOLE, .number = 1 };
 	if (wanted->active != NULL)
 		list.items[list.count++] =
 		    (struct set){ .id = id, .statement = SET_ACTIVE, .number = *wanted->active };

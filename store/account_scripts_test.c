@@ -401,6 +401,7 @@ test_older_file(void **state)
 	run_sql(p->path,
 	    "DROP TRIGGER account_deleted; DROP TABLE script; DROP TABLE filter_history;"
 	    "DROP TABLE list; DROP TABLE list_member; DROP TABLE alias; DROP TABLE account_limit;"
+	    "ALTER TABLE account_leave DROP COLUMN whole;"
 	    "PRAGMA user_version = 1;"
 	    "CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"
 	    "  DELETE FROM account_scram WHERE account = OLD.id; END;");
