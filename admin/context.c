@@ -8,6 +8,7 @@
 
 #include "admin/command.h"
 #include "base/mem.h"
+#include "service/account_quota.h"
 #include "service/service.h"
 #include "store/spool.h"
 
@@ -175,6 +176,7 @@ admin_find_account(struct admin *a, const char *address, struct account_row *row
 bool
 admin_open_mail(struct admin *a, const struct account_row *row, struct account **acct_out)
 {
+	struct quota_limits limits;
 	enum store_err err;
 
 	if (!admin_open_store(a))
@@ -185,6 +187,7 @@ admin_open_mail(struct admin *a, const struct account_row *row, struct account *
 		    row->domain, store_err_text(err));
 		return false;
 	}
-	account_set_quota_limit(*acct_out, row->quota_kb * 1024);
+	limits = account_quota_limits(a->accounts, row, a->config);
+	account_set_quota_limits(*acct_out, &limits);
 	return true;
 }

@@ -422,6 +422,23 @@ next_line(char *dest, int size, void *arg)
 	return dest;
 }
 
+static void take_value(struct reader *r, const struct setting *s, const char *text);
+
+/* "80 90 100": a list of numbers may stand in one line too. */
+static void
+take_numbers(struct reader *r, const struct setting *s, const char *text)
+{
+	while (*text != '\0') {
+		size_t len = strcspn(text, " \t");
+		char *one = mem_strndup(text, len);
+
+		if (len > 0)
+			take_value(r, s, one);
+		free(one);
+		text += len + (text[len] != '\0');
+	}
+}
+
 static void
 take_value(struct reader *r, const struct setting *s, const char *text)
 {
@@ -441,6 +458,10 @@ take_value(struct reader *r, const struct setting *s, const char *text)
 	}
 	if (*text == '\0' && empty_is_fine(s)) {
 		v->count = 0;
+		return;
+	}
+	if (s->list && s->type == SETTING_INTEGER && strpbrk(text, " \t") != NULL) {
+		take_numbers(r, s, text);
 		return;
 	}
 	if (v->count >= CONFIG_LIST_MAX) {
@@ -715,6 +736,12 @@ const char *
 config_string_at(const struct config *cfg, const char *name, size_t i)
 {
 	return item_at(cfg, name, ~0u, i)->text;
+}
+
+uint64_t
+config_integer_at(const struct config *cfg, const char *name, size_t i)
+{
+	return item_at(cfg, name, TYPE_BIT(SETTING_INTEGER), i)->number;
 }
 
 const struct config_address *

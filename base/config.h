@@ -68,6 +68,7 @@ const struct config_address *config_address(const struct config *cfg, const char
 /* Lists: how many values, then each by its index. */
 size_t config_count(const struct config *cfg, const char *name);
 const char *config_string_at(const struct config *cfg, const char *name, size_t i); /* any type */
+uint64_t config_integer_at(const struct config *cfg, const char *name, size_t i);
 const struct config_address *config_address_at(
     const struct config *cfg, const char *name, size_t i);
 const struct config_network *config_network_at(

@@ -62,6 +62,8 @@ test_values(void **state)
 				      "listen_lmtp = /run/x.sock\n"
 				      "detail_delimiter =\n"
 				      "quota_at_rcpt = On\n"
+				      "quota_warning = 75 \t80  95\n"
+				      "quota_warning = 100\n"
 				      "[submitd]\n"
 				      "recipients_max = 7");
 	const struct config_address *a;
@@ -77,12 +79,16 @@ test_values(void **state)
 	assert_int_equal(a->port, 2525);
 	assert_int_equal(config_enum(cfg, "submitd.relay_tls"), 3);
 	assert_int_equal(config_count(cfg, "submitd.listen_starttls"), 0);
+	assert_int_equal(config_count(cfg, "lda.quota_warning"), 4);
+	assert_int_equal(config_integer_at(cfg, "lda.quota_warning", 0), 75);
+	assert_int_equal(config_integer_at(cfg, "lda.quota_warning", 2), 95);
+	assert_int_equal(config_integer_at(cfg, "lda.quota_warning", 3), 100);
 	assert_int_equal(config_duration_s(cfg, "submitd.retry_max"), 5400);
 	assert_int_equal(config_integer(cfg, "submitd.recipients_max"), 7);
 	assert_string_equal(config_address_at(cfg, "lda.listen_lmtp", 0)->path, "/run/x.sock");
 	assert_null(config_string(cfg, "lda.detail_delimiter"));
 	assert_true(config_bool(cfg, "lda.quota_at_rcpt"));
-	assert_int_equal(config_line(cfg, "submitd.recipients_max"), 15);
+	assert_int_equal(config_line(cfg, "submitd.recipients_max"), 17);
 	assert_int_equal(config_line(cfg, "submitd.relay"), 3);
 	config_free(cfg);
 }

@@ -7,6 +7,9 @@
 #include "imapd/commands.h"
 #include "imapd/parse.h"
 
+/* The largest message that the account may have; before login that anybody may.  RFC 7889. */
+uint64_t imap_append_limit_bytes(const struct imap_session *s);
+
 #define IMAP_APPEND_CHUNK_BYTES  (64 * 1024) /* handed over at once */
 #define IMAP_APPEND_MESSAGES_MAX 1000        /* in one MULTIAPPEND */
 

@@ -20,6 +20,14 @@ state_free(void *state)
 	append_end(st->ap);
 }
 
+uint64_t
+imap_append_limit_bytes(const struct imap_session *s)
+{
+	uint64_t own = s->acct != NULL ? account_message_max_bytes(s->acct) : 0;
+
+	return own != 0 ? own : s->imapd->message_max_bytes;
+}
+
 /* TRYCREATE tells the client that CREATE would help, RFC 9051 §6.3.12. */
 static enum imap_result
 refuse(struct imap_request *req, enum store_err err)
@@ -79,7 +87,7 @@ next_message(struct imap_session *s, struct imap_request *req, const struct imap
 		return imap_bad(req, "Flags, date or a literal expected");
 	if (literal->size_bytes == 0) /* RFC 3502 §6.3.11: the client gives up */
 		return imap_no(req, NULL, "An empty message cancels APPEND");
-	if (literal->size_bytes > s->imapd->message_max_bytes)
+	if (literal->size_bytes > imap_append_limit_bytes(s))
 		return imap_no(req, "TOOBIG", "Larger than APPENDLIMIT");
 	if (++st->messages > IMAP_APPEND_MESSAGES_MAX)
 		return imap_no(req, "LIMIT", "Too many messages in one APPEND");

@@ -1,3 +1,4 @@
+#include "imapd/append.h"
 #include "imapd/capability.h"
 #include "imapd/commands.h"
 #include "imapd/imapd.h"
@@ -41,6 +42,7 @@ static const struct {
 	{ "STATUS=SIZE", LOGGED_IN },        /* RFC 8438 */
 	{ "QUOTA", LOGGED_IN },              /* RFC 9208 */
 	{ "QUOTA=RES-STORAGE", LOGGED_IN },  /* RFC 9208 §5.1 */
+	{ "QUOTA=RES-MESSAGE", LOGGED_IN },  /* RFC 9208 §5.2 */
 };
 
 void
@@ -54,7 +56,7 @@ imap_out_capabilities(struct imap_session *s, struct buf *out)
 		sasl_mechanisms(s->imapd->sasl, s->channel, " AUTH=", out);
 	if ((s->state & LOGGED_IN) != 0) /* RFC 7889 */
 		buf_printf(
-		    out, " APPENDLIMIT=%llu", (unsigned long long)s->imapd->message_max_bytes);
+		    out, " APPENDLIMIT=%llu", (unsigned long long)imap_append_limit_bytes(s));
 }
 
 /* CAPABILITY.  RFC 9051 §6.1.1. */

@@ -9,11 +9,18 @@ imap_send_quota(struct imap_session *s, bool *limited_out)
 	struct account_quota q;
 	enum store_err err = account_quota(s->acct, &q);
 
-	*limited_out = err == STORE_OK && q.limit_bytes > 0;
-	if (*limited_out)
-		imap_untagged(s, "QUOTA \"\" (STORAGE %llu %llu)",
+	*limited_out = err == STORE_OK && (q.limit_bytes > 0 || q.limit_messages > 0);
+	if (!*limited_out)
+		return err;
+	buf_adds(&s->out, "* QUOTA \"\" (");
+	if (q.limit_bytes > 0)
+		buf_printf(&s->out, "STORAGE %llu %llu%s",
 		    (unsigned long long)((q.used_bytes + 1023) / 1024),
-		    (unsigned long long)(q.limit_bytes / 1024));
+		    (unsigned long long)(q.limit_bytes / 1024), q.limit_messages > 0 ? " " : "");
+	if (q.limit_messages > 0)
+		buf_printf(&s->out, "MESSAGE %llu %llu", (unsigned long long)q.used_messages,
+		    (unsigned long long)q.limit_messages);
+	buf_adds(&s->out, ")\r\n");
 	return err;
 }
 

@@ -1,3 +1,4 @@
+#include "imapd/append.h"
 #include "imapd/imapd.h"
 #include "imapd/messages.h"
 #include "imapd/parse.h"
@@ -73,7 +74,7 @@ static uint64_t
 get_appendlimit(const struct imap_session *s, const struct mailbox_status *st)
 {
 	(void)st;
-	return s->imapd->message_max_bytes;
+	return imap_append_limit_bytes(s);
 }
 
 /* status-att, RFC 9051 §9 and the RFCs named.  A name that begins like another comes first. */

@@ -7,7 +7,9 @@
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "net/addr.h"
+#include "service/account_quota.h"
 #include "service/login.h"
+#include "service/service.h"
 #include "store/account.h"
 
 /* For the log and the count of failures; NULL for a UNIX socket, which has no address. */
@@ -42,6 +44,7 @@ enum imap_result
 imap_login(struct imap_session *s, struct imap_request *req, const struct account_row *row,
     const char *mechanism)
 {
+	struct quota_limits limits;
 	enum store_err err;
 
 	err = account_open(s->imapd->store, row->localpart, row->domain, ACCOUNT_CREATE, &s->acct);
@@ -49,7 +52,8 @@ imap_login(struct imap_session *s, struct imap_request *req, const struct accoun
 		s->acct = NULL;
 		return imap_no(req, "UNAVAILABLE", "The account cannot be opened now");
 	}
-	account_set_quota_limit(s->acct, row->quota_kb * 1024);
+	limits = account_quota_limits(s->imapd->service->accounts, row, s->imapd->config);
+	account_set_quota_limits(s->acct, &limits);
 	s->user = account_row_address(row);
 	s->state = IMAP_AUTHENTICATED;
 	free(s->channel);

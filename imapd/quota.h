@@ -5,8 +5,8 @@
 #include "imapd/commands.h"
 #include "store/account.h"
 
-/* "* QUOTA "" (STORAGE used limit)" in units of 1024 octets, RFC 9208 §5.1; nothing where the account
- * has no limit. */
+/* "* QUOTA "" (STORAGE used limit MESSAGE used limit)", RFC 9208 §5.1 (in units of 1024 octets) and §5.2: those that the
+ * account has a limit of; nothing where it has none. */
 enum store_err imap_send_quota(struct imap_session *s, bool *limited_out);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lda/delivery_record.h"
 #include "lda/trace.h"
@@ -181,6 +182,7 @@ pour(struct lda_delivery *d, struct copy *copy)
 		.tls = d->envelope->tls,
 		.id = d->envelope->id,
 		.now = d->now,
+		.delivered_to = d->lda->delivered_to,
 	};
 	struct pour_sink sink = { write_copy, copy };
 	struct buf top = { 0 };
@@ -286,9 +288,12 @@ letters_of(unsigned flags)
 static enum store_err
 finish_file(struct lda_delivery *d, struct copy *copy, char **name_out)
 {
+	struct stat st;
 	enum store_err err;
 
 	copy->size_bytes = maildir_delivery_size(copy->file);
+	if (fstat(maildir_delivery_fd(copy->file), &st) == 0)
+		copy->inode = st.st_ino;
 	err = maildir_delivery_finish(
 	    copy->file, MAILDIR_DATE_NOW, letters_of(copy->flags), 0, name_out);
 	copy->file = NULL;
@@ -324,6 +329,8 @@ record_copy(struct lda_delivery *d, const struct copy *copy, const char *name)
 		record_number(r, "uid", copy->uid);
 	else
 		record_text(r, "file", name);
+	if (copy->inode > 0) /* a MOVE gives the file another name */
+		record_number(r, "inode", (int64_t)copy->inode);
 	record_number(r, "size", (int64_t)copy->size_bytes);
 	record_flag(r, "seen", (copy->flags & MESSAGE_SEEN) != 0);
 	record_flag(r, "edited", copy->edit != NULL);

@@ -9,8 +9,10 @@
 #include "lda/copies.h"
 #include "lda/delivery.h"
 #include "lda/delivery_record.h"
+#include "lda/duplicates.h"
 #include "lda/filter_report.h"
 #include "lda/filtering.h"
+#include "lda/loops.h"
 #include "lda/redirects.h"
 #include "lda/rejection.h"
 #include "lda/replies.h"
@@ -40,7 +42,7 @@ lda_check_quota(struct lda *l, const struct lda_rcpt *rcpt)
 	struct home *home;
 	enum store_err err;
 
-	if (rcpt->quota.limit_bytes == 0)
+	if (!quota_is_limited(&rcpt->quota))
 		return LDA_OK;
 	err = home_open(l->root, rcpt->localpart, rcpt->domain, false, &home);
 	if (err == STORE_NOT_FOUND)
@@ -48,10 +50,12 @@ lda_check_quota(struct lda *l, const struct lda_rcpt *rcpt)
 	if (err != STORE_OK)
 		return delivery_verdict(err);
 	err = quota_usage(home, &rcpt->quota, &usage);
+	if (err == STORE_OK && !quota_allows(&rcpt->quota, &usage)) {
+		warning_check(l, rcpt, home); /* IMAP may have filled it */
+		err = STORE_OVER_QUOTA;
+	}
 	home_close(home);
-	if (err != STORE_OK)
-		return delivery_verdict(err);
-	return quota_allows(&rcpt->quota, &usage) ? LDA_OK : LDA_OVER_QUOTA;
+	return delivery_verdict(err);
 }
 
 enum lda_verdict
@@ -228,7 +232,7 @@ open_home(struct lda_delivery *d)
 			err =
 			    home_open(d->lda->root, rcpt->localpart, rcpt->domain, true, &d->home);
 	}
-	if (err == STORE_OK && rcpt->quota.limit_bytes > 0)
+	if (err == STORE_OK && quota_is_limited(&rcpt->quota))
 		err = quota_usage(d->home, &rcpt->quota, &d->before);
 	return delivery_verdict(err);
 }
@@ -248,6 +252,27 @@ quota_refuses(const struct lda_delivery *d)
 	return false;
 }
 
+/* What is asked before its filters are. */
+static enum lda_verdict
+look_at_it(struct lda_delivery *d)
+{
+	const struct lda *l = d->lda;
+	const struct view *view = delivery_view(d);
+	const char *loop;
+
+	if (!d->envelope->size_checked && d->content->size_bytes > d->rcpt->message_max_bytes)
+		return LDA_TOO_BIG;
+	loop =
+	    view != NULL ? loop_find(view, d->rcpt->address, l->hops_max, l->delivered_to) : NULL;
+	if (loop != NULL) {
+		log_warn(l->sv->log, "mail-loop", "account=%s rcpt=%s from=%s reason=%s id=%s",
+		    d->account, d->rcpt->address, d->envelope->sender, loop, d->envelope->id);
+		return LDA_LOOP;
+	}
+	warning_settle(d->lda, d->rcpt, d->home, &d->before);
+	return duplicates_begin(d);
+}
+
 enum lda_verdict
 lda_prepare(struct lda *l, const struct lda_rcpt *rcpt, const struct lda_envelope *envelope,
     const struct content *content, struct lda_delivery **delivery_out)
@@ -261,13 +286,18 @@ lda_prepare(struct lda *l, const struct lda_rcpt *rcpt, const struct lda_envelop
 	d->content = content;
 	d->account = arena_printf(&d->arena, "%s@%s", rcpt->localpart, rcpt->domain);
 	d->now = (int64_t)time(NULL);
+	d->once.fd = -1;
 	d->verdict = LDA_VERDICT_COUNT;
 	delivery_record_begin(d);
 	v = open_home(d);
 	if (v == LDA_OK)
+		v = look_at_it(d);
+	if (v == LDA_OK && !d->once.is_duplicate)
 		v = choose_all(d);
-	if (v == LDA_OK && quota_refuses(d))
+	if (v == LDA_OK && quota_refuses(d)) {
+		warning_check(l, rcpt, d->home);
 		v = LDA_OVER_QUOTA;
+	}
 	if (v == LDA_OK)
 		v = delivery_verdict(redirects_prepare(d));
 	if (v == LDA_OK)
@@ -289,6 +319,7 @@ static void
 delivery_free(struct lda_delivery *d)
 {
 	delivery_record_end(d, d->verdict);
+	duplicates_end(d);
 	filtering_end(d);
 	if (d->view_is_open)
 		view_close(&d->view);
@@ -362,7 +393,6 @@ enum lda_verdict
 lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
 {
 	enum store_err err = copies_finish(d);
-	struct quota_usage after = d->before;
 	bool refused;
 
 	if (err != STORE_OK) {
@@ -372,15 +402,18 @@ lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
 		lda_abort(d);
 		return delivery_verdict(err);
 	}
-	if (d->reject != NULL)
+	if (!d->refused)
+		duplicates_remember(d);
+	if (d->once.is_duplicate)
+		; /* noted already */
+	else if (d->reject != NULL)
 		note_refusal(d);
 	else if (d->copy_count == 0 && d->redirect_count == 0)
 		note_discard(d);
 	replies_send(d);
 	remember(d);
 	filter_report(d);
-	after.bytes += d->stored_bytes;
-	warning_check(d->lda, d->rcpt, &d->before, &after);
+	warning_check(d->lda, d->rcpt, d->home);
 	refused = d->refused;
 	d->verdict = refused ? LDA_REFUSED : LDA_OK;
 	if (refused)

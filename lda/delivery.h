@@ -48,7 +48,8 @@ struct copy {
 	struct account *acct;
 	struct append *append;
 	uint64_t size_bytes;
-	uint32_t uid; /* if APPEND gave one; 0: not known */
+	uint32_t uid;   /* if APPEND gave one; 0: not known */
+	uint64_t inode; /* 0: not known */
 };
 
 /* One copy on its way to another address. */
@@ -81,6 +82,13 @@ struct lda_delivery {
 	struct home *home;
 	struct quota_usage before;
 	uint64_t stored_bytes; /* that count towards quota */
+
+	struct {
+		int fd;          /* the lock; -1: none */
+		const char *key; /* in state.db; NULL: not looked at */
+		struct state *state;
+		bool is_duplicate; /* taken, and nothing comes of it */
+	} once;                    /* see duplicates.h */
 
 	struct filter_message message;
 	struct view view;

@@ -13,6 +13,7 @@
 #include "store/quota.h"
 
 #define LDA_REFUSAL_BYTES 400 /* of a reason that a filter gives */
+#define LDA_WARNINGS_MAX  16
 #define LDA_SPOOL_ROOM_BYTES                                                                       \
 	(64 * 1024) /* what a redirected message may have more than one that came */
 
@@ -30,6 +31,8 @@ enum lda_verdict {
 	LDA_NO_USER,
 	LDA_INACTIVE,
 	LDA_OVER_QUOTA,
+	LDA_TOO_BIG,    /* for this account */
+	LDA_LOOP,       /* it has been here before */
 	LDA_NO_MAILBOX, /* lda -m names one that cannot be */
 	LDA_REFUSED,    /* by the recipient's filter, with a reason of its own */
 	LDA_NO_SPACE,   /* of the whole disk */
@@ -42,9 +45,13 @@ struct lda {
 	struct store_root *root;
 	char *hostname;
 	struct account_resolve_rules addresses;
-	bool detail_mailbox;         /* mail to ann+x goes to her mailbox x, if there is one */
-	const char **quota_exempt;   /* NULL-terminated */
-	unsigned warning_percent;    /* 0: never */
+	bool detail_mailbox;       /* mail to ann+x goes to her mailbox x, if there is one */
+	const char **quota_exempt; /* NULL-terminated */
+	unsigned warnings[LDA_WARNINGS_MAX]; /* percent, rising */
+	size_t warning_count;
+	uint64_t duplicate_window_s; /* 0: a message may come again */
+	unsigned hops_max;
+	bool delivered_to;           /* added, and looked for */
 	bool quota_permanent;        /* over quota is refused (552) instead of put off (452) */
 	bool redirect_as_account;    /* envelope sender of redirects */
 	uint64_t vacation_min_s;     /* between two replies to one sender */
@@ -68,6 +75,7 @@ struct lda_rcpt {
 	const char *notify_text;        /* DSN, "SUCCESS,FAILURE" as given; NULL: not given */
 	bool has_filter;                /* of its own; its text is read when it is run */
 	struct quota_rules quota;
+	uint64_t message_max_bytes;
 };
 
 /* `domain` may be "" (RCPT TO:<postmaster>): then auth.default_domain is taken. */
@@ -85,11 +93,15 @@ struct lda_envelope {
 	const char *peer, *with, *tls, *id;
 	const char *mailbox; /* lda -m: there instead of where the filter says; NULL: filter */
 	bool quota_checked;  /* at RCPT already: deliver whatever the usage is now */
+	bool size_checked;   /* so is its size */
 	bool answers_alone;  /* this recipient gets an answer of its own: a filter may refuse */
 	bool binary;         /* BODY=BINARYMIME */
 	bool smtputf8;
 	const char *envid;    /* DSN, decoded; NULL: not given */
 	const char *ret_text; /* DSN, "FULL" or "HDRS"; NULL: not given */
+	/* Deliveries of the same message that are prepared already and end together with this one. */
+	struct lda_delivery *const *siblings;
+	size_t sibling_count;
 };
 
 /* Delivery has three steps.  All that can go wrong is tried in the first, for all recipients where they share one

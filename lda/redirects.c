@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "lda/copies.h"
 #include "lda/delivery_record.h"
+#include "lda/loops.h"
 #include "lda/outgoing.h"
 #include "lda/trace.h"
 #include "service/service.h"
@@ -18,18 +19,14 @@
 static const char *
 find_loop(const struct lda_delivery *d, const struct view *view)
 {
-	unsigned hops = 0;
-
 	for (size_t i = 0; i < view->field_count; i++) {
 		const struct header_field *f = &view->fields[i];
 
-		if (str_eq_nocase(f->name, STR("Received")))
-			hops++;
 		if (str_eq_nocase(f->name, STR(LOOP_FIELD)) &&
 		    str_eq_nocase(str_trim(f->value), str_from(d->account)))
 			return "redirected-before";
 	}
-	return hops >= REDIRECT_HOPS_MAX ? "too-many-hops" : NULL;
+	return loop_hops(view) >= d->lda->hops_max ? "too-many-hops" : NULL;
 }
 
 static void

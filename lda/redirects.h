@@ -1,7 +1,7 @@
 /* Copies that go on to another address, RFC 5228 §4.2.
  *
- * 1. A message that has been redirected for this account before (the field X-Sanger-Redirected says so), or has come a
- *    very long way, is not redirected again: it stays in INBOX, so that a loop ends and loses nothing.
+ * 1. A message that has been redirected for this account before (the field X-Sanger-Redirected says so), or has as many
+ *    hops as lda.hops_max allows, is not redirected again: it stays in INBOX, so that a loop ends and loses nothing.
  * 2. A redirect is in the spool, durably, before any copy can be seen and before the 250.  It is remembered
  *    for REDIRECT_MEMORY_S, so that a message that has to be delivered once more is not redirected once more. */
 #ifndef LDA_REDIRECTS_H
@@ -10,7 +10,6 @@
 #include "lda/delivery.h"
 
 #define REDIRECT_MEMORY_S (12 * 60 * 60)
-#define REDIRECT_HOPS_MAX 100 /* Received fields; RFC 5321 §6.3 */
 
 /* Adds one, unless it goes to the account itself or would loop: then the copy is put into INBOX. */
 void redirects_add(struct lda_delivery *d, const struct filter_redirect *to,

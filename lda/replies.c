@@ -375,5 +375,6 @@ replies_send(struct lda_delivery *d)
 			break;
 		}
 	}
-	say_receipt(d);
+	if (!d->once.is_duplicate)
+		say_receipt(d);
 }

@@ -5,12 +5,27 @@
 #include "filter/cache.h"
 #include "lda/filtering.h"
 #include "lda/lda.h"
+#include "service/account_quota.h"
 #include "service/addresses.h"
 #include "service/hostname.h"
 #include "service/service.h"
 #include "store/account.h"
 #include "store/account_db.h"
 #include "store/spool.h"
+
+/* Rising, each once; 0 says nothing. */
+static void
+read_warnings(struct lda *l, const struct config *c)
+{
+	size_t count = config_count(c, "lda.quota_warning");
+
+	for (unsigned percent = 1; percent <= 100; percent++)
+		for (size_t i = 0; i < count && l->warning_count < LDA_WARNINGS_MAX; i++)
+			if (config_integer_at(c, "lda.quota_warning", i) == percent) {
+				l->warnings[l->warning_count++] = percent;
+				break;
+			}
+}
 
 bool
 lda_open(struct lda *l, struct service *sv)
@@ -24,7 +39,10 @@ lda_open(struct lda *l, struct service *sv)
 	l->hostname = service_hostname(c);
 	l->addresses = service_address_rules(c);
 	l->detail_mailbox = config_bool(c, "lda.detail_mailbox");
-	l->warning_percent = (unsigned)config_integer(c, "lda.quota_warning");
+	read_warnings(l, c);
+	l->duplicate_window_s = config_duration_s(c, "lda.duplicate_window");
+	l->hops_max = (unsigned)config_integer(c, "lda.hops_max");
+	l->delivered_to = config_bool(c, "lda.delivered_to");
 	l->quota_exempt = mem_zalloc((count + 1) * sizeof(*l->quota_exempt));
 	for (size_t i = 0; i < count; i++)
 		l->quota_exempt[i] = config_string_at(c, "store.quota_exempt", i);
@@ -82,6 +100,7 @@ lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *d
 	const char *default_domain = config_string(l->sv->config, "auth.default_domain");
 	struct account_row row = { 0 };
 	struct str detail = { NULL, 0 };
+	struct quota_limits limits;
 	enum store_err err;
 	enum lda_verdict v;
 
@@ -91,6 +110,7 @@ lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *d
 	    l->sv->accounts, &l->addresses, str_from(local), str_from(domain), &row, &detail);
 	v = judge(l, err, &row);
 	if (v == LDA_OK) {
+		limits = account_quota_limits(l->sv->accounts, &row, l->sv->config);
 		*rcpt_out = (struct lda_rcpt){
 			.localpart = arena_strdup(arena, row.localpart),
 			.domain = arena_strdup(arena, row.domain),
@@ -98,9 +118,11 @@ lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *d
 			.detail = detail.p != NULL ? arena_strndup(arena, detail.p, detail.len) : NULL,
 			.has_filter = row.filter != NULL,
 			.quota = {
-				.limit_bytes = row.quota_kb * QUOTA_KILOBYTE_BYTES,
+				.limit_bytes = limits.bytes,
+				.limit_messages = limits.messages,
 				.excluded = l->quota_exempt,
 			},
+			.message_max_bytes = limits.message_bytes,
 		};
 	}
 	account_row_free(&row);

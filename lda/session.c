@@ -27,6 +27,7 @@ struct lda_session {
 	/* the transaction */
 	struct arena arena;
 	char *sender;
+	uint64_t size_bytes;          /* as declared; 0: not */
 	const char *envid, *ret_text; /* DSN; NULL: not given */
 	struct lda_rcpt *rcpts;
 	size_t rcpt_count;
@@ -121,6 +122,7 @@ on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply 
 	}
 	forget_transaction(ls);
 	ls->sender = arena_strdup(&ls->arena, mail->from.address);
+	ls->size_bytes = mail->size_bytes;
 	ls->envid = mail->envid != NULL ? arena_strdup(&ls->arena, mail->envid) : NULL;
 	ls->ret_text = mail->ret == SMTP_RET_FULL   ? "FULL"
 		       : mail->ret == SMTP_RET_HDRS ? "HDRS"
@@ -160,6 +162,8 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 	enum lda_verdict v =
 	    lda_resolve(l, &ls->arena, rcpt->to.local, rcpt->to.domain, rcpt->to.address, &found);
 
+	if (v == LDA_OK && ls->size_bytes > found.message_max_bytes)
+		v = LDA_TOO_BIG;
 	if (v == LDA_OK && quota_at_rcpt(ls))
 		v = lda_check_quota(l, &found);
 	reply_set(r, v, ls->door->lda->quota_permanent, rcpt->to.address);
@@ -215,6 +219,17 @@ deliver_each(struct smtp_session *s, struct smtp_reply *replies)
 	}
 }
 
+/* A client that declares no size learns of a recipient's limit only if all have one that is passed: the others shall
+ * have their message. */
+static bool
+is_too_big_for_all(const struct lda_session *ls)
+{
+	for (size_t i = 0; i < ls->rcpt_count; i++)
+		if (ls->content.size_bytes <= ls->rcpts[i].message_max_bytes)
+			return false;
+	return true;
+}
+
 /* SMTP: one answer for all.  Everything that can go wrong is tried before the first copy is
  * published, so that a temporary failure leaves nothing behind that the retry would double. */
 static void
@@ -227,8 +242,12 @@ deliver_all(struct smtp_session *s, struct smtp_reply *reply)
 	enum lda_verdict v = LDA_OK;
 	size_t i;
 
-	for (i = 0; v == LDA_OK && i < ls->rcpt_count; i++)
+	envelope.size_checked = !is_too_big_for_all(ls);
+	envelope.siblings = ready;
+	for (i = 0; v == LDA_OK && i < ls->rcpt_count; i++) {
+		envelope.sibling_count = i;
 		v = lda_prepare(ls->door->lda, &ls->rcpts[i], &envelope, &ls->content, &ready[i]);
+	}
 	for (i = 0; v == LDA_OK && i < ls->rcpt_count; i++)
 		v = lda_send(ready[i]);
 	if (v == LDA_OK) {

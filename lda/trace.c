@@ -29,6 +29,8 @@ trace_headers(struct buf *out, const struct trace *t)
 	buf_printf(out, "Return-Path: <%s>\nEnvelope-to: %s\nDelivery-date: ", t->sender, t->rcpt);
 	compose_date(out, t->now);
 	buf_addc(out, '\n');
+	if (t->delivered_to)
+		buf_printf(out, "Delivered-To: %s\n", t->rcpt);
 	if (t->helo != NULL)
 		trace_received(out, t);
 }

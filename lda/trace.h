@@ -4,6 +4,7 @@
 #ifndef LDA_TRACE_H
 #define LDA_TRACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -19,6 +20,7 @@ struct trace {
 	const char *tls;      /* NULL in the clear */
 	const char *id;
 	int64_t now;
+	bool delivered_to; /* for others' loop detection and our own */
 };
 
 /* The lines to be put in front, with LF line ends. */

@@ -1,119 +1,130 @@
 #include "lda/warning.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "service/service.h"
-#include "store/compose.h"
+#include "store/account_db.h"
+#include "store/state.h"
 
-#define WARNING_TEMPLATE_MAX_BYTES (64 * 1024)
-#define MEBIBYTE                   (1024.0 * 1024.0)
+#define TEMPLATE_MAX_BYTES (64 * 1024)
 
-static const char DEFAULT_TEXT[] =
-    "Your mailbox ${address} is ${percent}% full: ${used} MB of ${limit} MB are used.\n"
-    "\n"
-    "When it is full, new mail for you is no longer taken in.  Please delete what you do\n"
-    "not need any more, and empty the Trash folder if your mail program keeps one.\n";
+/* --- when --------------------------------------------------------------------------------------- */
 
-/* The administrator's text, or ours if there is none or it cannot be read. */
+struct asked {
+	const struct home *home;
+	const struct quota_rules *rules;
+	struct quota_usage usage;
+};
+
+static bool
+percent_now(void *arg, uint64_t *percent_out)
+{
+	struct asked *a = arg;
+
+	if (quota_usage(a->home, a->rules, &a->usage) != STORE_OK)
+		return false;
+	*percent_out = quota_percent(a->rules, &a->usage);
+	return true;
+}
+
+static bool
+has_state(const struct home *home)
+{
+	return faccessat(home->fd, "state.db", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void
+warning_settle(struct lda *l, const struct lda_rcpt *rcpt, const struct home *home,
+    const struct quota_usage *usage)
+{
+	struct asked asked = { .home = home, .rules = &rcpt->quota };
+	struct state *state;
+	unsigned due;
+
+	if (l->warning_count == 0 || !quota_is_limited(&rcpt->quota) || !has_state(home) ||
+	    quota_percent(&rcpt->quota, usage) >= l->warnings[l->warning_count - 1] ||
+	    state_open(home->fd, false, l->sv->log, &state) != STORE_OK)
+		return;
+	state_warnings(state, NULL, 0, percent_now, &asked, &due); /* an error is logged */
+	state_close(state);
+}
+
+/* --- the administrator's text ------------------------------------------------------------------- */
+
+/* Nothing, and so our own text, if there is none or it cannot be read. */
 static void
 read_template(const struct lda *l, struct buf *out)
 {
 	const char *path = config_string(l->sv->config, "lda.quota_warning_template");
-	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	int fd = path != NULL ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
 	ssize_t got = 0;
+	struct stat sb;
 
 	if (fd >= 0) {
-		buf_reserve(out, WARNING_TEMPLATE_MAX_BYTES);
-		got = read(fd, out->data, WARNING_TEMPLATE_MAX_BYTES);
+		buf_reserve(out, TEMPLATE_MAX_BYTES);
+		if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode))
+			got = read(fd, out->data, TEMPLATE_MAX_BYTES);
 		close(fd);
 	}
 	if (got > 0)
 		out->len = (size_t)got;
-	else
-		buf_adds(out, DEFAULT_TEXT);
 	if (path != NULL && got <= 0)
 		log_error(l->sv->log, "quota-warning", "template=%s error=unreadable", path);
 }
 
-struct variable {
-	const char *name; /* with ${ and } */
-	char value[300];
-};
-
-/* Replaces ${name}; what is no variable stays as it is. */
-static void
-expand(struct buf *out, struct str text, const struct variable *vars, size_t count)
+static enum lda_verdict
+send(struct lda *l, const struct lda_rcpt *rcpt, const struct quota_usage *usage, unsigned due)
 {
-	for (size_t at = 0; at < text.len;) {
-		struct str rest = { text.p + at, text.len - at };
-		size_t i = count;
-
-		if (*rest.p == '$')
-			for (i = 0; i < count; i++)
-				if (str_has_prefix(rest, str_from(vars[i].name)))
-					break;
-		if (i < count) {
-			buf_adds(out, vars[i].value);
-			at += strlen(vars[i].name);
-		} else {
-			buf_addc(out, *rest.p);
-			at++;
-		}
-	}
-}
-
-static void
-compose_warning(
-    struct lda *l, const struct lda_rcpt *rcpt, const struct quota_usage *usage, struct buf *out)
-{
-	uint64_t limit = rcpt->quota.limit_bytes;
-	struct variable vars[] = {
-		{ .name = "${address}" },
-		{ .name = "${percent}" },
-		{ .name = "${used}" },
-		{ .name = "${limit}" },
+	struct account_row row = { 0 };
+	struct buf text = { 0 }, message = { 0 };
+	struct warning_facts facts = {
+		.localpart = rcpt->localpart,
+		.domain = rcpt->domain,
+		.hostname = l->hostname,
+		.rules = rcpt->quota,
+		.usage = *usage,
+		.threshold = due,
+		.now = (int64_t)time(NULL),
 	};
-	struct buf text = { 0 }, body = { 0 }, id = { 0 }, date = { 0 };
+	enum lda_verdict v;
 
-	snprintf(vars[0].value, sizeof(vars[0].value), "%s@%s", rcpt->localpart, rcpt->domain);
-	snprintf(vars[1].value, sizeof(vars[1].value), "%.0f",
-	    100.0 * (double)usage->bytes / (double)limit);
-	snprintf(vars[2].value, sizeof(vars[2].value), "%.0f", (double)usage->bytes / MEBIBYTE);
-	snprintf(vars[3].value, sizeof(vars[3].value), "%.0f", (double)limit / MEBIBYTE);
+	if (account_db_find(l->sv->accounts, str_from(rcpt->localpart), str_from(rcpt->domain),
+		&row) == STORE_OK)
+		facts.realname = row.realname;
 	read_template(l, &text);
-	expand(&body, (struct str){ text.data, text.len }, vars, ARRAY_LEN(vars));
-	compose_message_id(&id, l->hostname);
-	compose_date(&date, time(NULL));
-	buf_printf(out,
-	    "Return-Path: <>\nFrom: Mail server <postmaster@%s>\nTo: %s\nSubject: Your mailbox is "
-	    "%s%% full\nDate: %s\nMessage-ID: %s\nAuto-Submitted: auto-generated\n"
-	    "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
-	    "Content-Transfer-Encoding: 8bit\n\n",
-	    rcpt->domain, vars[0].value, vars[1].value, buf_cstr(&date), buf_cstr(&id));
-	buf_add(out, body.data, body.len);
+	warning_compose(
+	    &message, &facts, (struct str){ text.len > 0 ? text.data : NULL, text.len });
+	v = lda_deliver_system(l, rcpt, (struct str){ message.data, message.len });
+	account_row_free(&row);
 	buf_free(&text);
-	buf_free(&body);
-	buf_free(&id);
-	buf_free(&date);
+	buf_free(&message);
+	return v;
 }
 
 void
-warning_check(struct lda *l, const struct lda_rcpt *rcpt, const struct quota_usage *before,
-    const struct quota_usage *after)
+warning_check(struct lda *l, const struct lda_rcpt *rcpt, const struct home *home)
 {
-	/* limit / 100 first: a quota may be near 2^64 / 100 */
-	uint64_t threshold = rcpt->quota.limit_bytes / 100 * l->warning_percent;
-	struct buf message = { 0 };
+	struct asked asked = { .home = home, .rules = &rcpt->quota };
+	struct state *state;
 	enum lda_verdict v;
+	uint64_t percent;
+	unsigned due;
 
-	if (threshold == 0 || before->bytes >= threshold || after->bytes < threshold)
+	if (l->warning_count == 0 || !quota_is_limited(&rcpt->quota) ||
+	    !percent_now(&asked, &percent) || percent < l->warnings[0] ||
+	    state_open(home->fd, true, l->sv->log, &state) != STORE_OK)
 		return;
-	compose_warning(l, rcpt, after, &message);
-	v = lda_deliver_system(l, rcpt, (struct str){ message.data, message.len });
-	log_info(l->sv->log, "quota-warning", "account=%s@%s percent=%u result=%s", rcpt->localpart,
-	    rcpt->domain, l->warning_percent, v == LDA_OK ? "delivered" : "failed");
-	buf_free(&message);
+	if (state_warnings(state, l->warnings, l->warning_count, percent_now, &asked, &due) ==
+		STORE_OK &&
+	    due != 0) {
+		v = send(l, rcpt, &asked.usage, due);
+		if (v != LDA_OK)
+			state_warning_undo(state, due);
+		log_info(l->sv->log, "quota-warning", "account=%s@%s percent=%u result=%s",
+		    rcpt->localpart, rcpt->domain, due, v == LDA_OK ? "delivered" : "failed");
+	}
+	state_close(state);
 }

@@ -562,11 +562,26 @@ account_set_quota_limit(struct account *acct, uint64_t limit_bytes)
 	atomic_store(&acct->quota_limit_bytes, limit_bytes);
 }
 
+void
+account_set_quota_limits(struct account *acct, const struct quota_limits *limits)
+{
+	atomic_store(&acct->quota_limit_bytes, limits->bytes);
+	atomic_store(&acct->quota_limit_messages, limits->messages);
+	atomic_store(&acct->message_max_bytes, limits->message_bytes);
+}
+
+uint64_t
+account_message_max_bytes(const struct account *acct)
+{
+	return atomic_load(&acct->message_max_bytes);
+}
+
 struct quota_rules
 account_quota_rules(const struct account *acct)
 {
 	return (struct quota_rules){
 		.limit_bytes = atomic_load(&acct->quota_limit_bytes),
+		.limit_messages = atomic_load(&acct->quota_limit_messages),
 		.excluded = acct->st->quota_exempt,
 	};
 }
@@ -579,7 +594,8 @@ quota_answer(struct account *acct, struct account_quota *out,
 	struct quota_usage usage = { 0 };
 	enum store_err err = ask(acct->home, &rules, &usage);
 
-	*out = (struct account_quota){ usage.bytes, usage.count, rules.limit_bytes };
+	*out = (struct account_quota){ usage.bytes, usage.count, rules.limit_bytes,
+		rules.limit_messages };
 	return err;
 }
 

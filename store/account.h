@@ -155,9 +155,14 @@ enum store_err account_reindex(struct account *acct);
 struct account_quota {
 	uint64_t used_bytes, used_messages; /* without exempt mailboxes */
 	uint64_t limit_bytes;               /* 0: unlimited */
+	uint64_t limit_messages;            /* 0: unlimited */
 };
-/* The limit comes from the account DB: whoever opens the account says it, the last one counts. */
-void account_set_quota_limit(struct account *acct, uint64_t limit_bytes);
+/* The limits come from the account DB (service/account_quota.h): whoever opens the account says them, the last one
+ * counts. */
+struct quota_limits;
+void account_set_quota_limits(struct account *acct, const struct quota_limits *limits);
+void account_set_quota_limit(struct account *acct, uint64_t limit_bytes); /* that one alone */
+uint64_t account_message_max_bytes(const struct account *acct); /* 0: no limit of its own */
 enum store_err account_quota(struct account *acct, struct account_quota *out);
 enum store_err account_quota_recount(struct account *acct);
 /* Whether `name` counts towards quota. */

@@ -40,7 +40,7 @@ struct account {
 	unsigned refs;
 	bool detached; /* its directory was replaced: not in the table any more */
 	atomic_llong used_s;
-	atomic_ullong quota_limit_bytes;
+	atomic_ullong quota_limit_bytes, quota_limit_messages, message_max_bytes;
 	pthread_mutex_t write_mutex;
 	struct home_lock lock;
 	bool cleaned; /* folder_clean() has run */

@@ -68,7 +68,7 @@ check_room(struct append *ap, uint64_t announced_bytes)
 	struct quota_usage usage;
 	struct statvfs vfs;
 
-	if (rules.limit_bytes > 0 && !quota_excludes(&rules, ap->name) &&
+	if (quota_is_limited(&rules) && !quota_excludes(&rules, ap->name) &&
 	    quota_usage(ap->acct->home, &rules, &usage) == STORE_OK &&
 	    !quota_allows(&rules, &usage))
 		return STORE_OVER_QUOTA;

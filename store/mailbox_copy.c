@@ -305,7 +305,7 @@ check_quota(const struct copy_op *op)
 	struct quota_usage usage;
 	enum store_err err;
 
-	if (rules.limit_bytes == 0 || quota_excludes(&rules, op->to) ||
+	if (!quota_is_limited(&rules) || quota_excludes(&rules, op->to) ||
 	    (op->move && !quota_excludes(&rules, op->box->name)))
 		return STORE_OK;
 	err = quota_usage(op->box->acct->home, &rules, &usage);

@@ -41,21 +41,49 @@ quota_excludes(const struct quota_rules *rules, const char *name)
 	return false;
 }
 
+static uint64_t
+percent(uint64_t used, uint64_t limit)
+{
+	uint64_t whole;
+
+	if (limit == 0)
+		return 0;
+	if (used >= limit && used / limit > UINT64_MAX / 100)
+		return UINT64_MAX;
+	/* without used * 100, which may be more than 64 bits hold */
+	whole = used / limit * 100;
+	used %= limit;
+	if (used <= UINT64_MAX / 100)
+		return whole + used * 100 / limit;
+	return whole + used / (limit / 100 + 1);
+}
+
+uint64_t
+quota_percent(const struct quota_rules *rules, const struct quota_usage *usage)
+{
+	uint64_t bytes = percent(usage->bytes, rules->limit_bytes);
+	uint64_t messages = percent(usage->count, rules->limit_messages);
+
+	return bytes > messages ? bytes : messages;
+}
+
 /* "10485760S,1000C": sizes and counts, comma-separated, RFC-less but common.  What we do not know
  * is another program's definition, so the file is made anew for ours. */
 static bool
-parse_limits(struct str line, uint64_t *limit_out)
+parse_limits(struct str line, struct quota_limits *limits_out)
 {
 	struct cursor c = cursor_from(line);
 	uint64_t value;
 
-	*limit_out = 0;
+	*limits_out = (struct quota_limits){ 0 };
 	while (!cursor_at_end(&c)) {
 		if (!cursor_take_u64(&c, &value))
 			return false;
 		if (cursor_take(&c, 'S'))
-			*limit_out = value;
-		else if (!cursor_take(&c, 'C'))
+			limits_out->bytes = value;
+		else if (cursor_take(&c, 'C'))
+			limits_out->messages = value;
+		else
 			return false;
 		if (!cursor_at_end(&c) && !cursor_take(&c, ','))
 			return false;
@@ -79,7 +107,7 @@ take_number(struct cursor *c, int64_t *value_out)
 }
 
 bool
-quota_parse(struct str text, uint64_t *limit_out, struct quota_usage *usage_out)
+quota_parse(struct str text, struct quota_limits *limits_out, struct quota_usage *usage_out)
 {
 	struct cursor c = cursor_from(text);
 	int64_t bytes = 0, count = 0, more_bytes, more_count;
@@ -93,7 +121,7 @@ quota_parse(struct str text, uint64_t *limit_out, struct quota_usage *usage_out)
 		if (end == NULL)
 			return false;
 		line = (struct cursor){ c.p, end };
-		if (first && !parse_limits((struct str){ c.p, (size_t)(end - c.p) }, limit_out))
+		if (first && !parse_limits((struct str){ c.p, (size_t)(end - c.p) }, limits_out))
 			return false;
 		if (!first &&
 		    (!take_number(&line, &more_bytes) || !take_number(&line, &more_count) ||
@@ -171,7 +199,10 @@ write_file(
 	enum store_err err;
 
 	/* An unlimited account has the definition "0S", so that the line is never empty. */
-	buf_printf(&text, "%lluS\n", (unsigned long long)rules->limit_bytes);
+	buf_printf(&text, "%lluS", (unsigned long long)rules->limit_bytes);
+	if (rules->limit_messages > 0)
+		buf_printf(&text, ",%lluC", (unsigned long long)rules->limit_messages);
+	buf_addc(&text, '\n');
 	buf_printf(&text, "%llu %llu\n", (unsigned long long)usage->bytes,
 	    (unsigned long long)usage->count);
 	err = dir_replace_file(home->fd, QUOTA_FILE, (struct str){ text.data, text.len }, false);
@@ -254,11 +285,11 @@ enum store_err
 quota_usage(const struct home *home, const struct quota_rules *rules, struct quota_usage *usage_out)
 {
 	struct buf text = { 0 };
-	uint64_t limit = 0;
+	struct quota_limits limits = { 0 };
 	enum store_err err = dir_read_file(home->fd, QUOTA_FILE, QUOTA_FILE_MAX_BYTES, &text);
 	bool good = err == STORE_OK &&
-		    quota_parse((struct str){ text.data, text.len }, &limit, usage_out) &&
-		    limit == rules->limit_bytes;
+		    quota_parse((struct str){ text.data, text.len }, &limits, usage_out) &&
+		    limits.bytes == rules->limit_bytes && limits.messages == rules->limit_messages;
 
 	buf_free(&text);
 	if (err != STORE_OK && err != STORE_NOT_FOUND && err != STORE_LIMIT)

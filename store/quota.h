@@ -24,8 +24,15 @@
 #define QUOTA_RECOUNT_AGE_S  (15 * 60)
 #define QUOTA_KILOBYTE_BYTES 1024
 
+/* What one account may.  0: unlimited. */
+struct quota_limits {
+	uint64_t bytes, messages; /* together, in what counts */
+	uint64_t message_bytes;   /* of one message that comes in, whatever mailbox it goes to */
+};
+
 struct quota_rules {
-	uint64_t limit_bytes; /* 0: unlimited */
+	uint64_t limit_bytes;    /* 0: unlimited */
+	uint64_t limit_messages; /* 0: unlimited */
 	const char *const
 	    *excluded; /* mailbox names, NULL-terminated, borrowed; children with them */
 };
@@ -48,14 +55,23 @@ enum store_err quota_recount(
 
 bool quota_excludes(const struct quota_rules *rules, const char *name);
 /* May a message come in?  Yes while usage is below the limit, however large the message is; so the
- * limit is crossed at most by one message. */
+ * limit is crossed at most by one message.  Of messages there are never more than the limit, but for deliveries that come
+ * at the same moment. */
 static inline bool
 quota_allows(const struct quota_rules *rules, const struct quota_usage *usage)
 {
-	return rules->limit_bytes == 0 || usage->bytes < rules->limit_bytes;
+	return (rules->limit_bytes == 0 || usage->bytes < rules->limit_bytes) &&
+	       (rules->limit_messages == 0 || usage->count < rules->limit_messages);
 }
+static inline bool
+quota_is_limited(const struct quota_rules *rules)
+{
+	return rules->limit_bytes > 0 || rules->limit_messages > 0;
+}
+/* How full, in percent of whichever limit is nearer; 0 where there is none.  100 and more: full. */
+uint64_t quota_percent(const struct quota_rules *rules, const struct quota_usage *usage);
 
 /* The file's text, for tests and fuzzing: false if damaged. */
-bool quota_parse(struct str text, uint64_t *limit_out, struct quota_usage *usage_out);
+bool quota_parse(struct str text, struct quota_limits *limits_out, struct quota_usage *usage_out);
 
 #endif

@@ -6,9 +6,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct quota_usage usage;
-	uint64_t limit;
+	struct quota_limits limits;
 
-	if (quota_parse((struct str){ (const char *)data, size }, &limit, &usage) &&
+	if (quota_parse((struct str){ (const char *)data, size }, &limits, &usage) &&
 	    (usage.bytes > INT64_MAX || usage.count > INT64_MAX))
 		__builtin_trap();
 	return 0;

@@ -56,6 +56,8 @@ static const char *const MIGRATIONS[STATE_VERSION] = {
 	"  entry     TEXT NOT NULL,"
 	"  value     BLOB NOT NULL,"
 	"  PRIMARY KEY (mailbox, entry)) WITHOUT ROWID;",
+	"CREATE TABLE quota_warning ("
+	"  threshold INTEGER PRIMARY KEY);",
 };
 /* clang-format on */
 
@@ -493,6 +495,70 @@ state_remembered(struct state *st, const char *key, int64_t now, bool *is_out)
 	err = run(st, remembered, &m);
 	*is_out = err == STORE_OK && m.is;
 	return err;
+}
+
+/* --- quota warnings ----------------------------------------------------------------------------- */
+
+struct warnings {
+	const unsigned *thresholds;
+	size_t count;
+	bool (*percent)(void *arg, uint64_t *percent_out);
+	void *arg;
+	unsigned due;
+};
+
+static enum store_err
+run_threshold(struct sql *sql, const char *text, uint64_t threshold)
+{
+	sqlite3_stmt *stmt = sql_get(sql, text);
+
+	if (stmt != NULL)
+		sqlite3_bind_int64(stmt, 1, threshold > INT64_MAX ? INT64_MAX : (int64_t)threshold);
+	return sql_run(sql, stmt);
+}
+
+static enum store_err
+settle_warnings(struct sql *sql, void *arg)
+{
+	struct warnings *w = arg;
+	enum store_err err;
+	uint64_t percent;
+
+	w->due = 0;
+	if (!w->percent(w->arg, &percent))
+		return STORE_IO;
+	err = run_threshold(sql, "DELETE FROM quota_warning WHERE threshold > ?", percent);
+	for (size_t i = 0; err == STORE_OK && i < w->count && w->thresholds[i] <= percent; i++) {
+		err = run_threshold(sql,
+		    "INSERT OR IGNORE INTO quota_warning (threshold) VALUES (?)", w->thresholds[i]);
+		if (err == STORE_OK && sqlite3_changes(sql->db) > 0)
+			w->due = w->thresholds[i];
+	}
+	return err;
+}
+
+enum store_err
+state_warnings(struct state *st, const unsigned *thresholds, size_t count,
+    bool (*percent)(void *arg, uint64_t *percent_out), void *arg, unsigned *due_out)
+{
+	struct warnings w = { thresholds, count, percent, arg, 0 };
+	enum store_err err = run(st, settle_warnings, &w);
+
+	*due_out = err == STORE_OK ? w.due : 0;
+	return err;
+}
+
+static enum store_err
+undo_warning(struct sql *sql, void *arg)
+{
+	return run_threshold(
+	    sql, "DELETE FROM quota_warning WHERE threshold = ?", *(const unsigned *)arg);
+}
+
+enum store_err
+state_warning_undo(struct state *st, unsigned threshold)
+{
+	return run(st, undo_warning, &threshold);
 }
 
 /* --- errors ------------------------------------------------------------------------------------- */

@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "store/err.h"
 
-#define STATE_VERSION            1
+#define STATE_VERSION            2
 #define STATE_BUSY_MS            5000
 #define STATE_ONCE_MAX           20000 /* rows of an account */
 #define STATE_MEMORY_MAX         20000
@@ -49,6 +49,17 @@ enum store_err state_once_undo(struct state *st, const char *key, const char *re
 /* Remembers for `seconds` from now, also where it was remembered already. */
 enum store_err state_remember(struct state *st, const char *key, uint64_t seconds, int64_t now);
 enum store_err state_remembered(struct state *st, const char *key, int64_t now, bool *is_out);
+
+/* --- quota warnings ---------------------------------------------------------------------------- */
+
+/* Which of `thresholds` (percent, rising) the account is to be told of now.  `percent` says how full it is; it is asked
+ * inside the transaction, so what others have put in or taken out is counted in one order with what they say here:
+ * of several deliveries that cross a threshold together just one hears of it.  A threshold that usage is below is
+ * forgotten, and due again the next time.  *due_out: the highest that was crossed; 0: none. */
+enum store_err state_warnings(struct state *st, const unsigned *thresholds, size_t count,
+    bool (*percent)(void *arg, uint64_t *percent_out), void *arg, unsigned *due_out);
+/* It could not be told: due again. */
+enum store_err state_warning_undo(struct state *st, unsigned threshold);
 
 /* --- errors of the account's filter ------------------------------------------------------------ */
 
