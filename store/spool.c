@@ -23,9 +23,6 @@
 #define DRAFT_BUFFER_BYTES (64 * 1024)
 #define OWNER_BIRTH_S      3600 /* by then a handle has locked and named its file in owner/ */
 
-#define TEXT_OF(number)  TEXT_OF_(number)
-#define TEXT_OF_(number) #number
-
 /* clang-format off */
 static const char *const MIGRATIONS[SPOOL_VERSION] = {
 	"CREATE TABLE message ("
@@ -70,13 +67,19 @@ static const char *const MIGRATIONS[SPOOL_VERSION] = {
 	"ALTER TABLE message ADD COLUMN release_at INTEGER;"                      /* not sent before */
 	"ALTER TABLE message ADD COLUMN route TEXT;"                              /* relays of its own */
 	"ALTER TABLE message ADD COLUMN parked TEXT;"                             /* held for good: why */
-	"ALTER TABLE message ADD COLUMN advance INTEGER NOT NULL"                 /* s, in order of claims */
-	"  GENERATED ALWAYS AS (priority * " TEXT_OF(SPOOL_PRIORITY_STEP_S)
-	"  - bulk * " TEXT_OF(SPOOL_BULK_BEHIND_S) ") VIRTUAL;"
-	"DROP INDEX message_due;"
-	"CREATE INDEX message_due ON message (next_attempt) WHERE held = 0 AND claim IS NULL;"
-	"CREATE INDEX message_turn ON message (advance, next_attempt, id)"
-	"  WHERE held = 0 AND claim IS NULL;"
+	"ALTER TABLE message ADD COLUMN turn INTEGER;"                            /* spool_turn.c */
+	"ALTER TABLE message ADD COLUMN flow INTEGER NOT NULL"                    /* 1: bulk, not urgent */
+	"  GENERATED ALWAYS AS (bulk <> 0 OR priority < 0) VIRTUAL;"
+	"DROP INDEX message_due; DROP INDEX message_account;"
+	"CREATE INDEX message_due ON message (next_attempt)"
+	"  WHERE held = 0 AND claim IS NULL AND turn IS NULL;"
+	"CREATE INDEX message_turn ON message (turn) WHERE turn IS NOT NULL;"
+	"CREATE INDEX message_account ON message (account, flow, turn);"
+	"CREATE INDEX message_urgent ON message (account, flow, priority DESC, turn)"
+	"  WHERE turn IS NOT NULL AND priority <> 0;"
+	"CREATE INDEX message_deadline ON message (deliver_by) WHERE deliver_by IS NOT NULL;"
+	"CREATE INDEX message_route ON message (next_attempt) WHERE route IS NOT NULL;"
+	"CREATE INDEX message_parked ON message (next_attempt) WHERE parked IS NOT NULL;"
 	"CREATE TABLE sent ("
 	"  id         INTEGER PRIMARY KEY,"
 	"  account    TEXT NOT NULL COLLATE NOCASE,"
@@ -110,19 +113,14 @@ struct adding {
 
 static const char ID_ALPHABET[33] = "0123456789abcdefghijklmnopqrstuv"; /* base32hex, RFC 4648 §7 */
 
-void
-spool_make_id(char id_out[SPOOL_ID_LEN + 1])
+static void
+write_id(uint64_t ms, const uint8_t chance[static 4], char id_out[SPOOL_ID_LEN + 1])
 {
-	struct timespec now;
 	uint8_t bytes[10];
-	uint64_t ms;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	for (size_t i = 0; i < 6; i++)
 		bytes[i] = (uint8_t)(ms >> (8 * (5 - i)));
-	if (getrandom(bytes + 6, 4, 0) != 4)
-		abort();
+	memcpy(bytes + 6, chance, 4);
 	for (size_t i = 0; i < SPOOL_ID_LEN; i++) {
 		size_t bit = i * 5;
 		unsigned pair =
@@ -131,6 +129,24 @@ spool_make_id(char id_out[SPOOL_ID_LEN + 1])
 		id_out[i] = ID_ALPHABET[pair >> (11 - bit % 8) & 31];
 	}
 	id_out[SPOOL_ID_LEN] = '\0';
+}
+
+void
+spool_make_id(char id_out[SPOOL_ID_LEN + 1])
+{
+	struct timespec now;
+	uint8_t chance[4];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (getrandom(chance, sizeof(chance), 0) != (ssize_t)sizeof(chance))
+		abort();
+	write_id((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000, chance, id_out);
+}
+
+void
+spool_id_of_time(int64_t when, char id_out[SPOOL_ID_LEN + 1])
+{
+	write_id((uint64_t)when * 1000, (const uint8_t[4]){ 0 }, id_out);
 }
 
 bool
@@ -594,12 +610,16 @@ insert_message(struct spool *spool, const struct adding *a)
 	sqlite3_stmt *stmt = sql_get(&spool->sql,
 	    "INSERT INTO message (id, owner, sender, account, envid, ret, body, smtputf8,"
 	    " received, next_attempt, size, origin, deliver_by, by_mode, by_trace, require_tls,"
-	    " tls_optional, priority, bulk, release_at, release_mode)"
-	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	    " tls_optional, priority, bulk, release_at, release_mode, turn)"
+	    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	char mode[2] = { e->by_mode, '\0' }, release[2] = { e->release_mode, '\0' };
-	enum store_err err;
+	bool due = a->first_attempt <= a->received;
+	int64_t turn = 0;
+	enum store_err err = STORE_OK;
 
-	if (stmt == NULL)
+	if (due)
+		err = spool_next_turn(spool, e->account, e->bulk || e->priority < 0, &turn);
+	if (stmt == NULL || err != STORE_OK)
 		return STORE_IO;
 	sql_bind_text(stmt, 1, a->draft->id);
 	sql_bind_text(stmt, 2, spool->owner);
@@ -624,6 +644,8 @@ insert_message(struct spool *spool, const struct adding *a)
 	if (e->release_mode != 0)
 		sqlite3_bind_int64(stmt, 20, e->release_at);
 	sql_bind_text(stmt, 21, e->release_mode != 0 ? release : NULL);
+	if (due)
+		sqlite3_bind_int64(stmt, 22, turn);
 	err = sql_run(&spool->sql, stmt);
 	for (size_t i = 0; err == STORE_OK && i < e->recipient_count; i++)
 		err = insert_recipient(spool, a, &e->recipients[i]);

@@ -127,18 +127,20 @@ enum store_err spool_commit(
     struct spool_draft *draft, const struct spool_message *envelope, int64_t not_before);
 void spool_abort(struct spool_draft *draft); /* NULL is fine */
 
-/* What a step of MT-PRIORITY is worth in the order of claims, and what bulk mail stands behind: seconds of
- * waiting.  So the urgent goes first, and whatever waits long enough still has its turn. */
-#define SPOOL_PRIORITY_STEP_S 300
-#define SPOOL_BULK_BEHIND_S   900
-
 /* Running the queue.  Claims a message that is due (a pending recipient's next_attempt <= now, not held,
- * not claimed): the one that has been due longest, once each has the seconds above added or taken off.
- * STORE_NOT_FOUND: none. */
+ * not claimed), the accounts taking turns: each moves on by one message while the others do, however many each
+ * has.  Of one account's the more urgent first (MT-PRIORITY); its bulk mail and what is less than usually urgent
+ * moves on a quarter as fast, beside the rest.  STORE_NOT_FOUND: none. */
 enum store_err spool_claim(struct spool *spool, int64_t now, struct spool_message **msg_out);
+/* One that is due and cannot wait for the relays to be up: received before then (it may expire), with a time
+ * of delivery that has come, or with relays of its own.  In no order. */
+enum store_err spool_claim_overdue(
+    struct spool *spool, int64_t now, int64_t received_before, struct spool_message **msg_out);
 enum store_err spool_claim_id(struct spool *spool, const char *id, struct spool_message **msg_out);
 /* When the next message that is not claimed becomes due; STORE_NOT_FOUND: none waits. */
 enum store_err spool_next_due(struct spool *spool, int64_t *when_out);
+/* The first time of delivery (RFC 2852) after now of one that is not claimed; STORE_NOT_FOUND. */
+enum store_err spool_next_deadline(struct spool *spool, int64_t now, int64_t *when_out);
 /* Its content, opened for reading; also of messages that are not claimed. */
 enum store_err spool_content(struct spool *spool, const char *id, int *fd_out);
 /* Makes the recipients' states durable; the claim stays.  Call it as soon as a relay has accepted. */
@@ -148,8 +150,10 @@ enum store_err spool_save(struct spool *spool, const struct spool_message *msg);
  * again to save it. */
 enum store_err spool_release(struct spool *spool, struct spool_message *msg);
 /* The same for a message that can neither go on nor back (a double bounce): saves it, keeps it held with the
- * reason, whatever became of its recipients, until spool_hold(false) or spool_delete(). */
+ * reason, whatever became of its recipients, until spool_hold(false), spool_delete() or its next_attempt. */
 enum store_err spool_park(struct spool *spool, struct spool_message *msg, const char *reason);
+/* Removes, with a line in the log, what is parked and whose next_attempt has come. */
+void spool_expire_parked(struct spool *spool, int64_t now);
 
 /* Managing, while others send (store/spool_manage.c).  Some messages, by their ids, in one transaction: so few
  * syncs for many messages.

@@ -37,6 +37,7 @@ struct spool {
 
 /* A new id or owner: 48 bits of milliseconds, 32 of chance, in letters that sort like the time. */
 void spool_make_id(char id_out[SPOOL_ID_LEN + 1]);
+void spool_id_of_time(int64_t when, char id_out[SPOOL_ID_LEN + 1]); /* the least one of then */
 bool spool_id_is_valid(const char *id);
 void spool_file_name(char name_out[SPOOL_FILE_NAME_BYTES], const char *id, const char *owner);
 /* Has the process of that handle ended?  If so its file in owner/ is removed. */
@@ -57,6 +58,20 @@ enum store_err spool_end_unsynced(struct spool *spool, enum store_err err);
  * held. */
 enum store_err spool_note_sent(struct spool *spool, const char *account, int64_t now,
     uint64_t recipients, const struct spool_sent *most, struct spool_sent *before_out);
+
+/* --- spool_turn.c: whose turn it is.  With the mutex held, but for the two in spool.h. --- */
+
+/* The place in the line for one more message of that account; late: of its bulk and low-priority mail. */
+enum store_err spool_next_turn(
+    struct spool *spool, const char *account, bool late, int64_t *turn_out);
+/* What has become due comes into the line; inside a transaction. */
+enum store_err spool_line_up(struct spool *spool, int64_t now);
+/* Whose turn it is; STORE_NOT_FOUND.  Inside a transaction. */
+enum store_err spool_first_in_line(struct spool *spool, char id_out[SPOOL_ID_LEN + 1]);
+/* One for spool_claim_overdue(); STORE_NOT_FOUND. */
+enum store_err spool_first_overdue(
+    struct spool *spool, int64_t now, int64_t received_before, char id_out[SPOOL_ID_LEN + 1]);
+
 /* Claims of the dead become void.  With the mutex held. */
 enum store_err spool_recover_claims(struct spool *spool);
 

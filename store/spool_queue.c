@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -331,41 +332,11 @@ spool_recover_claims(struct spool *spool)
 	return err;
 }
 
-/* Whose turn it is: of each `advance` that occurs (a few) the message that is due longest, and of these
- * the first in the order of claims.  One look into message_turn for each, however long the queue. */
-static enum store_err
-due_id(struct spool *spool, int64_t now, char id_out[SPOOL_ID_LEN + 1])
-{
-	sqlite3_stmt *stmt = sql_get(&spool->sql,
-	    "WITH RECURSIVE class(a) AS ("
-	    "  SELECT min(advance) FROM message WHERE held = 0 AND claim IS NULL"
-	    "  UNION ALL SELECT (SELECT min(advance) FROM message"
-	    "    WHERE held = 0 AND claim IS NULL AND advance > a) FROM class WHERE a IS NOT NULL)"
-	    " SELECT m.id FROM class JOIN message m ON m.id ="
-	    "  (SELECT id FROM message WHERE held = 0 AND claim IS NULL AND advance = a"
-	    "    AND next_attempt <= ? ORDER BY next_attempt, id LIMIT 1)"
-	    " ORDER BY m.next_attempt - a, m.id LIMIT 1");
-	enum store_err err;
-
-	if (stmt == NULL)
-		return STORE_IO;
-	sqlite3_bind_int64(stmt, 1, now);
-	err = sql_step(&spool->sql, stmt);
-	if (err != STORE_OK)
-		return err;
-	if (sqlite3_column_bytes(stmt, 0) == SPOOL_ID_LEN)
-		memcpy(id_out, sqlite3_column_text(stmt, 0), SPOOL_ID_LEN + 1);
-	else
-		err = STORE_CORRUPT;
-	sqlite3_reset(stmt);
-	return err;
-}
-
 static enum store_err
 take(struct spool *spool, const char *id, struct spool_message **msg_out)
 {
-	sqlite3_stmt *stmt =
-	    sql_get(&spool->sql, "UPDATE message SET claim = ? WHERE id = ? AND claim IS NULL");
+	sqlite3_stmt *stmt = sql_get(&spool->sql,
+	    "UPDATE message SET claim = ?, turn = NULL WHERE id = ? AND claim IS NULL");
 	enum store_err err;
 
 	sql_bind_text(stmt, 1, spool->owner);
@@ -395,17 +366,53 @@ spool_end_unsynced(struct spool *spool, enum store_err err)
 	return err;
 }
 
+/* What is asked for: a turn, or (`old` > 0) what is overdue. */
 static enum store_err
-claim_due(struct spool *spool, int64_t now, struct spool_message **msg_out)
+choose(struct spool *spool, int64_t now, int64_t old, char id_out[SPOOL_ID_LEN + 1])
+{
+	enum store_err err;
+
+	if (old > 0)
+		return spool_first_overdue(spool, now, old, id_out);
+	err = spool_line_up(spool, now);
+	return err == STORE_OK ? spool_first_in_line(spool, id_out) : err;
+}
+
+/* Without a lock, so that nobody waits where nothing is. */
+static enum store_err
+look(struct spool *spool, int64_t now, int64_t old)
+{
+	sqlite3_stmt *stmt;
+	char id[SPOOL_ID_LEN + 1];
+	enum store_err err;
+
+	if (old > 0)
+		return spool_first_overdue(spool, now, old, id);
+	stmt = sql_get(&spool->sql,
+	    "SELECT EXISTS (SELECT 1 FROM message WHERE turn IS NOT NULL)"
+	    " OR EXISTS (SELECT 1 FROM message WHERE held = 0 AND claim IS NULL"
+	    "   AND turn IS NULL AND next_attempt <= ?)");
+	if (stmt == NULL)
+		return STORE_IO;
+	sqlite3_bind_int64(stmt, 1, now);
+	err = sql_step(&spool->sql, stmt);
+	if (err == STORE_OK && sqlite3_column_int(stmt, 0) == 0)
+		err = STORE_NOT_FOUND;
+	sqlite3_reset(stmt);
+	return err;
+}
+
+static enum store_err
+claim_due(struct spool *spool, int64_t now, int64_t old, struct spool_message **msg_out)
 {
 	char id[SPOOL_ID_LEN + 1];
-	enum store_err err = due_id(spool, now, id); /* without a lock where there is nothing */
+	enum store_err err = look(spool, now, old);
 
 	if (err != STORE_OK)
 		return err;
 	err = spool_begin_unsynced(spool);
 	if (err == STORE_OK)
-		err = due_id(spool, now, id);
+		err = choose(spool, now, old, id);
 	if (err == STORE_OK)
 		err = take(spool, id, msg_out);
 	err = spool_end_unsynced(spool, err);
@@ -418,8 +425,8 @@ claim_due(struct spool *spool, int64_t now, struct spool_message **msg_out)
 
 static enum store_err retry_unsaved(struct spool *spool);
 
-enum store_err
-spool_claim(struct spool *spool, int64_t now, struct spool_message **msg_out)
+static enum store_err
+claim(struct spool *spool, int64_t now, int64_t old, struct spool_message **msg_out)
 {
 	enum store_err err;
 
@@ -427,14 +434,27 @@ spool_claim(struct spool *spool, int64_t now, struct spool_message **msg_out)
 	pthread_mutex_lock(&spool->mutex);
 	err = retry_unsaved(spool);
 	if (err == STORE_OK)
-		err = claim_due(spool, now, msg_out);
+		err = claim_due(spool, now, old, msg_out);
 	if (err == STORE_NOT_FOUND) { /* nobody's; what the dead held is the next to try */
 		err = spool_recover_claims(spool);
 		if (err == STORE_OK)
-			err = claim_due(spool, now, msg_out);
+			err = claim_due(spool, now, old, msg_out);
 	}
 	pthread_mutex_unlock(&spool->mutex);
 	return err;
+}
+
+enum store_err
+spool_claim(struct spool *spool, int64_t now, struct spool_message **msg_out)
+{
+	return claim(spool, now, 0, msg_out);
+}
+
+enum store_err
+spool_claim_overdue(
+    struct spool *spool, int64_t now, int64_t received_before, struct spool_message **msg_out)
+{
+	return claim(spool, now, received_before > 0 ? received_before : 1, msg_out);
 }
 
 enum store_err
@@ -458,24 +478,6 @@ spool_claim_id(struct spool *spool, const char *id, struct spool_message **msg_o
 	if (err != STORE_OK) {
 		spool_message_free(*msg_out);
 		*msg_out = NULL;
-	}
-	pthread_mutex_unlock(&spool->mutex);
-	return err;
-}
-
-enum store_err
-spool_next_due(struct spool *spool, int64_t *when_out)
-{
-	sqlite3_stmt *stmt;
-	enum store_err err;
-
-	pthread_mutex_lock(&spool->mutex);
-	stmt = sql_get(&spool->sql, "SELECT next_attempt FROM message WHERE held = 0"
-				    " AND claim IS NULL ORDER BY next_attempt LIMIT 1");
-	err = sql_step(&spool->sql, stmt);
-	if (err == STORE_OK) {
-		*when_out = sqlite3_column_int64(stmt, 0);
-		sqlite3_reset(stmt);
 	}
 	pthread_mutex_unlock(&spool->mutex);
 	return err;
@@ -606,6 +608,52 @@ remove_message(struct spool *spool, const char *id)
 		spool->message_count--;
 	free(owner);
 	return err;
+}
+
+/* Claimed first, so that nobody sends it while it goes. */
+static enum store_err
+delete_one(struct spool *spool, const char *id)
+{
+	struct spool_message *msg = NULL;
+	enum store_err err = spool_begin_unsynced(spool);
+
+	if (err == STORE_OK)
+		err = take(spool, id, &msg);
+	err = spool_end_unsynced(spool, err);
+	spool_message_free(msg);
+	return err == STORE_OK ? remove_message(spool, id) : err;
+}
+
+static enum store_err
+first_expired(struct spool *spool, int64_t now, char id_out[SPOOL_ID_LEN + 1])
+{
+	sqlite3_stmt *stmt = sql_get(&spool->sql,
+	    "SELECT id, parked FROM message WHERE parked IS NOT NULL AND next_attempt <= ?"
+	    " AND claim IS NULL ORDER BY next_attempt LIMIT 1");
+	enum store_err err;
+
+	if (stmt == NULL)
+		return STORE_IO;
+	sqlite3_bind_int64(stmt, 1, now);
+	err = sql_step(&spool->sql, stmt);
+	if (err != STORE_OK)
+		return err;
+	snprintf(id_out, SPOOL_ID_LEN + 1, "%s", (const char *)sqlite3_column_text(stmt, 0));
+	log_warn(spool->log, "parked-expired", "id=%s reason=%s", id_out,
+	    (const char *)sqlite3_column_text(stmt, 1));
+	sqlite3_reset(stmt);
+	return STORE_OK;
+}
+
+void
+spool_expire_parked(struct spool *spool, int64_t now)
+{
+	char id[SPOOL_ID_LEN + 1];
+
+	pthread_mutex_lock(&spool->mutex);
+	while (first_expired(spool, now, id) == STORE_OK && delete_one(spool, id) == STORE_OK)
+		continue;
+	pthread_mutex_unlock(&spool->mutex);
 }
 
 /* Waits on, or is done and goes. */

@@ -669,41 +669,127 @@ add_one(struct spool *spool, const struct spool_message *like, int64_t when, cha
 	assert_int_equal(spool_commit(draft, &envelope, when), STORE_OK);
 }
 
-/* The urgent first, bulk last, and none for ever: what waited long enough goes before them. */
+/* Accounts take turns, however many messages each has; the urgent first within an account, its bulk mail and
+ * what is less urgent beside the rest at a quarter of its pace. */
 static void
 test_order(void **state)
 {
-	static const struct {
+	const struct {
 		struct spool_message like;
-		int64_t due;
+		int turn; /* 1: is to be claimed first */
 	} rows[] = {
-		/* In the order in which they are to be claimed; the numbers are seconds before now. */
-		{ { .priority = -9 }, -4000 },              /* 9 * 300 = 2700: worth 1300 */
-		{ { .priority = 4 }, -10 },                 /* worth 1210 */
-		{ { .bulk = true }, -2000 },                /* worth 1100 */
-		{ { .priority = 3 }, -20 },                 /* 920 */
-		{ { .priority = 0 }, -900 },                /* 900 */
-		{ { .priority = 2, .bulk = true }, -1190 }, /* 890 */
-		{ { .priority = 0 }, -1 },                  /* 1 */
-		{ { .bulk = true }, -1 },                   /* -899 */
+		/* in the order in which they come */
+		{ { .account = (char[]){ "ann" } }, 1 },
+		{ { .account = (char[]){ "ann" }, .bulk = true }, 2 },
+		{ { .account = (char[]){ "ann" } }, 5 },
+		{ { .account = (char[]){ "ann" }, .priority = -1 }, 9 },
+		{ { .account = (char[]){ "ann" } }, 8 },
+		{ { .account = (char[]){ "bob" } }, 6 },
+		{ { .account = (char[]){ "bob" }, .priority = 4 }, 3 },
+		{ { .account = NULL }, 4 },
+		{ { .account = NULL }, 7 },
 	};
 	struct spool *spool = open_spool(*state);
 	char ids[ARRAY_LEN(rows)][SPOOL_ID_LEN + 1], far[SPOOL_ID_LEN + 1];
-	int64_t now = time(NULL), when;
+	int64_t now = time(NULL) + 1, when;
 	struct spool_message *msg;
 
-	for (size_t i = ARRAY_LEN(rows); i-- > 0;)
-		add_one(spool, &rows[i].like, now + rows[i].due, ids[i]);
-	add_one(spool, &(struct spool_message){ .priority = 9 }, now + 5, far); /* not due yet */
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		add_one(spool, &rows[i].like, 0, ids[i]);
+		usleep(2000); /* ids of one millisecond sort as they like */
+	}
+	add_one(spool, &(struct spool_message){ .priority = 9 }, now + 5, far); /* not due yet */
+	for (int turn = 1; turn <= (int)ARRAY_LEN(rows); turn++) {
+		size_t i = 0;
+
+		while (rows[i].turn != turn)
+			i++;
 		assert_int_equal(spool_claim(spool, now, &msg), STORE_OK);
-		assert_string_equal(msg->id, ids[i]);
+		if (strcmp(msg->id, ids[i]) != 0)
+			fail_msg("turn %d is not that of row %zu", turn, i);
 		msg->recipients[0].state = SPOOL_DELIVERED;
 		assert_int_equal(spool_release(spool, msg), STORE_OK);
 	}
 	assert_int_equal(spool_claim(spool, now, &msg), STORE_NOT_FOUND);
 	assert_int_equal(spool_next_due(spool, &when), STORE_OK);
 	assert_int_equal(when, now + 5);
+	spool_close(spool);
+}
+
+/* What has become due later comes into the line, too; held, it stands in none. */
+static void
+test_line(void **state)
+{
+	const struct spool_message ann = { .account = (char[]){ "ann" } };
+	const struct spool_message bob = { .account = (char[]){ "bob" } };
+	struct spool *spool = open_spool(*state);
+	char many[100][SPOOL_ID_LEN + 1], one[SPOOL_ID_LEN + 1];
+	int64_t now = time(NULL);
+	struct spool_message *msg;
+	size_t before_bob = 0, count;
+
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		add_one(spool, &ann, now + 10, many[i]);
+	add_one(spool, &bob, now + 11, one);
+	assert_int_equal(spool_claim(spool, now, &msg), STORE_NOT_FOUND);
+	for (;; before_bob++) { /* two claims bring all of them into the line */
+		assert_int_equal(spool_claim(spool, now + 20, &msg), STORE_OK);
+		if (strcmp(msg->id, one) == 0)
+			break;
+		msg->recipients[0].state = SPOOL_DELIVERED;
+		assert_int_equal(spool_release(spool, msg), STORE_OK);
+	}
+	assert_true(before_bob <= 3);
+	msg->recipients[0].next_attempt = now + 30;
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	assert_int_equal(spool_hold(spool, NULL, true, &count), STORE_OK);
+	assert_int_equal(spool_claim(spool, now + 40, &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_hold(spool, NULL, false, &count), STORE_OK);
+	assert_int_equal(spool_claim(spool, now + 40, &msg), STORE_OK);
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	spool_close(spool);
+}
+
+/* While no relay is up: what is old, has its time, or goes elsewhere. */
+static void
+test_overdue(void **state)
+{
+	struct spool *spool = open_spool(*state);
+	int64_t now = time(NULL), when;
+	struct spool_message *msg;
+	struct spool_message timed = { .by_mode = 'R', .deliver_by = now + 60 };
+	char usual[SPOOL_ID_LEN + 1], by[SPOOL_ID_LEN + 1], routed[SPOOL_ID_LEN + 1];
+
+	add_one(spool, &(struct spool_message){ 0 }, 0, usual);
+	add_one(spool, &timed, 0, by);
+	add_one(spool, &(struct spool_message){ 0 }, 0, routed);
+	assert_int_equal(spool_claim_overdue(spool, now + 1, now - 5, &msg), STORE_NOT_FOUND);
+	assert_int_equal(spool_next_deadline(spool, now, &when), STORE_OK);
+	assert_int_equal(when, now + 60);
+	assert_int_equal(spool_claim_overdue(spool, now + 60, now - 5, &msg), STORE_OK);
+	assert_string_equal(msg->id, by);
+	msg->recipients[0].state = SPOOL_DELIVERED;
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	assert_int_equal(spool_reroute(spool, routed, "relay:25", NULL), STORE_OK);
+	assert_int_equal(spool_claim_overdue(spool, now + 1, now - 5, &msg), STORE_OK);
+	assert_string_equal(msg->id, routed);
+	assert_string_equal(msg->route, "relay:25");
+	msg->recipients[0].state = SPOOL_DELIVERED;
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	assert_int_equal(spool_claim_overdue(spool, now + 1, now + 5, &msg), STORE_OK);
+	assert_string_equal(msg->id, usual);
+	/* Parked, flushed in vain, and forgotten when its time has come. */
+	msg->recipients[0].state = SPOOL_FAILED;
+	msg->next_attempt = now + 100;
+	assert_int_equal(spool_park(spool, msg, "why"), STORE_OK);
+	assert_int_equal(spool_flush(spool, NULL, NULL), STORE_OK);
+	spool_expire_parked(spool, now + 99);
+	assert_int_equal(spool_find(spool, usual, &msg), STORE_OK);
+	assert_string_equal(msg->parked, "why");
+	spool_message_free(msg);
+	spool_expire_parked(spool, now + 100);
+	assert_int_equal(spool_find(spool, usual, &msg), STORE_NOT_FOUND);
+	assert_int_equal(count_files(*state, "msg"), 0);
 	spool_close(spool);
 }
 
@@ -923,11 +1009,15 @@ test_sent_at_commit(void **state)
 
 #define WITHOUT_3                                                                                  \
 	"DROP INDEX message_turn; DROP INDEX message_due; DROP TABLE sent;"                        \
-	"ALTER TABLE message DROP COLUMN advance; ALTER TABLE message DROP COLUMN require_tls;"    \
+	"DROP INDEX message_account; DROP INDEX message_urgent; DROP INDEX message_deadline;"      \
+	"DROP INDEX message_route; DROP INDEX message_parked;"                                     \
+	"ALTER TABLE message DROP COLUMN flow; ALTER TABLE message DROP COLUMN turn;"              \
+	"ALTER TABLE message DROP COLUMN require_tls;"                                             \
 	"ALTER TABLE message DROP COLUMN tls_optional; ALTER TABLE message DROP COLUMN priority;"  \
 	"ALTER TABLE message DROP COLUMN bulk; ALTER TABLE message DROP COLUMN release_mode;"      \
 	"ALTER TABLE message DROP COLUMN release_at; ALTER TABLE message DROP COLUMN route;"       \
 	"ALTER TABLE message DROP COLUMN parked;"                                                  \
+	"CREATE INDEX message_account ON message (account) WHERE account IS NOT NULL;"             \
 	"CREATE INDEX message_due ON message (next_attempt); PRAGMA user_version = 2;"
 
 /* What waits in an older spool has the usual priority and no time of delivery, and goes on waiting. */
@@ -1012,6 +1102,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_settled_leftover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_older_spool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overdue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_future_release, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sent, setup, teardown),
