@@ -1,11 +1,27 @@
 """ninja install: what it puts where, and that the installed programs run an instance."""
 
 import os
+import pathlib
+import re
 import subprocess
 
 import pytest
 
 from sanger import PORTS_PER_INSTANCE, TOP, free_ports, release_ports, run, temp_dir
+
+
+def verify_units(top):
+    """The installed units are what systemd understands, and start what is installed."""
+    units = sorted((top / "lib/systemd/system").iterdir())
+    assert [u.name for u in units] == [
+        "sanger-imapd.service", "sanger-lda.service", "sanger-managesieved.service",
+        "sanger-publish.service", "sanger-publish.timer", "sanger-submitd.service", "sanger.target"]
+    for unit in units:
+        for start in re.findall(r"^ExecStart=(\S+)", unit.read_text(), re.M):
+            assert (top / pathlib.Path(start).relative_to("/opt/sanger")).exists()
+            unit.write_text(unit.read_text().replace(start, str(top) + start[len("/opt/sanger"):]))
+    done = run("systemd-analyze", "verify", "--man=no", *units, check=False)
+    assert done.returncode == 0 and not done.stderr, done
 
 
 @pytest.mark.once
@@ -23,6 +39,7 @@ def test_install_and_run():
                      "share/man/man5/sanger.conf.5", "share/man/man1/mailadmin.1",
                      "share/doc/sanger/README.md"):
             assert (top / name).exists(), name
+        verify_units(top)
         env.pop("DESTDIR")
         instance = top / "sbin/sanger-instance"
         run(instance, "create", root / "own", "--base-port", base, env=env)
