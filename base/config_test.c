@@ -309,7 +309,8 @@ readers(const char *section)
 static void
 test_all_are_read(void **state)
 {
-	static const char *const BY_KEY[] = { "workers", "threads", "max_connections" };
+	static const char *const BY_KEY[] = { "workers", "threads", "max_connections",
+		"proxy_listen" };
 
 	(void)state;
 	for (size_t i = 0; i < SETTINGS_COUNT; i++) {

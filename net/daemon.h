@@ -34,6 +34,9 @@ struct net_listener_spec {
 	unsigned default_port; /* if the address has none; 0: it must */
 	unsigned unix_mode;    /* UNIX sockets: 0660 and the like; 0: 0600 */
 	struct net_limits_listener limits;
+	/* Connections from these must begin with a PROXY header (net/proxy.h) and are then its client's, for
+	 * everything and for the limits, too; all others are taken as they come.  NULL: nobody's must. */
+	const struct net_cidr_list *proxies;
 	/* Sent before closing when a limit refuses the connection; NULL on TLS listeners. */
 	const char *refusal; /* "421 4.7.0 Too many connections\r\n" */
 	/* On the worker's loop: a new connection, within limits.  Ends with

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "net/internal.h"
+#include "net/proxy.h"
 
 #define ACCEPT_ROUNDS   4    /* connections per wake-up, so that workers share a burst */
 #define ACCEPT_PAUSE_MS 200  /* when descriptors or memory have run out */
@@ -28,6 +29,16 @@ struct acceptor {
 	uv_poll_t poll;
 };
 
+/* A connection from a proxy that has not said yet whose it is; counted in the total alone. */
+struct arrival {
+	struct acceptor *acceptor;
+	struct arrival *next, **link;
+	struct net_proxy_wait *wait;
+	struct net_limits_slot slot;
+	struct net_ip ip; /* the proxy's */
+	uint16_t port;
+};
+
 struct net_worker {
 	const struct net_daemon_spec *spec;
 	struct net_loop *loop;
@@ -37,7 +48,8 @@ struct net_worker {
 	void *data;
 	struct acceptor *acceptors;
 	size_t acceptor_count;
-	size_t streams, holds;
+	size_t streams, holds; /* arrivals are streams, too */
+	struct arrival *arrivals;
 	bool draining, ending, aborted, yielded;
 	uv_timer_t drain_timer, accept_timer;
 	uv_check_t check; /* looks whether a draining worker is done */
@@ -136,28 +148,101 @@ refuse(struct acceptor *a, int fd, enum net_limit limit, const char *peer)
 	close(fd);
 }
 
-static void
-welcome(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port)
+/* A place for a connection of ip; false: refused, and fd is closed. */
+static bool
+find_place(struct acceptor *a, int fd, const struct net_ip *ip, const struct net_ip *count_as,
+    struct net_limits_slot *slot)
 {
 	struct net_worker *w = a->worker;
 	char peer[NET_IP_TEXT_BYTES] = "local";
+	enum net_limit limit = net_limits_connect(w->limits, w->row, a->listener, count_as, slot);
+
+	if (limit == NET_LIMIT_OK)
+		return true;
+	if (ip != NULL)
+		net_ip_text(ip, peer);
+	refuse(a, fd, limit, peer);
+	return false;
+}
+
+/* The client is known: itself, or who a proxy says it is. */
+static void
+admit(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port)
+{
+	struct net_worker *w = a->worker;
 	struct net_limits_slot slot;
-	enum net_limit limit;
 	struct net_stream *st;
 
-	limit = net_limits_connect(w->limits, w->row, a->listener, ip, &slot);
-	if (limit != NET_LIMIT_OK) {
-		if (ip != NULL)
-			net_ip_text(ip, peer);
-		refuse(a, fd, limit, peer);
+	if (!find_place(a, fd, ip, ip, &slot))
 		return;
-	}
 	st = net_stream_new(w->loop, fd, ip, port);
 	st->owner = &OWNER;
 	st->owner_arg = w;
 	st->slot = slot;
 	w->streams++;
 	a->spec->on_accept(w, st, a->spec->arg);
+}
+
+static void
+on_header(void *arg, int fd, const struct proxy_header *header, const char *why)
+{
+	struct arrival *arrival = arg;
+	struct acceptor *a = arrival->acceptor;
+	struct net_worker *w = a->worker;
+	char peer[NET_IP_TEXT_BYTES], proxy[NET_IP_TEXT_BYTES];
+
+	*arrival->link = arrival->next;
+	if (arrival->next != NULL)
+		arrival->next->link = arrival->link;
+	w->streams--;
+	net_limits_disconnect(w->limits, &arrival->slot);
+	net_ip_text(&arrival->ip, proxy);
+	if (header == NULL) {
+		log_warn(
+		    w->log, "proxy", "listener=%s peer=%s error=%s", a->spec->name, proxy, why);
+		close(fd);
+	} else if (header->has_addresses) {
+		net_ip_text(&header->source, peer);
+		log_debug(w->log, "proxy", "listener=%s peer=%s by=%s", a->spec->name, peer, proxy);
+		admit(a, fd, &header->source, header->source_port);
+	} else {
+		admit(a, fd, &arrival->ip, arrival->port);
+	}
+	free(arrival);
+	end_if_idle(w);
+}
+
+/* A proxy's connection: it must say first whose it is. */
+static void
+await_header(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port)
+{
+	struct net_worker *w = a->worker;
+	struct net_limits_slot slot;
+	struct arrival *arrival;
+
+	if (!find_place(a, fd, ip, NULL, &slot))
+		return;
+	arrival = mem_zalloc(sizeof(*arrival));
+	*arrival = (struct arrival){ .acceptor = a,
+		.next = w->arrivals,
+		.link = &w->arrivals,
+		.slot = slot,
+		.ip = *ip,
+		.port = port };
+	if (w->arrivals != NULL)
+		w->arrivals->link = &arrival->next;
+	w->arrivals = arrival;
+	w->streams++;
+	arrival->wait = net_proxy_wait(w->loop, fd, on_header, arrival);
+}
+
+static void
+welcome(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port)
+{
+	if (ip != NULL && a->spec->proxies != NULL && net_cidr_list_match(a->spec->proxies, ip))
+		await_header(a, fd, ip, port);
+	else
+		admit(a, fd, ip, port);
 }
 
 /* False if accept() had nothing more or cannot go on now. */
@@ -264,6 +349,8 @@ drain(struct net_worker *w, enum net_drain how)
 		stop_accepting(w);
 		for (size_t i = 0; i < w->acceptor_count; i++)
 			close(w->acceptors[i].fd); /* also if the parent goes: free for a new one */
+		while (w->arrivals != NULL)
+			net_proxy_wait_abort(w->arrivals->wait);
 		uv_check_start(&w->check, on_check);
 	}
 	w->draining = true;

@@ -50,17 +50,23 @@ configured_level(const struct config *config)
 	return level;
 }
 
+/* The networks of a setting; none with name NULL. */
 static void
-read_relays(struct service *sv)
+read_list(const struct config *config, const char *name, struct net_cidr_list *list)
 {
-	const char *name = sv->spec->relay_setting;
+	net_cidr_list_free(list);
+	for (size_t i = 0; name != NULL && i < config_count(config, name); i++) {
+		const struct config_network *n = config_network_at(config, name, i);
 
-	net_cidr_list_free(&sv->relays);
-	for (size_t i = 0; name != NULL && i < config_count(sv->config, name); i++) {
-		const struct config_network *n = config_network_at(sv->config, name, i);
-
-		net_cidr_list_add(&sv->relays, n->family, n->address, n->prefix_bits);
+		net_cidr_list_add(list, n->family, n->address, n->prefix_bits);
 	}
+}
+
+static void
+read_networks(struct service *sv)
+{
+	read_list(sv->config, sv->spec->relay_setting, &sv->relays);
+	read_list(sv->config, "server.proxy_networks", &sv->proxies);
 }
 
 /* Opened by root, the log belongs to root; whoever opens it again is server.user. */
@@ -101,7 +107,7 @@ service_open(
 		return false;
 	}
 	give_log_to_user(sv->config);
-	read_relays(sv);
+	read_networks(sv);
 	return true;
 }
 
@@ -273,6 +279,7 @@ service_close(struct service *sv)
 	net_tls_free(sv->tls);
 	net_tls_keys_free(sv->keys);
 	net_cidr_list_free(&sv->relays);
+	net_cidr_list_free(&sv->proxies);
 	log_close(sv->log);
 	config_free(sv->config);
 	*sv = (struct service){ 0 };
@@ -301,6 +308,9 @@ lock_in(struct service *sv)
 	char *key_dir = directory_of(config_string(c, "tls.key"));
 	char *log_dir = directory_of(config_string(c, "log.file"));
 	char *ca_dir = directory_of(config_string(c, "submitd.relay_ca_file"));
+	char *relay_cert_dir = directory_of(config_string(c, "submitd.relay_certificate"));
+	char *relay_key_dir = directory_of(config_string(c, "submitd.relay_key"));
+	char *password_dir = directory_of(config_string(c, "submitd.relay_password_file"));
 	char *text_dir = directory_of(config_string(c, "lda.quota_warning_template"));
 	const struct net_sandbox_path paths[] = {
 		{ db_dir, (needs & SERVICE_ACCOUNTS_WRITE) != 0 ? NET_WRITE : NET_READ },
@@ -313,6 +323,9 @@ lock_in(struct service *sv)
 		{ spool ? config_string(c, "store.spool") : NULL, NET_WRITE },
 		{ spool ? config_string(c, "record.dir") : NULL, NET_WRITE },
 		{ sv->spec->may_connect ? ca_dir : NULL, NET_READ },
+		{ sv->spec->may_connect ? relay_cert_dir : NULL, NET_READ },
+		{ sv->spec->may_connect ? relay_key_dir : NULL, NET_READ },
+		{ sv->spec->may_connect ? password_dir : NULL, NET_READ },
 		{ store ? text_dir : NULL, NET_READ },
 		{ store ? config_string(c, "filter.global_dir") : NULL, NET_READ },
 	};
@@ -329,6 +342,9 @@ lock_in(struct service *sv)
 	free(key_dir);
 	free(log_dir);
 	free(ca_dir);
+	free(relay_cert_dir);
+	free(relay_key_dir);
+	free(password_dir);
 	free(text_dir);
 }
 
@@ -423,7 +439,7 @@ reload(void *arg, unsigned *workers)
 	config_free(sv->config);
 	sv->config = config;
 	log_set_level(sv->log, configured_level(config));
-	read_relays(sv);
+	read_networks(sv);
 	*workers = (unsigned)own_integer(sv, "workers");
 	return true;
 }
@@ -447,6 +463,45 @@ door_address(const struct service *sv, const struct service_door *door, size_t i
 						 : config_string(sv->config, door->setting);
 }
 
+static bool
+is_same_address(const struct config_address *a, const struct config_address *b)
+{
+	return a->port == b->port && a->path == NULL && b->path == NULL &&
+	       (a->host == NULL || b->host == NULL ? a->host == b->host
+						   : strcmp(a->host, b->host) == 0);
+}
+
+/* Is it one of the doors' addresses at which proxies speak for others (X.proxy_listen)? */
+static bool
+is_proxied(const struct service *sv, const struct service_door *door, size_t i)
+{
+	char name[64];
+
+	if (!setting_find(door->setting)->list)
+		return false;
+	snprintf(name, sizeof(name), "%s.%s", sv->spec->name, "proxy_listen");
+	for (size_t p = 0; p < config_count(sv->config, name); p++)
+		if (is_same_address(config_address_at(sv->config, name, p),
+			config_address_at(sv->config, door->setting, i)))
+			return true;
+	return false;
+}
+
+/* A proxy_listen that opens nothing is a slip that would leave proxies' headers to be read as commands. */
+static void
+warn_of_proxied(const struct service *sv, size_t proxied)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s.%s", sv->spec->name, "proxy_listen");
+	if (proxied < config_count(sv->config, name))
+		log_warn(sv->log, "proxy", "setting=%s hint=%s", name,
+		    "each must be one of the addresses this daemon listens at");
+	if (proxied > 0 && sv->proxies.count == 0)
+		log_warn(sv->log, "proxy", "setting=%s hint=%s", name,
+		    "server.proxy_networks is not set, so nobody is a proxy");
+}
+
 static size_t
 count_listeners(const struct service *sv)
 {
@@ -461,12 +516,15 @@ static struct net_listener_spec *
 make_listeners(struct service *sv, size_t count)
 {
 	struct net_listener_spec *listeners = mem_zalloc((count + 1) * sizeof(*listeners));
-	size_t n = 0;
+	size_t n = 0, proxied = 0;
 
 	for (size_t d = 0; d < sv->spec->door_count; d++) {
 		const struct service_door *door = &sv->spec->doors[d];
 
-		for (size_t i = 0; i < door_count(sv, door); i++)
+		for (size_t i = 0; i < door_count(sv, door); i++) {
+			bool from_proxy = is_proxied(sv, door, i);
+
+			proxied += from_proxy;
 			listeners[n++] = (struct net_listener_spec){
 				.name = door->name,
 				.address = door_address(sv, door, i),
@@ -475,6 +533,7 @@ make_listeners(struct service *sv, size_t count)
 				.refusal = door->refusal,
 				.on_accept = door->on_accept,
 				.arg = sv,
+				.proxies = from_proxy ? &sv->proxies : NULL,
 				.limits = {
 					.total_max = (unsigned)own_integer(sv, "max_connections"),
 					.per_address_max = (unsigned)config_integer(
@@ -484,7 +543,9 @@ make_listeners(struct service *sv, size_t count)
 					    (unsigned)own_integer(sv, "max_connections") / 2 : 0,
 				},
 			};
+		}
 	}
+	warn_of_proxied(sv, proxied);
 	return listeners;
 }
 

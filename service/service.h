@@ -66,7 +66,8 @@ struct service {
 	struct config *config;
 	struct log *log;
 	struct net_tls_keys *keys;
-	struct net_cidr_list relays; /* of relay_setting */
+	struct net_cidr_list relays;  /* of relay_setting */
+	struct net_cidr_list proxies; /* server.proxy_networks */
 
 	/* of a worker */
 	struct net_worker *worker;

@@ -182,6 +182,37 @@ find_message_id(struct header_mender *m, struct str header)
 		compose_message_id(&m->message_id, m->facts.hostname);
 }
 
+/* Does the first field of that name have one of these words as its value? */
+static bool
+field_says(struct str header, const char *name, const char *const *words)
+{
+	struct header_field field;
+	struct buf value = { 0 };
+	bool says = false;
+
+	if (!header_find(header, name, &field))
+		return false;
+	header_unfold(&value, field.value);
+	while (value.len > 0 && ascii_is_space(value.data[value.len - 1]))
+		value.len--;
+	for (; *words != NULL; words++)
+		says |= str_eq_nocase((struct str){ value.data, value.len }, str_from(*words));
+	buf_free(&value);
+	return says;
+}
+
+/* What the header asks of the queue. */
+static void
+note_wishes(struct header_mender *m, struct str header)
+{
+	static const char *const NO[] = { "No", NULL };
+	static const char *const MANY[] = { "bulk", "junk", "list", NULL };
+	struct header_field field;
+
+	m->tls_optional = field_says(header, "TLS-Required", NO);
+	m->bulk = field_says(header, "Precedence", MANY) || header_find(header, "List-Id", &field);
+}
+
 static void
 give_out(struct header_mender *m, size_t length, struct buf *out)
 {
@@ -192,6 +223,7 @@ give_out(struct header_mender *m, size_t length, struct buf *out)
 
 	from_judge(&m->facts.from, header, &m->from);
 	find_message_id(m, header);
+	note_wishes(m, header);
 	copy_fields(m, length, &mended);
 	add_front(m, &mended.seen, &front);
 	if (length < m->held.len)

@@ -31,6 +31,8 @@ struct header_mender {
 	/* Once done: */
 	struct from_verdict from; /* if refused, the message is not to go out */
 	struct buf message_id;    /* as in its field, also when it was added here */
+	bool tls_optional;        /* "TLS-Required: No", RFC 8689 §5 */
+	bool bulk;                /* it says of itself that it goes to many: Precedence, List-Id */
 };
 
 /* Strings of the facts are borrowed until the message ends. */
