@@ -9,6 +9,7 @@
 #include "lda/copies.h"
 #include "lda/delivery.h"
 #include "lda/delivery_record.h"
+#include "lda/detail.h"
 #include "lda/duplicates.h"
 #include "lda/filter_report.h"
 #include "lda/filtering.h"
@@ -135,6 +136,17 @@ delivery_failure(struct lda_delivery *d, const char *kind, const struct filter_e
 
 /* --- what shall become of it -------------------------------------------------------------------- */
 
+/* What nobody has decided about goes where the address says. */
+static void
+keep(struct lda_delivery *d, const struct filter_action *a, struct decision by)
+{
+	struct filter_store store = a->store;
+
+	if (a->implicit && store.mailbox == NULL && d->found.failure_count == 0)
+		store.mailbox = detail_mailbox(d);
+	copies_add(d, &store, a->edit, by);
+}
+
 static void
 choose(struct lda_delivery *d, size_t i)
 {
@@ -151,7 +163,7 @@ choose(struct lda_delivery *d, size_t i)
 		}
 		copies_add(d, &a->store, a->edit, by);
 		break;
-	case FILTER_KEEP:
+	case FILTER_KEEP: keep(d, a, by); break;
 	case FILTER_FILEINTO: copies_add(d, &a->store, a->edit, by); break;
 	case FILTER_REDIRECT:
 	case FILTER_DELIVER: redirects_add(d, &a->redirect, a->edit, by); break;
@@ -164,17 +176,21 @@ choose(struct lda_delivery *d, size_t i)
 }
 
 /* Refused in the dialogue, if there is an answer for this recipient alone that can carry the reason; else by a message.
- * Nobody would hear one to the null reverse-path (RFC 5429 §2.1), so such a message is kept. */
+ * One that may not be answered by a machine (RFC 3834), or that nobody would hear of (the null reverse-path, RFC 5429 §2.1), is
+ * kept. */
 static void
 decide_refusal(struct lda_delivery *d)
 {
 	struct decision by = delivery_decision(d, d->reject_number);
 
 	d->refused = d->envelope->answers_alone && rejection_reply(&d->reject->reject, d->refusal);
-	if (d->refused || *d->envelope->sender != '\0')
+	if (d->refused)
+		return;
+	why = replies_refusal_objection(d);
+	if (why == NULL)
 		return;
 	log_info(d->lda->sv->log, "not-rejected",
-	    "account=%s reason=null-sender kept=INBOX id=%s filter=%s script=%s line=%u",
+	    "account=%s reason=%s kept=INBOX id=%s filter=%s script=%s line=%u",
 	    d->account, d->envelope->id, by.language, by.script, by.line);
 	d->reject = NULL;
 	copies_add_inbox(d, by);
@@ -200,6 +216,10 @@ choose_all(struct lda_delivery *d)
 {
 	enum lda_verdict v;
 
+	if (d->rcpt->leave != NULL) { /* nothing is kept: lda_send() answers */
+		filtering_surround(d);
+		return LDA_OK;
+	}
 	if (d->envelope->mailbox != NULL) {
 		copies_add(d, &(struct filter_store){ .mailbox = d->envelope->mailbox }, NULL,
 		    (struct decision){ .language = "none", .script = "-m" });
@@ -377,6 +397,22 @@ note_discard(struct lda_delivery *d)
 	delivery_record_note(d, "discard", by, NULL);
 }
 
+/* The user has gone, and this is no second copy of what was answered. */
+static bool
+is_left(const struct lda_delivery *d)
+{
+	return d->rcpt->leave != NULL && d->around != NULL;
+}
+
+static void
+note_left(struct lda_delivery *d)
+{
+	log_info(d->lda->sv->log, "left", "account=%s rcpt=%s from=%s id=%s", d->account,
+	    d->rcpt->address, d->envelope->sender, d->envelope->id);
+	delivery_record_note(d, "left", (struct decision){ .language = "none", .script = "left" },
+	    "the user has left");
+}
+
 enum lda_verdict
 lda_send(struct lda_delivery *d)
 {
@@ -384,6 +420,8 @@ lda_send(struct lda_delivery *d)
 
 	if (err == STORE_OK && d->reject != NULL && !d->refused)
 		err = replies_refuse(d);
+	if (err == STORE_OK && is_left(d))
+		err = replies_leave(d);
 	if (err != STORE_OK)
 		d->verdict = delivery_verdict(err);
 	return delivery_verdict(err);
@@ -408,6 +446,8 @@ lda_finish(struct lda_delivery *d, char refusal_out[LDA_REFUSAL_BYTES])
 		; /* noted already */
 	else if (d->reject != NULL)
 		note_refusal(d);
+	else if (is_left(d))
+		note_left(d);
 	else if (d->copy_count == 0 && d->redirect_count == 0)
 		note_discard(d);
 	replies_send(d);

@@ -263,6 +263,12 @@ filtering_run(struct lda_delivery *d)
 }
 
 void
+filtering_surround(struct lda_delivery *d)
+{
+	d->around = open_around(d);
+}
+
+void
 filtering_end(struct lda_delivery *d)
 {
 	filter_account_close(d->around);

@@ -23,6 +23,8 @@ void filtering_scripts_close(struct lda_scripts *scripts);
 /* Runs them all: d->found is filled.  Failures of the account's own filter are noted as trouble.
  * LDA_OK or LDA_TEMPORARY. */
 enum lda_verdict filtering_run(struct lda_delivery *d);
+/* Without any filter: d->around alone. */
+void filtering_surround(struct lda_delivery *d);
 void filtering_end(struct lda_delivery *d);
 
 #endif

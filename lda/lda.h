@@ -21,6 +21,7 @@ struct filter_cache;
 struct filter_settings;
 struct lda_delivery;
 struct lda_scripts;
+struct leave;
 struct service;
 struct spool;
 struct store_root;
@@ -45,6 +46,7 @@ struct lda {
 	struct store_root *root;
 	char *hostname;
 	struct account_resolve_rules addresses;
+	char *leave_template;      /* NULL: the built-in one */
 	bool detail_mailbox;       /* mail to ann+x goes to her mailbox x, if there is one */
 	const char **quota_exempt; /* NULL-terminated */
 	unsigned warnings[LDA_WARNINGS_MAX]; /* percent, rising */
@@ -71,6 +73,7 @@ struct lda_rcpt {
 	const char *localpart, *domain; /* of the account */
 	const char *address;            /* envelope recipient as it came */
 	const char *detail;             /* of localpart+detail; NULL: none */
+	const struct leave *leave;      /* the user has left: answered and not kept; NULL: no */
 	const char *orcpt;              /* DSN, "type;address", decoded; NULL: not given */
 	const char *notify_text;        /* DSN, "SUCCESS,FAILURE" as given; NULL: not given */
 	bool has_filter;                /* of its own; its text is read when it is run */

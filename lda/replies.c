@@ -3,10 +3,12 @@
 #include <stdio.h>
 
 #include "filter/account.h"
+#include "filter/surroundings.h"
 #include "lda/autoreply.h"
 #include "lda/complaint.h"
 #include "lda/copies.h"
 #include "lda/delivery_record.h"
+#include "lda/leave.h"
 #include "lda/notification.h"
 #include "lda/outgoing.h"
 #include "lda/receipt.h"
@@ -125,6 +127,7 @@ claim_place(struct saying *s, bool *may_out)
 }
 
 static const char SAID_ALREADY[] = "said-already";
+static const char NO_MEMORY[] = "no-memory";
 
 /* As the filter asked, once for each `to` in some time (key NULL: always); once for this message, however often it is
  * delivered; and within the account's bound.  NULL: it may be said. */
@@ -136,18 +139,18 @@ claim_all(struct saying *s, const char *key, const char *to, uint64_t seconds)
 
 	if (key != NULL) {
 		if (!claim(s, key, to, seconds, &may))
-			return "no-memory";
+			return NO_MEMORY;
 		if (!may)
 			return "told-lately";
 	}
 	if (digest == NULL ||
 	    !claim(s, arena_printf(&s->d->arena, "said %s %zu", digest, s->number), s->what,
 		REPLY_MEMORY_S, &may))
-		return "no-memory";
+		return NO_MEMORY;
 	if (!may)
 		return SAID_ALREADY;
 	if (!claim_place(s, &may))
-		return "no-memory";
+		return NO_MEMORY;
 	return may ? NULL : "too-many";
 }
 
@@ -214,7 +217,8 @@ note_file(struct saying *s, const struct filter_reply *reply)
 		    reply->file);
 }
 
-static void
+/* STORE_OK too where nothing is said for a good reason. */
+static enum store_err
 say_reply(struct saying *s, const struct filter_action *action)
 {
 	const struct filter_reply *reply = &action->reply;
@@ -223,6 +227,7 @@ say_reply(struct saying *s, const struct filter_action *action)
 	const char *why = autoreply_objection(&s->facts, action), *key = NULL, *to = "";
 	uint64_t seconds = reply->seconds;
 	struct buf message = { 0 };
+	enum store_err err;
 
 	if (why == NULL) {
 		s->recipient_count =
@@ -241,12 +246,13 @@ say_reply(struct saying *s, const struct filter_action *action)
 	if (why != NULL) {
 		give_back(s);
 		note_silence(s, why);
-		return;
+		return why == NO_MEMORY ? STORE_BUSY : STORE_OK;
 	}
 	autoreply_compose(&message, &s->facts, action);
-	send(s, (struct str){ message.data, message.len }, reply->fcc);
+	err = send(s, (struct str){ message.data, message.len }, reply->fcc);
 	note_file(s, reply);
 	buf_free(&message);
+	return err;
 }
 
 static void
@@ -314,6 +320,20 @@ replies_refuse(struct lda_delivery *d)
 	return err;
 }
 
+enum store_err
+replies_leave(struct lda_delivery *d)
+{
+	struct saying s = { .d = d, .what = "left" };
+	struct filter_action action = { .kind = FILTER_VACATION };
+
+	s.by = (struct decision){ .language = "none", .script = "left" };
+	if (!know_facts(d, &s.facts))
+		return STORE_IO;
+	leave_reply(d->rcpt->leave, d->lda->leave_template, &d->arena, &action.reply);
+	action.reply.seconds = d->lda->settings->vacation_default_seconds;
+	return say_reply(&s, &action);
+}
+
 /* Who asked to be told of success (RFC 3461 §4.1) is told, unless a redirect has taken that over. */
 static void
 say_receipt(struct lda_delivery *d)
@@ -322,7 +342,7 @@ say_receipt(struct lda_delivery *d)
 	struct buf message = { 0 };
 
 	if ((outgoing_notify(d->rcpt->notify_text) & SPOOL_NOTIFY_SUCCESS) == 0 ||
-	    *d->envelope->sender == '\0' || d->reject != NULL ||
+	    *d->envelope->sender == '\0' || d->reject != NULL || d->rcpt->leave != NULL ||
 	    (d->copy_count == 0 && d->redirect_count > 0) || !know_facts(d, &s.facts))
 		return;
 	s.recipients[0] = s.facts.sender;

@@ -18,6 +18,9 @@
 bool replies_may_answer(struct lda_delivery *d, const struct filter_action *action);
 /* The refusal of d->reject; STORE_OK too where it was sent by an earlier try. */
 enum store_err replies_refuse(struct lda_delivery *d);
+/* The answer of d->rcpt->leave, where the message may be answered.  STORE_OK too where it was told lately, or where nothing
+ * may be said; anything else: the relay shall come again. */
+enum store_err replies_leave(struct lda_delivery *d);
 /* All else that the filter asked for. */
 void replies_send(struct lda_delivery *d);
 

@@ -5,6 +5,7 @@
 #include "filter/cache.h"
 #include "lda/filtering.h"
 #include "lda/lda.h"
+#include "lda/leave.h"
 #include "service/account_quota.h"
 #include "service/addresses.h"
 #include "service/hostname.h"
@@ -39,6 +40,7 @@ lda_open(struct lda *l, struct service *sv)
 	l->hostname = service_hostname(c);
 	l->addresses = service_address_rules(c);
 	l->detail_mailbox = config_bool(c, "lda.detail_mailbox");
+	l->leave_template = leave_template_read(config_string(c, "lda.leave_template"), sv->log);
 	read_warnings(l, c);
 	l->duplicate_window_s = config_duration_s(c, "lda.duplicate_window");
 	l->hops_max = (unsigned)config_integer(c, "lda.hops_max");
@@ -68,6 +70,7 @@ lda_close(struct lda *l)
 	free(l->scripts);
 	store_root_close(l->root);
 	free(l->quota_exempt);
+	free(l->leave_template);
 	free(l->hostname);
 	*l = (struct lda){ 0 };
 }
@@ -93,12 +96,39 @@ judge(struct lda *l, enum store_err err, const struct account_row *row)
 	return row->active ? LDA_OK : LDA_INACTIVE;
 }
 
+/* An inactive account whose senders are told something.  LDA_INACTIVE: they are refused. */
+static enum lda_verdict
+find_leave(struct lda *l, struct arena *arena, const struct account_row *row,
+    const struct leave **leave_out)
+{
+	struct leave *leave;
+	char *text;
+	bool whole;
+	enum store_err err = account_db_leave_text(l->sv->accounts, row->id, &text, &whole);
+
+	if (err != STORE_OK)
+		return err == STORE_NOT_FOUND ? LDA_INACTIVE : LDA_TEMPORARY;
+	leave = arena_alloc(arena, sizeof(*leave));
+	*leave = (struct leave){
+		.text = arena_strdup(arena, text),
+		.whole = whole,
+		.address = arena_printf(arena, "%s@%s", row->localpart, row->domain),
+		.localpart = arena_strdup(arena, row->localpart),
+		.domain = arena_strdup(arena, row->domain),
+		.name = row->realname != NULL ? arena_strdup(arena, row->realname) : NULL,
+	};
+	free(text);
+	*leave_out = leave;
+	return LDA_OK;
+}
+
 enum lda_verdict
 lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *domain,
     const char *address, struct lda_rcpt *rcpt_out)
 {
 	const char *default_domain = config_string(l->sv->config, "auth.default_domain");
 	struct account_row row = { 0 };
+	const struct leave *leave = NULL;
 	struct str detail = { NULL, 0 };
 	struct quota_limits limits;
 	enum store_err err;
@@ -109,6 +139,8 @@ lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *d
 	err = account_resolve(
 	    l->sv->accounts, &l->addresses, str_from(local), str_from(domain), &row, &detail);
 	v = judge(l, err, &row);
+	if (v == LDA_INACTIVE)
+		v = find_leave(l, arena, &row, &leave);
 	if (v == LDA_OK) {
 		limits = account_quota_limits(l->sv->accounts, &row, l->sv->config);
 		*rcpt_out = (struct lda_rcpt){
@@ -124,6 +156,10 @@ lda_resolve(struct lda *l, struct arena *arena, const char *local, const char *d
 			},
 			.message_max_bytes = limits.message_bytes,
 		};
+	}
+	if (v == LDA_OK && leave != NULL) {
+		rcpt_out->leave = leave;
+		rcpt_out->quota = (struct quota_rules){ .excluded = l->quota_exempt };
 	}
 	account_row_free(&row);
 	return v;
