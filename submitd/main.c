@@ -76,7 +76,8 @@ static const struct service_door DOORS[] = {
 static const struct service_spec SPEC = {
 	.name = "submitd",
 	.sasl_name = "smtp",
-	.needs = SERVICE_TLS | SERVICE_AUTH | SERVICE_SPOOL,
+	.needs =
+	    SERVICE_TLS | SERVICE_AUTH | SERVICE_SPOOL | SERVICE_STORE, /* for copies in Sent */
 	.may_connect = true,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),

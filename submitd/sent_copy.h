@@ -21,13 +21,14 @@ struct log;
 struct sent_copy;
 struct service;
 
-/* NULL with the reason logged. */
+/* What fails here is logged by the finish.  Service and log are borrowed until the end. */
 struct sent_copy *sent_copy_begin(
     struct service *sv, const struct log *log, const struct account_row *row);
-/* After an error nothing more is done; it is logged once, by the finish.  NULL is fine for all of these. */
+/* NULL is fine for the copy from here on. */
 void sent_copy_write(struct sent_copy *c, const void *bytes, size_t len);
-/* Publishes and frees.  `message_id` as in its field; `id` is the spool's, for the log. */
-void sent_copy_finish(struct sent_copy *c, struct str message_id, const char *id);
+/* Publishes and frees.  `message_id` as in its field; `id`, the spool's, and `account` are for the log. */
+void sent_copy_finish(
+    struct sent_copy *c, struct str message_id, const char *id, const char *account);
 void sent_copy_abort(struct sent_copy *c);
 
 #endif

@@ -13,6 +13,9 @@
 #include "service/service.h"
 #include "store/spool.h"
 #include "submitd/header.h"
+#include "submitd/policy.h"
+#include "submitd/sent_copy.h"
+#include "submitd/submission_record.h"
 
 /* One connection.  The list it hangs in is the loop's; all else belongs to the handler that runs. */
 struct submit_session {
@@ -22,13 +25,17 @@ struct submit_session {
 
 	/* the transaction */
 	struct arena arena;
+	struct policy policy;
 	struct spool_message envelope;
 	size_t rcpt_room;
 	struct spool_draft *draft;
 	struct header_mender mender;
 	struct buf out; /* mended bytes on their way to the draft */
+	struct sent_copy *copy;
+	struct buf copy_out; /* and to the copy */
+	uint64_t size;       /* as the client counts */
 	enum store_err err;
-	bool header_too_large;
+	struct smtp_reply refusal; /* what the data will be answered with, once there is a code */
 };
 
 static struct submit_session *
@@ -43,42 +50,18 @@ forget_transaction(struct submit_session *ss)
 	spool_abort(ss->draft);
 	ss->draft = NULL;
 	header_end(&ss->mender);
+	sent_copy_abort(ss->copy);
+	ss->copy = NULL;
+	policy_end(&ss->policy);
 	buf_free(&ss->out);
+	buf_free(&ss->copy_out);
 	free(ss->envelope.recipients);
 	ss->envelope = (struct spool_message){ 0 };
 	ss->rcpt_room = 0;
+	ss->size = 0;
 	ss->err = STORE_OK;
-	ss->header_too_large = false;
+	ss->refusal.code = 0;
 	arena_reset(&ss->arena);
-}
-
-/* --- whose address is it ------------------------------------------------------------------------ */
-
-/* The account's own address, letter case aside, also with a +detail. */
-static bool
-is_own_address(const struct submit_session *ss, const struct smtp_path *from, const char *login)
-{
-	const char *delimiter = config_string(ss->door->sv->config, "lda.detail_delimiter");
-	const char *at = strrchr(login, '@'), *detail;
-	struct str local = str_from(from->local);
-
-	if (at == NULL || !ascii_eq_nocase(at + 1, from->domain))
-		return false;
-	if (str_eq_nocase(local, (struct str){ login, (size_t)(at - login) }))
-		return true;
-	detail = delimiter != NULL && *delimiter != '\0' ? strchr(from->local, *delimiter) : NULL;
-	if (detail == NULL)
-		return false;
-	local.len = (size_t)(detail - from->local);
-	return str_eq_nocase(local, (struct str){ login, (size_t)(at - login) });
-}
-
-/* The null reverse-path is for what may not be answered (RFC 8098 §2.1: receipts). */
-static bool
-may_send_as(const struct submit_session *ss, const struct smtp_path *from, const char *login)
-{
-	return *from->address == '\0' || is_own_address(ss, from, login) ||
-	       strcmp(config_string(ss->door->sv->config, "submitd.sender_policy"), "any") == 0;
 }
 
 /* --- handlers, in the order of a dialogue ------------------------------------------------------- */
@@ -98,23 +81,49 @@ on_auth(struct smtp_session *s, const char *login, const char *user, const char 
 	    user, mechanism);
 }
 
+/* When the message may go, RFC 4865; a time that is past is now. */
+static int64_t
+release_of(const struct smtp_mail *mail, int64_t now)
+{
+	return mail->hold_mode == 'F' ? now + mail->hold : mail->hold;
+}
+
+/* What the extensions of MAIL ask of the queue. */
+static void
+take_wishes(struct submit_session *ss, const struct smtp_mail *mail, struct smtp_reply *r)
+{
+	struct spool_message *e = &ss->envelope;
+	int priority_max = (int)config_integer(ss->door->sv->config, "submitd.priority_max");
+	int64_t now = time(NULL);
+
+	e->require_tls = mail->require_tls;
+	e->by_mode = mail->by_mode;
+	e->by_trace = mail->by_trace;
+	e->deliver_by = now + mail->by_seconds;
+	e->release_mode = mail->hold_mode;
+	e->release_at = mail->hold_mode != 0 ? release_of(mail, now) : 0;
+	e->priority = mail->priority;
+	if (mail->priority <= priority_max)
+		return;
+	e->priority = priority_max; /* RFC 6710 §4.1: told, with the new one first in the text */
+	smtp_reply_set(
+	    r, 250, "2.3.6", "%d is the new priority assigned to the message", priority_max);
+}
+
 static void
 on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply *r)
 {
 	struct submit_session *ss = session_of(s);
-	const char *login = smtp_session_facts(s)->login;
+	char *login;
 
 	forget_transaction(ss);
-	if (!may_send_as(ss, &mail->from, login)) {
-		log_info(smtp_session_log(s), "sender-refused", "user=%s from=%s", login,
-		    mail->from.address);
-		smtp_reply_set(
-		    r, 553, "5.7.1", "<%s> is not an address of %s", mail->from.address, login);
+	login = arena_strdup(&ss->arena, smtp_session_facts(s)->login);
+	if (!policy_begin(&ss->policy, ss->door->sv, smtp_session_log(s), login, mail, r))
 		return;
-	}
 	ss->envelope = (struct spool_message){
 		.sender = arena_strdup(&ss->arena, mail->from.address),
-		.account = arena_strdup(&ss->arena, login),
+		.account = login,
+		.most = &ss->policy.most,
 		.envid = mail->envid != NULL ? arena_strdup(&ss->arena, mail->envid) : NULL,
 		.ret = mail->ret == SMTP_RET_FULL   ? SPOOL_RET_FULL
 		       : mail->ret == SMTP_RET_HDRS ? SPOOL_RET_HDRS
@@ -124,6 +133,7 @@ on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply 
 							   : SPOOL_BODY_7BIT,
 		.smtputf8 = mail->smtputf8,
 	};
+	take_wishes(ss, mail, r);
 }
 
 /* The spool keeps what the client gave and the runner passes it on. */
@@ -142,6 +152,8 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 		smtp_reply_set(r, 554, "5.1.2", "<%s> has no domain", rcpt->to.address);
 		return;
 	}
+	if (!policy_rcpt(&ss->policy, e->recipient_count, r))
+		return;
 	if (e->recipient_count == ss->rcpt_room) {
 		ss->rcpt_room = ss->rcpt_room > 0 ? 2 * ss->rcpt_room : 4;
 		e->recipients =
@@ -184,18 +196,38 @@ begin_draft(struct smtp_session *s, struct submit_session *ss)
 		.account = ss->envelope.account,
 		.id = arena_strdup(&ss->arena, spool_draft_id(ss->draft)),
 		.now = time(NULL),
+		.from = policy_from_check(&ss->policy),
+		.copy = ss->policy.sent_copy ? &ss->copy_out : NULL,
 	};
 	ss->envelope.origin = arena_printf(&ss->arena, "host=%s mech=%s", facts.peer, f->mechanism);
 	header_begin(&ss->mender, &facts);
+	if (ss->policy.sent_copy)
+		ss->copy = sent_copy_begin(ss->door->sv, smtp_session_log(s), &ss->policy.account);
 	return STORE_OK;
+}
+
+/* What the header says is known once it has been given out. */
+static void
+judge_header(struct submit_session *ss)
+{
+	const struct from_verdict *from = &ss->mender.from;
+
+	if (!ss->mender.done || !from->refused || ss->refusal.code != 0)
+		return;
+	log_info(ss->policy.log, "from-refused", "user=%s why=%s", ss->policy.login, from->why);
+	smtp_reply_set(&ss->refusal, 550, "5.7.1", "%s", from->why);
 }
 
 static void
 write_out(struct submit_session *ss)
 {
-	if (ss->err == STORE_OK && ss->out.len > 0)
+	judge_header(ss);
+	if (ss->err == STORE_OK && ss->refusal.code == 0 && ss->out.len > 0) {
 		ss->err = spool_write(ss->draft, ss->out.data, ss->out.len);
+		sent_copy_write(ss->copy, ss->copy_out.data, ss->copy_out.len);
+	}
 	buf_reset(&ss->out);
+	buf_reset(&ss->copy_out);
 }
 
 /* What goes wrong here is answered in on_data_end, with the code that fits. */
@@ -206,9 +238,12 @@ on_data_write(struct smtp_session *s, const char *bytes, size_t len)
 
 	if (ss->draft == NULL && ss->err == STORE_OK)
 		ss->err = begin_draft(s, ss);
-	if (ss->err != STORE_OK || ss->header_too_large)
+	ss->size += len;
+	if (ss->err != STORE_OK || ss->refusal.code != 0 ||
+	    policy_is_too_large(&ss->policy, ss->size, &ss->refusal))
 		return true;
-	ss->header_too_large = !header_feed(&ss->mender, (struct str){ bytes, len }, &ss->out);
+	if (!header_feed(&ss->mender, (struct str){ bytes, len }, &ss->out))
+		smtp_reply_set(&ss->refusal, 552, "5.3.4", "The message's header is too large");
 	write_out(ss);
 	return true;
 }
@@ -224,6 +259,42 @@ refuse(struct smtp_reply *r, enum store_err err)
 		smtp_reply_set(r, 451, "4.3.0", "Temporary failure, try again later");
 }
 
+/* The last of the header, for a message that ends in it. */
+static void
+finish_content(struct smtp_session *s, struct submit_session *ss)
+{
+	if (ss->draft == NULL && ss->err == STORE_OK) /* an empty message */
+		ss->err = begin_draft(s, ss);
+	if (ss->err != STORE_OK || ss->refusal.code != 0)
+		return;
+	header_finish(&ss->mender, &ss->out);
+	write_out(ss);
+}
+
+/* Into the spool, and then into Sent. */
+static void
+commit(struct submit_session *ss, char id_out[SPOOL_ID_LEN + 1])
+{
+	const struct buf *message_id = &ss->mender.message_id;
+	enum store_err err;
+
+	memcpy(id_out, spool_draft_id(ss->draft), SPOOL_ID_LEN + 1);
+	/* REQUIRETLS goes before the field, RFC 8689 §4.1 */
+	ss->envelope.tls_optional = ss->mender.tls_optional && !ss->envelope.require_tls;
+	ss->envelope.bulk = ss->mender.bulk;
+	err = spool_commit(ss->draft, &ss->envelope, 0);
+	ss->draft = NULL;
+	if (err == STORE_OK) {
+		sent_copy_finish(ss->copy, (struct str){ message_id->data, message_id->len },
+		    id_out, ss->policy.login);
+		ss->copy = NULL;
+	} else if (err == STORE_LIMIT) {
+		policy_refuse_rate(&ss->policy, ss->envelope.recipient_count, &ss->refusal);
+	} else {
+		ss->err = err;
+	}
+}
+
 static void
 on_data_end(struct smtp_session *s, struct smtp_reply *replies, size_t count)
 {
@@ -232,20 +303,13 @@ on_data_end(struct smtp_session *s, struct smtp_reply *replies, size_t count)
 	uint64_t size = 0;
 
 	(void)count;
-	if (ss->draft == NULL && ss->err == STORE_OK) /* an empty message */
-		ss->err = begin_draft(s, ss);
-	if (ss->err == STORE_OK && !ss->header_too_large) {
-		header_finish(&ss->mender, &ss->out);
-		write_out(ss);
-	}
-	if (ss->err == STORE_OK && !ss->header_too_large) {
-		memcpy(id, spool_draft_id(ss->draft), sizeof(id));
+	finish_content(s, ss);
+	if (ss->refusal.code == 0 && ss->err == STORE_OK) {
 		size = spool_draft_size(ss->draft);
-		ss->err = spool_commit(ss->draft, &ss->envelope, 0);
-		ss->draft = NULL;
+		commit(ss, id);
 	}
-	if (ss->header_too_large) {
-		smtp_reply_set(&replies[0], 552, "5.3.4", "The message's header is too large");
+	if (ss->refusal.code != 0) {
+		replies[0] = ss->refusal;
 	} else if (ss->err != STORE_OK) {
 		log_error(smtp_session_log(s), "not-queued", "user=%s error=%s",
 		    ss->envelope.account, store_err_text(ss->err));
@@ -255,7 +319,12 @@ on_data_end(struct smtp_session *s, struct smtp_reply *replies, size_t count)
 		    id, ss->envelope.account, ss->envelope.sender, ss->envelope.recipient_count,
 		    (unsigned long long)size);
 		smtp_reply_set(&replies[0], 250, "2.0.0", "queued as %s", id);
+		submission_record_queued(ss->door->sv, smtp_session_facts(s), &ss->envelope,
+		    buf_cstr(&ss->mender.message_id), id, size);
 	}
+	if (!smtp_reply_is_ok(&replies[0]))
+		submission_record_refused(ss->door->sv, smtp_session_facts(s), &ss->envelope,
+		    buf_cstr(&ss->mender.message_id), replies[0].code, replies[0].text);
 	forget_transaction(ss);
 }
 
@@ -298,6 +367,14 @@ submit_door_open(struct submit_door *door, struct service *sv, bool implicit_tls
 		.tls_required = true,
 		.auth_required = true,
 		.dsn = true,
+		.requiretls = true,
+		.priority = "MIXER",
+		.deliver_by = true,
+		.by_min_s = (unsigned)config_duration_s(sv->config, "submitd.deliver_by_min"),
+		.hold_max_s = config_duration_s(sv->config, "submitd.hold_max"),
+		.limits = true,
+		.mail_max = (unsigned)config_integer(sv->config, "submitd.messages_per_connection"),
+		.xclient_from = &sv->proxies,
 		.refuse_bare_newlines = true,
 		.size_max_bytes = config_size(sv->config, "store.message_size_max"),
 		.rcpt_max = (unsigned)config_integer(sv->config, "submitd.recipients_max"),
