@@ -4,13 +4,12 @@
 
 #include <stdbool.h>
 
-struct imap_connection;
 struct imapd;
 struct net_stream;
 
+extern const struct conversation_protocol IMAP_PROTOCOL;
+
 /* A new connection; TLS from the first byte (IMAPS) or in the clear until STARTTLS. */
 void imap_connection_start(struct imapd *imapd, struct net_stream *st, bool tls);
-/* The worker ends: idle sessions say BYE now, others when their command is done. */
-void imap_connections_end(struct imapd *imapd);
 
 #endif

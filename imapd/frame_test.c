@@ -8,11 +8,13 @@
 #include "base/mem.h"
 #include "imapd/frame.h"
 
-static const struct imap_frame_limits LIMITS = {
+static const struct frame_rules RULES = {
 	.line_bytes = 60,
 	.literal_bytes = 20,
 	.nonsync_bytes = 10,
-	.append = true,
+	.drain_bytes = 1 << 30,
+	.announces = imap_frame_announces,
+	.streams = imap_frame_is_append,
 };
 
 /* The bytes of a whole conversation and what comes of them: "C:text" a command, "+" a go-ahead,
@@ -51,7 +53,7 @@ static const struct {
 };
 
 static void
-show(struct buf *out, const struct imap_frame *f, enum imap_frame_event event)
+show(struct buf *out, const struct frame *f, enum frame_event event)
 {
 	struct str text = { f->text.data, f->text.len };
 	struct str tag;
@@ -63,7 +65,7 @@ show(struct buf *out, const struct imap_frame *f, enum imap_frame_event event)
 		buf_add(out, text.p, text.len);
 		break;
 	case FRAME_CONTINUE: buf_adds(out, "+"); break;
-	case FRAME_APPEND:
+	case FRAME_STREAM:
 		buf_adds(out, "A:");
 		buf_add(out, text.p, text.len);
 		buf_printf(out, ":%llu", (unsigned long long)f->literal.size_bytes);
@@ -83,32 +85,32 @@ show(struct buf *out, const struct imap_frame *f, enum imap_frame_event event)
 static void
 run(const char *in, size_t piece, struct buf *events)
 {
-	struct imap_frame f = { 0 };
+	struct frame f = { 0 };
 	size_t len = strlen(in), at = 0, data = 0;
 
 	while (at < len) {
 		size_t give = len - at < piece ? len - at : piece, used;
-		enum imap_frame_event event;
+		enum frame_event event;
 
 		if (data > 0) {
 			used = give < data ? give : data;
 			data -= used;
 			at += used;
 			if (data == 0)
-				imap_frame_resume(&f);
+				frame_resume(&f);
 			continue;
 		}
-		event = imap_frame_feed(&f, &LIMITS, in + at, give, &used);
+		event = frame_feed(&f, &RULES, in + at, give, &used);
 		at += used;
 		show(events, &f, event);
-		if (event == FRAME_APPEND)
+		if (event == FRAME_STREAM)
 			data = (size_t)f.literal.size_bytes;
 		else if (event == FRAME_COMMAND || event == FRAME_REFUSED)
-			imap_frame_reset(&f);
+			frame_reset(&f);
 		else if (event == FRAME_HOPELESS)
 			break;
 	}
-	imap_frame_reset(&f);
+	frame_reset(&f);
 }
 
 static void

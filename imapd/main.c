@@ -32,15 +32,17 @@ start(struct service *sv, struct net_worker *w)
 	(void)w;
 	imapd->service = sv;
 	imapd->config = sv->config;
-	imapd->log = sv->log;
-	imapd->tls = sv->tls;
-	imapd->worker = sv->worker;
-	imapd->loop = sv->loop;
 	imapd->store = sv->store;
 	imapd->auth = sv->auth;
 	imapd->sasl = &sv->sasl;
 	imapd->message_max_bytes = config_size(sv->config, "store.message_size_max");
-	imapd->autologout_s = (unsigned)config_duration_s(sv->config, "imapd.autologout");
+	imapd->conversations = (struct conversations){
+		.service = sv,
+		.protocol = &IMAP_PROTOCOL,
+		.autologout_s = (unsigned)config_duration_s(sv->config, "imapd.autologout"),
+		.login_timeout_s = (unsigned)config_duration_s(sv->config, "auth.login_timeout"),
+		.per_account_max = config_integer(sv->config, "imapd.connections_per_account"),
+	};
 	sv->data = imapd;
 	return true;
 }
@@ -49,8 +51,10 @@ start(struct service *sv, struct net_worker *w)
 static void
 drain(struct service *sv, enum net_drain how)
 {
+	struct imapd *imapd = sv->data;
+
 	if (how == NET_DRAIN_END)
-		imap_connections_end(sv->data);
+		conversations_end(&imapd->conversations);
 }
 
 static void

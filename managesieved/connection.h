@@ -7,9 +7,9 @@
 struct managesieved;
 struct net_stream;
 
+extern const struct conversation_protocol MSIEVE_PROTOCOL;
+
 /* A new connection; TLS from the first byte or in the clear until STARTTLS. */
 void msieve_connection_start(struct managesieved *d, struct net_stream *st, bool tls);
-/* The worker ends: idle sessions say BYE now, others when their command is done. */
-void msieve_connections_end(struct managesieved *d);
 
 #endif

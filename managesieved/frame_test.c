@@ -6,12 +6,15 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "managesieved/frame.h"
+#include "managesieved/parse.h"
+#include "net/frame.h"
 
-static const struct msieve_frame_limits LIMITS = {
+static const struct frame_rules RULES = {
 	.line_bytes = 60,
 	.literal_bytes = 20,
+	.nonsync_bytes = 20,
 	.drain_bytes = 1000,
+	.announces = msieve_line_announces,
 };
 
 /* The bytes of a whole conversation and what comes of them: "C:text" a command, "L:text" refused for
@@ -44,9 +47,11 @@ static const struct {
 };
 
 static void
-show(struct buf *out, const struct msieve_frame *f, enum msieve_frame_event event)
+show(struct buf *out, const struct frame *f, enum frame_event event)
 {
 	switch (event) {
+	case FRAME_CONTINUE:
+	case FRAME_STREAM: fail(); /* neither is in the protocol */
 	case FRAME_NEED_INPUT: return;
 	case FRAME_COMMAND: buf_adds(out, "C:"); break;
 	case FRAME_REFUSED: buf_adds(out, f->too_big == FRAME_LITERAL_TOO_BIG ? "B:" : "L:"); break;
@@ -59,24 +64,24 @@ show(struct buf *out, const struct msieve_frame *f, enum msieve_frame_event even
 static void
 converse(const char *in, size_t piece, struct buf *out)
 {
-	struct msieve_frame f = { 0 };
+	struct frame f = { 0 };
 	size_t len = strlen(in), at = 0;
-	enum msieve_frame_event event = FRAME_NEED_INPUT;
+	enum frame_event event = FRAME_NEED_INPUT;
 
 	while (at < len && event != FRAME_HOPELESS) {
 		size_t give = len - at < piece ? len - at : piece, used;
 
-		event = msieve_frame_feed(&f, &LIMITS, in + at, give, &used);
+		event = frame_feed(&f, &RULES, in + at, give, &used);
 		if (event == FRAME_NEED_INPUT)
 			assert_int_equal(used, give);
 		at += used;
 		show(out, &f, event);
 		if (event == FRAME_COMMAND || event == FRAME_REFUSED)
-			msieve_frame_reset(&f);
+			frame_reset(&f);
 	}
 	if (event != FRAME_HOPELESS)
-		assert_true(msieve_frame_is_empty(&f));
-	msieve_frame_reset(&f);
+		assert_true(frame_is_empty(&f));
+	frame_reset(&f);
 }
 
 /* Whole, and in pieces of every size: a refused line keeps only what was there of it. */

@@ -32,19 +32,19 @@ start(struct service *sv, struct net_worker *w)
 
 	(void)w;
 	d->service = sv;
-	d->log = sv->log;
-	d->tls = sv->tls;
-	d->worker = sv->worker;
-	d->loop = sv->loop;
 	d->accounts = sv->accounts;
 	d->store = sv->store;
 	d->auth = sv->auth;
 	d->sasl = &sv->sasl;
 	d->limits.scripts_max = config_integer(c, "filter.scripts_max");
 	d->limits.bytes_max = config_size(c, "filter.script_bytes_max");
-	d->autologout_s = (unsigned)config_duration_s(c, "managesieved.autologout");
-	d->login_timeout_s = (unsigned)config_duration_s(c, "auth.login_timeout");
-	d->connections_per_account = config_integer(c, "managesieved.connections_per_account");
+	d->conversations = (struct conversations){
+		.service = sv,
+		.protocol = &MSIEVE_PROTOCOL,
+		.autologout_s = (unsigned)config_duration_s(c, "managesieved.autologout"),
+		.login_timeout_s = (unsigned)config_duration_s(c, "auth.login_timeout"),
+		.per_account_max = config_integer(c, "managesieved.connections_per_account"),
+	};
 	sv->data = d;
 	return true;
 }
@@ -53,8 +53,10 @@ start(struct service *sv, struct net_worker *w)
 static void
 drain(struct service *sv, enum net_drain how)
 {
+	struct managesieved *d = sv->data;
+
 	if (how == NET_DRAIN_END)
-		msieve_connections_end(sv->data);
+		conversations_end(&d->conversations);
 }
 
 static void

@@ -106,7 +106,7 @@ msieve_parse_string(struct cursor *c, struct arena *a, struct str *text_out)
 }
 
 bool
-msieve_line_announces(struct str line, uint64_t *size_bytes_out)
+msieve_line_announces(struct str line, struct frame_literal *lit_out, size_t *start_out)
 {
 	struct cursor c;
 	size_t start = line.len;
@@ -117,6 +117,8 @@ msieve_line_announces(struct str line, uint64_t *size_bytes_out)
 		start--;
 	if (start == 0 || (start > 1 && line.p[start - 2] != ' '))
 		return false;
+	*start_out = start - 1;
+	*lit_out = (struct frame_literal){ .nonsync = true };
 	c = (struct cursor){ line.p + start - 1, line.p + line.len };
-	return parse_announcement(&c, size_bytes_out) && cursor_at_end(&c);
+	return parse_announcement(&c, &lit_out->size_bytes) && cursor_at_end(&c);
 }

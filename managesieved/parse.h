@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "net/frame.h"
 
 bool msieve_parse_sp(struct cursor *c); /* one SP */
 /* atom, as a command's name */
@@ -24,7 +25,7 @@ bool msieve_parse_number(struct cursor *c, uint32_t *n_out);
 bool msieve_parse_string(struct cursor *c, struct arena *a, struct str *text_out);
 
 /* Does `line` (without its CRLF) end in the announcement of a literal?  Besides "{n+}" also "{n}", which
- * old clients send and which means the same here: nobody waits in this protocol. */
-bool msieve_line_announces(struct str line, uint64_t *size_bytes_out);
+ * old clients send and which means the same here: nobody waits in this protocol.  At *start_out it begins. */
+bool msieve_line_announces(struct str line, struct frame_literal *lit_out, size_t *start_out);
 
 #endif

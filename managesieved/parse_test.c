@@ -97,13 +97,14 @@ test_announcement(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(LINES); i++) {
-		uint64_t size;
-		bool ok = msieve_line_announces(str_from(LINES[i].line), &size);
+		struct frame_literal lit;
+		size_t start;
+		bool ok = msieve_line_announces(str_from(LINES[i].line), &lit, &start);
 
 		print_message("%s\n", LINES[i].line);
 		assert_int_equal(ok, LINES[i].announces);
 		if (ok)
-			assert_int_equal(size, LINES[i].size);
+			assert_int_equal(lit.size_bytes, LINES[i].size);
 	}
 }
 

@@ -126,20 +126,8 @@ world_command(struct world *w, struct str text)
 	be_tls(w);
 }
 
-static struct msieve_frame_limits
-limits_now(const struct world *w)
-{
-	bool login = w->s.state == MSIEVE_AUTHENTICATED;
-
-	return (struct msieve_frame_limits){
-		.line_bytes = MSIEVE_LINE_MAX_BYTES,
-		.literal_bytes = login ? MSIEVE_LITERAL_MAX_BYTES : MSIEVE_LITERAL_LOGIN_MAX_BYTES,
-		.drain_bytes = login ? MSIEVE_DRAIN_MAX_BYTES : MSIEVE_DRAIN_LOGIN_MAX_BYTES,
-	};
-}
-
 static void
-handle(struct world *w, struct msieve_frame *f, enum msieve_frame_event event)
+handle(struct world *w, struct frame *f, enum frame_event event)
 {
 	struct str text = { f->text.data, f->text.len };
 
@@ -153,23 +141,24 @@ handle(struct world *w, struct msieve_frame *f, enum msieve_frame_event event)
 		msieve_bye(&w->s, "QUOTA/MAXSIZE", "Literal too big");
 	}
 	if (event != FRAME_NEED_INPUT)
-		msieve_frame_reset(f);
+		frame_reset(f);
 }
 
 void
 world_converse(struct world *w, struct str bytes, size_t piece, struct buf *out)
 {
-	struct msieve_frame f = { 0 };
+	struct frame f = { 0 };
 	size_t at = 0;
 
 	while (at < bytes.len && w->s.state != MSIEVE_ENDED) {
-		struct msieve_frame_limits limits = limits_now(w);
+		const struct frame_rules *rules =
+		    msieve_frame_rules(w->s.state == MSIEVE_AUTHENTICATED);
 		size_t give = bytes.len - at < piece ? bytes.len - at : piece, used;
 
-		handle(w, &f, msieve_frame_feed(&f, &limits, bytes.p + at, give, &used));
+		handle(w, &f, frame_feed(&f, rules, bytes.p + at, give, &used));
 		at += used;
 		buf_add(out, w->s.out.data, w->s.out.len);
 		buf_reset(&w->s.out);
 	}
-	msieve_frame_reset(&f);
+	frame_reset(&f);
 }

@@ -83,6 +83,10 @@ struct sasl_channel {
 	size_t end_point_len;
 };
 
+struct net_stream;
+/* The stream's TLS is up: notes what it knows.  Loop thread. */
+void sasl_channel_tls(struct sasl_channel *ch, const struct net_stream *st);
+
 enum sasl_status {
 	SASL_STATUS_MORE,      /* send the challenge, wait for the client's next line */
 	SASL_STATUS_DONE,      /* authenticated: sasl_session_login() */
