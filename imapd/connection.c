@@ -8,6 +8,7 @@
 #include "imapd/capability.h"
 #include "imapd/frame.h"
 #include "imapd/imapd.h"
+#include "imapd/response.h"
 #include "imapd/session.h"
 #include "net/loop.h"
 #include "net/sasl.h"
@@ -290,21 +291,29 @@ start_command(struct imap_connection *conn)
 		conversation_run(&conn->c, JOB_BEGIN);
 }
 
-/* A command that was too large: BAD with its tag, or APPEND's own reply. */
+/* A command that was too large: BAD with its tag, or the reply to an APPEND that is under way. */
 static void
 command_refused(struct imap_connection *conn)
 {
-	bool too_long = conn->c.frame.too_big == FRAME_LINE_TOO_LONG;
+	const struct frame *f = &conn->c.frame;
+	const char *why =
+	    f->too_big == FRAME_LINE_TOO_LONG ? "Command line too long" : "Literal too big";
+	struct imap_request *req = &conn->run.req;
 	struct str tag;
 
-	if (conn->refused) {
+	if (f->streamed) {
+		if (!conn->refused) {
+			conn->result = imap_bad(req, why);
+			req->code = "TOOBIG";
+		}
 		conversation_run(&conn->c, JOB_SETTLE);
 		return;
 	}
-	tag = imap_frame_tag((struct str){ conn->c.frame.text.data, conn->c.frame.text.len });
+	tag = imap_frame_tag((struct str){ f->text.data, f->text.len });
 	net_stream_write(conn->c.st, tag.p, tag.len);
 	net_stream_puts(conn->c.st, " BAD [TOOBIG] ");
-	net_stream_puts(conn->c.st, too_long ? "Command line too long\r\n" : "Literal too big\r\n");
+	net_stream_puts(conn->c.st, why);
+	net_stream_puts(conn->c.st, "\r\n");
 	frame_reset(&conn->c.frame);
 	if (++conn->s.bad_commands >= IMAP_BAD_COMMANDS_MAX)
 		conversation_bye(&conn->c, NULL, "Too many bad commands");
