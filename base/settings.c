@@ -121,6 +121,13 @@ const struct setting SETTINGS[] = {
 	NUMBER("store", "index_connections", "connections", "256", 8, 10000,
 	    "Open index databases per process."),
 
+	TEXT("training", "spam_folder", "Bayes_Spam", 1, 240,
+	    "Mailbox into which users put spam that was not found; mailadmin bayes empties it."),
+	TEXT("training", "ham_folder", "Bayes_Ham", 1, 240,
+	    "Mailbox into which users put what was taken for spam wrongly; mailadmin bayes moves it back to INBOX."),
+	NUMBER("training", "messages_max", "messages", "1000", 1, 1000000,
+	    "Messages of one account and kind that one run of mailadmin bayes takes, and that imapd.junk_training collects."),
+
 	PATH("record", "dir", NULL,
 	    "Where is written down what became of each message, for mailadmin why. Not set: record/ in the spool."),
 	DURATION("record", "keep", "30d", 0, 3650 * DAY,
@@ -142,6 +149,8 @@ const struct setting SETTINGS[] = {
 	    "Connections in all workers together."),
 	NUMBER("imapd", "connections_per_account", "connections", "100", 1, 10000,
 	    "Sessions of one account in one worker."),
+	BOOL("imapd", "junk_training", "no",
+	    "Moving messages into Junk and out of it teaches the spam filter, by way of mailadmin bayes."),
 	DURATION("imapd", "autologout", "30m", 10, DAY,
 	    "Silence before a client is logged out. RFC 9051 asks for at least 30 minutes."),
 

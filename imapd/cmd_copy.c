@@ -1,6 +1,7 @@
 /* COPY and MOVE, alike but for what becomes of the source. */
 #include <inttypes.h>
 
+#include "imapd/junk_training.h"
 #include "imapd/messages.h"
 #include "imapd/response.h"
 
@@ -59,6 +60,7 @@ copy_set(struct imap_session *s, struct imap_request *req, const struct uidset *
 		return IMAP_BAD;
 	if (move && s->read_only)
 		return imap_no(req, NULL, "The mailbox is selected read-only");
+	junk_training_learn(s, uids, to);
 	err = move ? mailbox_move(s->box, uids, to, &copied)
 		   : mailbox_copy(s->box, uids, to, &copied);
 	if (err != STORE_OK)
