@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/account_limits.h"
 #include "admin/commands.h"
 #include "admin/output.h"
 #include "admin/password_input.h"
 #include "base/mem.h"
+#include "store/account_aliases.h"
 
 #define QUOTA_MAX_BYTES (UINT64_C(1) << 60) /* fits the column, in kilobytes and in bytes */
 
@@ -58,13 +60,20 @@ static enum admin_status
 refuse_taken(struct admin *a, const char *address)
 {
 	struct account_row row = { 0 };
+	struct str localpart, domain;
 	enum store_err err = account_db_find_address(a->accounts, str_from(address), &row);
+	bool alias = err == STORE_NOT_FOUND;
 
+	account_row_free(&row);
+	if (alias && account_address_parse(str_from(address), &localpart, &domain))
+		err = account_alias_find(a->accounts, localpart, domain, &row);
 	account_row_free(&row);
 	if (err == STORE_NOT_FOUND)
 		return ADMIN_DONE;
 	if (err == STORE_OK)
-		return admin_refuse("%s exists already", address);
+		return admin_refuse(alias ? "%s is an alias: mailadmin alias delete takes it away"
+					  : "%s exists already",
+		    address);
 	return admin_result(err, address);
 }
 
@@ -265,15 +274,47 @@ static const struct output_column SHOW_COLUMNS[] = {
 	{ "password_scheme", "Password", OUTPUT_TEXT },
 	{ "scram", "SCRAM keys", OUTPUT_YESNO },
 	{ "leave_text", "Leave text", OUTPUT_TEXT },
+	{ "aliases", "Aliases", OUTPUT_TEXT },
 	{ "path", "Mail", OUTPUT_TEXT },
 };
+
+/* In JSON a list; in a table on one line. */
+static enum store_err
+add_aliases(struct admin *a, const struct account_row *row, json_t *object)
+{
+	struct account_alias *aliases;
+	struct buf line = { 0 };
+	json_t *list = json_array();
+	size_t count;
+	enum store_err err = account_alias_list(a->accounts, row->id, NULL, &aliases, &count);
+
+	for (size_t i = 0; err == STORE_OK && i < count; i++) {
+		char *address = mem_printf("%s@%s",
+		    *aliases[i].localpart != '\0' ? aliases[i].localpart : "*", aliases[i].domain);
+
+		json_array_append_new(list, output_string(address));
+		buf_printf(&line, "%s%s", i > 0 ? " " : "", address);
+		free(address);
+	}
+	account_aliases_free(aliases, count);
+	json_object_set(object, "aliases", list);
+	json_decref(list);
+	if (!a->json)
+		json_object_set_new(
+		    object, "aliases", output_string(line.len > 0 ? buf_cstr(&line) : NULL));
+	buf_free(&line);
+	return err;
+}
 
 static enum admin_status
 show_account(struct admin *a, const struct account_row *row)
 {
+	struct output_column columns[ARRAY_LEN(SHOW_COLUMNS) + ACCOUNT_LIMIT_COUNT];
+	struct account_limits limits;
 	struct scram_keys keys;
 	char *leave = NULL;
 	json_t *object;
+	size_t count;
 	enum store_err err;
 	bool scram;
 
@@ -289,13 +330,18 @@ show_account(struct admin *a, const struct account_row *row)
 	json_object_set_new(object, "scram", json_boolean(scram));
 	json_object_set_new(object, "leave_text", output_string(leave));
 	free(leave);
-	if (add_mail_facts(a, row, object) != ADMIN_DONE) {
+	err = account_limits_get(a->accounts, row->id, &limits);
+	account_limits_show(object, &limits);
+	if (err == STORE_OK)
+		err = add_aliases(a, row, object);
+	if (err != STORE_OK || add_mail_facts(a, row, object) != ADMIN_DONE) {
 		json_decref(object);
-		return ADMIN_REFUSED;
+		return err != STORE_OK ? admin_result(err, a->args[0]) : ADMIN_REFUSED;
 	}
-	return output_object(object, SHOW_COLUMNS, ARRAY_LEN(SHOW_COLUMNS), a->json)
-		   ? ADMIN_DONE
-		   : ADMIN_REFUSED;
+	memcpy(columns, SHOW_COLUMNS, sizeof(SHOW_COLUMNS));
+	count = ARRAY_LEN(SHOW_COLUMNS) +
+		account_limits_columns(&limits, &columns[ARRAY_LEN(SHOW_COLUMNS)]);
+	return output_object(object, columns, count, a->json) ? ADMIN_DONE : ADMIN_REFUSED;
 }
 
 static enum admin_status
@@ -337,26 +383,35 @@ static enum admin_status
 set_run(struct admin *a)
 {
 	const char *active_text = admin_option(a, "--active");
+	bool limited = account_limits_asked(a);
+	struct account_limits limits = ACCOUNT_LIMITS_DEFAULT;
 	struct account_row row = { 0 };
 	struct wishes wishes;
 	enum admin_status status = read_wishes(a, &wishes);
-	enum store_err err;
+	enum store_err err = STORE_OK;
 	bool active = true;
 
+	if (status == ADMIN_DONE)
+		status = account_limits_read(a, &limits); /* only to look at them */
 	if (status != ADMIN_DONE)
 		return status;
 	if (active_text != NULL && !parse_yes_no(active_text, &active))
 		return admin_bad_usage(a, "--active %s: yes or no is needed", active_text);
-	if (wishes.realname == NULL && !wishes.has_quota && active_text == NULL)
+	if (wishes.realname == NULL && !wishes.has_quota && active_text == NULL && !limited)
 		return admin_bad_usage(a, "nothing to set");
 	if (!admin_find_account(a, a->args[0], &row))
 		return ADMIN_REFUSED;
-	err = account_db_change(a->accounts, row.id,
-	    &(struct account_change){
-		.realname = wishes.realname,
-		.quota_kb = wishes.has_quota ? &wishes.quota_kb : NULL,
-		.active = active_text != NULL ? &active : NULL,
-	    });
+	if (limited)
+		err = account_limits_get(a->accounts, row.id, &limits);
+	account_limits_read(a, &limits);
+	if (err == STORE_OK)
+		err = account_db_change(a->accounts, row.id,
+		    &(struct account_change){
+			.realname = wishes.realname,
+			.quota_kb = wishes.has_quota ? &wishes.quota_kb : NULL,
+			.active = active_text != NULL ? &active : NULL,
+			.limits = limited ? &limits : NULL,
+		    });
 	account_row_free(&row);
 	return admin_result(err, a->args[0]);
 }
@@ -369,7 +424,8 @@ const struct admin_command admin_cmd_account_set = {
 	.args_most = 1,
 	.options = { { "--realname", "NAME", "the user's name; empty: none" },
 	    { "--quota", "SIZE", "500M, 2G, 10K; none or 0: unlimited" },
-	    { "--active", "yes|no", "an inactive account takes no mail and no logins" } },
+	    { "--active", "yes|no", "an inactive account takes no mail and no logins" },
+	    ACCOUNT_LIMIT_OPTIONS },
 	.summary = "Changes an account.",
 	.help = "The daemons see it at once; sessions that are open go on.",
 	.example = "mailadmin account set ann@example.org --quota 5G",

@@ -18,6 +18,7 @@
 
 #include "admin/commands.h"
 #include "base/mem.h"
+#include "store/account_aliases.h"
 #include "store/dir.h"
 #include "store/folder.h"
 #include "store/root.h"
@@ -282,13 +283,25 @@ target_is_free(struct admin *a, int64_t id)
 	struct account_row row = { 0 };
 	enum store_err err = account_db_find_address(a->accounts, str_from(a->args[1]), &row);
 	bool taken = err == STORE_OK && row.id != id;
+	struct str localpart, domain;
 
 	account_row_free(&row);
 	if (taken)
 		admin_refuse("%s exists already", a->args[1]);
-	else if (err != STORE_OK && err != STORE_NOT_FOUND)
+	if (err == STORE_NOT_FOUND &&
+	    account_address_parse(str_from(a->args[1]), &localpart, &domain)) {
+		err = account_alias_find(a->accounts, localpart, domain, &row);
+		account_row_free(&row);
+		taken = err == STORE_OK;
+		if (taken)
+			admin_refuse(
+			    "%s is an alias: mailadmin alias delete takes it away", a->args[1]);
+	}
+	if (taken)
+		return false;
+	if (err != STORE_OK && err != STORE_NOT_FOUND)
 		admin_result(err, a->args[1]);
-	return !taken && (err == STORE_OK || err == STORE_NOT_FOUND);
+	return err == STORE_OK || err == STORE_NOT_FOUND;
 }
 
 static enum admin_status

@@ -24,7 +24,7 @@ struct spool;
 
 enum admin_status { ADMIN_DONE = 0, ADMIN_REFUSED = 1, ADMIN_USAGE = 64 };
 
-#define ADMIN_OPTIONS_MAX 8
+#define ADMIN_OPTIONS_MAX 16
 #define ADMIN_ARGS_MAX    200
 
 struct admin_option {

@@ -45,7 +45,7 @@ print_command_help(const struct admin_command *c)
 		char *left = mem_printf("%s%s%s", o->name, o->value != NULL ? " " : "",
 		    o->value != NULL ? o->value : "");
 
-		printf("  %-20s %s\n", left, o->help);
+		printf("  %-28s %s\n", left, o->help);
 		free(left);
 	}
 	printf("\nexample: %s\n", c->example);
