@@ -5,7 +5,6 @@
 #include "admin/doctor.h"
 #include "net/loop.h"
 #include "net/smtp_client.h"
-#include "net/tls.h"
 #include "service/hostname.h"
 #include "service/relay_tls.h"
 
@@ -75,8 +74,11 @@ doctor_relay(struct doctor *d)
 	if (count == 0)
 		doctor_fail(d, "relay", "set submitd.relay", "there is none: nothing can be sent");
 	if (count > 0 && !service_relay_tls(c, d->a->log, &tls)) {
-		doctor_fail(d, "relay", "look at submitd.relay_ca_file",
-		    "TLS towards the relay cannot be set up");
+		doctor_fail(d, "relay",
+		    "look into the log, and at submitd.relay_tls, relay_ca_file, "
+		    "relay_fingerprint, "
+		    "relay_certificate and relay_password_file",
+		    "TLS or login towards the relay cannot be set up");
 		count = 0;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -85,15 +87,14 @@ doctor_relay(struct doctor *d)
 			.host = to->host,
 			.port = to->port,
 			.helo = hostname,
-			.tls = tls.mode,
-			.tls_client = tls.client,
 			.connect_timeout_s = RELAY_CHECK_S,
 			.greeting_timeout_s = RELAY_CHECK_S,
 			.command_timeout_s = RELAY_CHECK_S,
 		};
 
+		service_relay_tls_apply(&tls, to->port, &config);
 		try_relay(d, &config, to->text);
 	}
-	net_tls_free(tls.client);
+	service_relay_tls_free(&tls);
 	free(hostname);
 }

@@ -1,24 +1,48 @@
 #include "submitd/relay.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "net/loop.h"
-#include "net/tls.h"
 #include "service/relay_tls.h"
 #include "service/service.h"
 
+#define BACKOFF_MOST      10 /* times submitd.relay_probe */
+#define BACKOFF_DOUBLINGS 5
+#define RELAY_PORT        25
+
 struct relay {
+	struct relay *next;
+	char *name, *host; /* the name as configured or routed */
+	uint16_t port;
 	struct smtp_client_config config;
-	const char *name;       /* as configured */
+	struct relay_connection *idle;
+	size_t connections;     /* on loan, idle, probing */
+	size_t listed;          /* in lists that are in use */
+	unsigned failures;      /* since it was last up; 0: it is up */
 	uint64_t down_until_ms; /* on the loop's clock */
+	struct smtp_result why; /* the last failure */
+	bool probing;
+};
+
+/* The relays to try, in order. */
+struct relay_list {
+	struct relay *items[RELAY_COUNT_MAX];
+	size_t count;
 };
 
 struct relay_connection {
 	struct relays *relays;
 	struct relay_connection *next, **link; /* among the idle ones */
-	struct relay *relay;
-	size_t tried; /* relays, this time */
+	struct relay_list list;
+	struct relay *relay; /* NULL: none was left to try */
+	unsigned tried;      /* places in the list */
+	unsigned used;       /* messages before this one */
+	bool probe;
 	struct smtp_client *client;
 	struct net_timer *timer; /* start, and idle time */
 	const struct relay_events *events;
@@ -27,18 +51,222 @@ struct relay_connection {
 
 struct relays {
 	struct service *sv;
-	struct net_tls *tls;
-	struct relay items[RELAY_COUNT_MAX];
+	char *hostname;
+	struct service_relay_tls tls;
+	struct relay *all; /* those of routes too */
 	size_t count;
-	struct relay_connection *idle;
+	struct relay_list configured;
+	struct relay_connection *probes; /* by link, as idle ones are */
+	void (*on_up)(void *arg);
+	void *arg;
 };
 
-static void try_next(struct relay_connection *c);
+static const struct smtp_client_events CLIENT_EVENTS;
+
+static uint64_t
+now_ms(const struct relays *r)
+{
+	return net_loop_now_ms(r->sv->loop);
+}
+
+/* --- health ------------------------------------------------------------------------------------- */
+
+static bool
+is_up(const struct relay *one)
+{
+	return one->failures == 0;
+}
+
+/* The pause before the next probe: doubling, a quarter of it by chance, so that not all workers and hosts
+ * knock at once. */
+static uint64_t
+backoff_ms(const struct relays *r, unsigned failures)
+{
+	uint64_t probe = config_duration_s(r->sv->config, "submitd.relay_probe") * 1000;
+	unsigned doublings = failures - 1 < BACKOFF_DOUBLINGS ? failures - 1 : BACKOFF_DOUBLINGS;
+	uint64_t pause = probe << doublings;
+	uint32_t dice = 0;
+
+	if (pause > probe * BACKOFF_MOST)
+		pause = probe * BACKOFF_MOST;
+	if (getrandom(&dice, sizeof(dice), 0) != (ssize_t)sizeof(dice))
+		dice = 0;
+	return pause - (pause / 4) * dice / UINT32_MAX;
+}
+
+static void
+mark_down(struct relays *r, struct relay *one, const struct smtp_result *why)
+{
+	if (!is_up(one) && one->down_until_ms > now_ms(r))
+		return; /* several conversations end together: that is one failure */
+	one->failures++;
+	one->down_until_ms = now_ms(r) + backoff_ms(r, one->failures);
+	one->why = *why;
+	one->why.outcome = SMTP_OUTCOME_TEMPORARY;
+	log_warn(
+	    r->sv->log, "relay-down", "relay=%s code=%d error=%s", one->name, why->code, why->text);
+}
+
+static void
+mark_up(struct relays *r, struct relay *one)
+{
+	if (is_up(one))
+		return;
+	one->failures = 0;
+	log_info(r->sv->log, "relay-up", "relay=%s", one->name);
+	r->on_up(r->arg);
+}
+
+bool
+relays_are_up(const struct relays *r, uint64_t *wait_ms_out)
+{
+	uint64_t now = now_ms(r), earliest = UINT64_MAX;
+
+	*wait_ms_out = 0;
+	for (size_t i = 0; i < r->configured.count; i++) {
+		const struct relay *one = r->configured.items[i];
+
+		if (is_up(one))
+			return true;
+		if (one->down_until_ms < earliest)
+			earliest = one->down_until_ms;
+	}
+	*wait_ms_out = earliest > now ? earliest - now : 0;
+	return false;
+}
+
+/* --- relays ------------------------------------------------------------------------------------- */
+
+static void
+relay_free(struct relay *one)
+{
+	free(one->name);
+	free(one->host);
+	free(one);
+}
+
+/* Makes room for one more route: a relay that nobody talks to and that is not configured goes. */
+static void
+forget_one(struct relays *r)
+{
+	for (struct relay **at = &r->all; *at != NULL; at = &(*at)->next) {
+		struct relay *one = *at;
+		bool configured = false;
+
+		for (size_t i = 0; i < r->configured.count; i++)
+			configured |= r->configured.items[i] == one;
+		if (configured || one->connections > 0 || one->listed > 0)
+			continue;
+		*at = one->next;
+		r->count--;
+		relay_free(one);
+		return;
+	}
+}
+
+static struct relay *
+find_or_add(struct relays *r, const char *name, const char *host, uint16_t port)
+{
+	unsigned timeout_s = (unsigned)config_duration_s(r->sv->config, "submitd.relay_timeout");
+	struct relay *one = r->all;
+
+	while (one != NULL && (strcasecmp(one->host, host) != 0 || one->port != port))
+		one = one->next;
+	if (one != NULL)
+		return one;
+	if (r->count >= RELAY_COUNT_MAX + RELAY_ROUTES_MAX)
+		forget_one(r);
+	one = mem_zalloc(sizeof(*one));
+	one->name = mem_strdup(name);
+	one->host = mem_strdup(host);
+	one->port = port;
+	one->config = (struct smtp_client_config){
+		.host = one->host,
+		.port = port,
+		.helo = r->hostname,
+		.log = r->sv->log,
+		.messages_max =
+		    (unsigned)config_integer(r->sv->config, "submitd.relay_messages_max"),
+		.greeting_timeout_s = timeout_s,
+		.command_timeout_s = timeout_s,
+		.data_init_timeout_s = timeout_s,
+		.data_block_timeout_s = timeout_s,
+	};
+	service_relay_tls_apply(&r->tls, port, &one->config);
+	one->next = r->all;
+	r->all = one;
+	r->count++;
+	return one;
+}
+
+static bool
+is_not_blank(char c)
+{
+	return c != ' ';
+}
+
+/* HOST, HOST:PORT or [IPV6]:PORT, as the setting has it. */
+static struct relay *
+relay_of_text(struct relays *r, struct str word)
+{
+	char *text = mem_strndup(word.p, word.len), *host = text, *colon = strrchr(text, ':');
+	char *end = strchr(text, ']');
+	uint64_t port = RELAY_PORT;
+	struct relay *one = NULL;
+	bool ok = true;
+
+	if (colon != NULL && (end != NULL ? colon == end + 1 : strchr(text, ':') == colon)) {
+		ok = text_u64(str_from(colon + 1), UINT16_MAX, &port) && port > 0;
+		*colon = '\0';
+	}
+	if (end != NULL && *text == '[') {
+		*end = '\0';
+		host = text + 1;
+	}
+	if (ok && *host != '\0') {
+		char *name = mem_strndup(word.p, word.len);
+
+		one = find_or_add(r, name, host, (uint16_t)port);
+		free(name);
+	}
+	free(text);
+	return one;
+}
+
+static void
+begin_list(struct relays *r, const char *route, struct relay_list *list)
+{
+	struct cursor c = cursor_from(str_from(route != NULL ? route : ""));
+
+	for (size_t i = 0; route == NULL && i < r->configured.count; i++) {
+		list->items[list->count++] = r->configured.items[i];
+		r->configured.items[i]->listed++;
+	}
+	while (!cursor_at_end(&c) && list->count < RELAY_COUNT_MAX) {
+		struct str word = cursor_take_while(&c, is_not_blank);
+		struct relay *one = word.len > 0 ? relay_of_text(r, word) : NULL;
+
+		if (one != NULL) {
+			one->listed++;
+			list->items[list->count++] = one;
+		}
+		while (cursor_take(&c, ' '))
+			continue;
+	}
+}
+
+static void
+end_list(struct relay_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		list->items[i]->listed--;
+	list->count = 0;
+}
 
 /* --- a connection's end ------------------------------------------------------------------------- */
 
 static void
-unlink_idle(struct relay_connection *c)
+unlink_connection(struct relay_connection *c)
 {
 	if (c->link == NULL)
 		return;
@@ -49,12 +277,119 @@ unlink_idle(struct relay_connection *c)
 }
 
 static void
+link_connection(struct relay_connection *c, struct relay_connection **first)
+{
+	c->next = *first;
+	c->link = first;
+	if (*first != NULL)
+		(*first)->link = &c->next;
+	*first = c;
+}
+
+static void
 connection_free(struct relay_connection *c)
 {
-	unlink_idle(c);
+	unlink_connection(c);
+	end_list(&c->list);
+	if (c->relay != NULL)
+		c->relay->connections--;
+	if (c->probe)
+		c->relay->probing = false;
 	net_timer_free(c->timer);
 	smtp_client_free(c->client);
 	free(c);
+}
+
+static void
+go_idle(struct relay_connection *c)
+{
+	end_list(&c->list);
+	link_connection(c, &c->relay->idle);
+	net_timer_start_s(c->timer, RELAY_IDLE_S);
+}
+
+/* --- choosing ----------------------------------------------------------------------------------- */
+
+static void on_timer(void *arg);
+
+static struct relay_connection *
+connection_new(struct relays *r, struct relay *one)
+{
+	struct relay_connection *c = mem_zalloc(sizeof(*c));
+
+	c->relays = r;
+	c->relay = one;
+	c->timer = net_timer_new(r->sv->loop, on_timer, c);
+	if (one != NULL)
+		one->connections++;
+	return c;
+}
+
+/* Beside the mail, which another relay takes meanwhile. */
+static void
+probe(struct relays *r, struct relay *one)
+{
+	struct relay_connection *c = connection_new(r, one);
+
+	c->probe = one->probing = true;
+	link_connection(c, &r->probes);
+	c->client = smtp_client_open(r->sv->loop, &one->config, &CLIENT_EVENTS, c);
+}
+
+static bool
+is_to_be_probed(const struct relays *r, const struct relay *one)
+{
+	return !is_up(one) && one->down_until_ms <= now_ms(r) && !one->probing;
+}
+
+/* The place of the relay to take now; the count: none is left. */
+static size_t
+choose(struct relays *r, const struct relay_list *list, unsigned tried)
+{
+	size_t due = list->count;
+
+	for (size_t i = 0; i < list->count; i++) {
+		if ((tried & 1u << i) != 0)
+			continue;
+		if (is_up(list->items[i])) {
+			if (due < i)
+				probe(r, list->items[due]);
+			return i;
+		}
+		if (due == list->count && is_to_be_probed(r, list->items[i]))
+			due = i;
+	}
+	return due;
+}
+
+/* With what relay_take() or a failure left in c->tried. */
+static void
+try_next(struct relay_connection *c)
+{
+	struct relays *r = c->relays;
+	size_t place = choose(r, &c->list, c->tried);
+	static const struct smtp_result NONE = { .outcome = SMTP_OUTCOME_TEMPORARY,
+		.enhanced = "4.4.1",
+		.text = "No relay can be reached" };
+
+	if (c->relay != NULL)
+		c->relay->connections--;
+	c->relay = NULL;
+	if (place == c->list.count) {
+		const struct relay *last = NULL;
+
+		for (size_t i = c->list.count; i-- > 0;)
+			if (!is_up(c->list.items[i]))
+				last = c->list.items[i];
+		c->events->on_ready(c->arg, NULL, last != NULL ? last->name : NULL,
+		    last != NULL ? &last->why : &NONE);
+		return;
+	}
+	c->relay = c->list.items[place];
+	c->relay->connections++;
+	c->tried |= 1u << place;
+	c->used = 0;
+	c->client = smtp_client_open(r->sv->loop, &c->relay->config, &CLIENT_EVENTS, c);
 }
 
 /* --- what the conversation says ----------------------------------------------------------------- */
@@ -64,21 +399,27 @@ on_client_ready(void *arg, const struct smtp_result *result)
 {
 	struct relay_connection *c = arg;
 	struct relays *r = c->relays;
+	bool ready = result->outcome == SMTP_OUTCOME_ACCEPTED, was_probe = c->probe;
 
-	if (result->outcome == SMTP_OUTCOME_ACCEPTED) {
-		c->relay->down_until_ms = 0;
-		c->events->on_ready(c->arg, c->client, c->relay->name, NULL);
-		return;
+	if (was_probe) {
+		unlink_connection(c);
+		c->probe = c->relay->probing = false;
 	}
-	log_warn(r->sv->log, "relay-down", "relay=%s code=%d error=%s", c->relay->name,
-	    result->code, result->text);
-	c->relay->down_until_ms = net_loop_now_ms(r->sv->loop) + RELAY_DOWN_S * 1000;
-	smtp_client_free(c->client);
-	c->client = NULL;
-	if (c->tried < r->count)
-		try_next(c);
+	if (ready)
+		mark_up(r, c->relay);
 	else
-		c->events->on_ready(c->arg, NULL, c->relay->name, result);
+		mark_down(r, c->relay, result);
+	if (was_probe && ready) {
+		go_idle(c);
+	} else if (was_probe) {
+		connection_free(c);
+	} else if (ready) {
+		c->events->on_ready(c->arg, c->client, c->relay->name, NULL);
+	} else {
+		smtp_client_free(c->client);
+		c->client = NULL;
+		try_next(c);
+	}
 }
 
 static void
@@ -107,34 +448,6 @@ static const struct smtp_client_events CLIENT_EVENTS = {
 
 /* --- taking and giving back --------------------------------------------------------------------- */
 
-/* The first relay, in order, that is not down; if all are, the one that has been down longest. */
-static struct relay *
-choose(struct relays *r, const struct relay *after)
-{
-	uint64_t now = net_loop_now_ms(r->sv->loop);
-	struct relay *best = NULL;
-
-	for (size_t i = 0; i < r->count; i++) {
-		struct relay *one = &r->items[i];
-
-		if (one == after)
-			continue;
-		if (one->down_until_ms <= now)
-			return one;
-		if (best == NULL || one->down_until_ms < best->down_until_ms)
-			best = one;
-	}
-	return best != NULL ? best : &r->items[0];
-}
-
-static void
-try_next(struct relay_connection *c)
-{
-	c->relay = choose(c->relays, c->relay);
-	c->tried++;
-	c->client = smtp_client_open(c->relays->sv->loop, &c->relay->config, &CLIENT_EVENTS, c);
-}
-
 static void
 on_timer(void *arg)
 {
@@ -152,93 +465,127 @@ on_timer(void *arg)
 }
 
 struct relay_connection *
-relay_take(struct relays *r, const struct relay_events *events, void *arg)
+relay_take(struct relays *r, const char *route, unsigned tried, const struct relay_events *events,
+    void *arg)
 {
-	struct relay_connection *c = r->idle;
+	struct relay_list list = { 0 };
+	struct relay_connection *c = NULL;
+	size_t place;
 
-	if (c != NULL) {
-		unlink_idle(c);
+	begin_list(r, route, &list);
+	place = choose(r, &list, tried);
+	if (place < list.count && list.items[place]->idle != NULL) {
+		c = list.items[place]->idle;
+		unlink_connection(c);
+		tried |= 1u << place;
+		c->used++;
 	} else {
-		c = mem_zalloc(sizeof(*c));
-		c->relays = r;
-		c->timer = net_timer_new(r->sv->loop, on_timer, c);
+		c = connection_new(r, place < list.count ? list.items[place] : NULL);
 	}
+	c->list = list;
+	c->tried = tried;
 	c->events = events;
 	c->arg = arg;
-	c->tried = 0;
 	net_timer_start_ms(c->timer, 0);
 	return c;
+}
+
+unsigned
+relay_tried(const struct relay_connection *c)
+{
+	return c->tried;
+}
+
+bool
+relay_has_untried(const struct relay_connection *c, unsigned tried)
+{
+	for (size_t i = 0; i < c->list.count; i++)
+		if ((tried & 1u << i) == 0 &&
+		    (is_up(c->list.items[i]) || is_to_be_probed(c->relays, c->list.items[i])))
+			return true;
+	return false;
+}
+
+bool
+relay_was_used(const struct relay_connection *c)
+{
+	return c->used > 0;
+}
+
+void
+relay_is_down(struct relay_connection *c, const struct smtp_result *why)
+{
+	if (c->relay != NULL)
+		mark_down(c->relays, c->relay, why);
 }
 
 void
 relay_give_back(struct relay_connection *c, bool reusable)
 {
-	struct relays *r = c->relays;
-
-	if (!reusable || c->client == NULL) {
-		connection_free(c);
+	if (reusable && c->client != NULL) {
+		go_idle(c);
 		return;
 	}
-	c->next = r->idle;
-	c->link = &r->idle;
-	if (r->idle != NULL)
-		r->idle->link = &c->next;
-	r->idle = c;
-	net_timer_start_s(c->timer, RELAY_IDLE_S);
+	if (c->client != NULL)
+		smtp_client_quit(c->client);
+	c->client = NULL;
+	connection_free(c);
 }
 
 /* --- opening ------------------------------------------------------------------------------------ */
 
 struct relays *
-relays_open(struct service *sv, const char *hostname)
+relays_open(struct service *sv, const char *hostname, void (*on_up)(void *arg), void *arg)
 {
-	struct service_relay_tls tls;
-	bool tls_ok = service_relay_tls(sv->config, sv->log, &tls);
 	struct relays *r = mem_zalloc(sizeof(*r));
-	unsigned timeout_s = (unsigned)config_duration_s(sv->config, "submitd.relay_timeout");
+	size_t count = config_count(sv->config, "submitd.relay");
 
 	r->sv = sv;
-	r->tls = tls.client;
-	r->count = config_count(sv->config, "submitd.relay");
-	if (r->count > RELAY_COUNT_MAX)
-		r->count = RELAY_COUNT_MAX;
-	for (size_t i = 0; i < r->count; i++) {
-		const struct config_address *a = config_address_at(sv->config, "submitd.relay", i);
-
-		r->items[i].name = a->text;
-		r->items[i].config = (struct smtp_client_config){
-			.host = a->host,
-			.port = a->port,
-			.helo = hostname,
-			.tls = tls.mode,
-			.tls_client = r->tls,
-			.log = sv->log,
-			.greeting_timeout_s = timeout_s,
-			.command_timeout_s = timeout_s,
-			.data_init_timeout_s = timeout_s,
-			.data_block_timeout_s = timeout_s,
-		};
-	}
-	if (r->count == 0)
+	r->hostname = mem_strdup(hostname);
+	r->on_up = on_up;
+	r->arg = arg;
+	if (count == 0)
 		log_error(sv->log, "no-relay", "hint=%s", "set submitd.relay");
-	if (r->count == 0 || !tls_ok) {
+	if (!service_relay_tls(sv->config, sv->log, &r->tls) || count == 0) {
 		relays_close(r);
 		return NULL;
 	}
+	if (count > RELAY_COUNT_MAX)
+		log_warn(sv->log, "relays", "count=%zu most=%d", count, RELAY_COUNT_MAX);
+	for (size_t i = 0; i < count && i < RELAY_COUNT_MAX; i++) {
+		const struct config_address *a = config_address_at(sv->config, "submitd.relay", i);
+
+		r->configured.items[r->configured.count++] =
+		    find_or_add(r, a->text, a->host, a->port);
+	}
 	return r;
+}
+
+static void
+free_connections(struct relay_connection *first)
+{
+	struct relay_connection *next;
+
+	for (struct relay_connection *c = first; c != NULL; c = next) {
+		next = c->next;
+		connection_free(c);
+	}
 }
 
 void
 relays_close(struct relays *r)
 {
-	struct relay_connection *next;
+	struct relay *next;
 
 	if (r == NULL)
 		return;
-	for (struct relay_connection *c = r->idle; c != NULL; c = next) {
-		next = c->next;
-		connection_free(c);
+	free_connections(r->probes);
+	for (struct relay *one = r->all; one != NULL; one = next) {
+		next = one->next;
+		free_connections(one->idle);
+		relay_free(one);
 	}
-	net_tls_free(r->tls);
+	service_relay_tls_free(&r->tls);
+	free(r->hostname);
 	free(r);
 }
