@@ -9,6 +9,9 @@
 #include "store/header.h"
 
 #define RETURNED_HEADER_BYTES (64 * 1024)
+#define MESSAGE_ID_MAX_BYTES  500
+#define THREAD_MAX_BYTES      8000
+#define LINE_MAX_BYTES        998 /* RFC 5322 §2.1.1 */
 
 /* --- the message that is answered --------------------------------------------------------------- */
 
@@ -93,31 +96,54 @@ is_suppressed(const struct view *message)
 	return false;
 }
 
-/* Senders behind which nobody reads, RFC 5230 §4.6, RFC 3834 §2. */
+/* Senders behind which nobody reads, RFC 5230 §4.6, RFC 3834 §2, and what lists and robots are called. */
+static const struct system_name {
+	const char *text;
+	enum { WHOLE, BEGINS, ENDS, HOLDS } where;
+} SYSTEM_NAMES[] = {
+	{ "MAILER-DAEMON", WHOLE }, { "LISTSERV", WHOLE }, { "listserver", WHOLE },
+	{ "listproc", WHOLE }, { "majordomo", WHOLE }, { "mailman", WHOLE }, { "noreply", WHOLE },
+	{ "no-reply", WHOLE }, { "no_reply", WHOLE }, { "no.reply", WHOLE },
+	{ "donotreply", WHOLE }, { "do-not-reply", WHOLE }, { "do_not_reply", WHOLE },
+	{ "noreply+", BEGINS }, { "no-reply+", BEGINS }, { "bounce", WHOLE }, { "bounces", WHOLE },
+	{ "bounce-", BEGINS }, { "bounce+", BEGINS }, { "bounces-", BEGINS },
+	{ "bounces+", BEGINS }, { "owner-", BEGINS }, { "-owner", ENDS }, { "-request", ENDS },
+	{ "-bounce", ENDS }, { "-bounces", ENDS }, { "-bounce+", HOLDS }, /* VERP */
+	{ "-bounces+", HOLDS }, { "-return-", HOLDS },                    /* ezmlm */
+};
+
+static bool
+has_system_name(struct str local, const struct system_name *name)
+{
+	struct str text = str_from(name->text);
+
+	if (local.len < text.len)
+		return false;
+	switch (name->where) {
+	case WHOLE: return str_eq_nocase(local, text);
+	case BEGINS: return str_has_prefix_nocase(local, text);
+	case ENDS:
+		return str_eq_nocase(
+		    (struct str){ local.p + local.len - text.len, text.len }, text);
+	default: break;
+	}
+	for (size_t i = 0; i + text.len <= local.len; i++)
+		if (str_has_prefix_nocase((struct str){ local.p + i, local.len - i }, text))
+			return true;
+	return false;
+}
+
 static bool
 is_system_sender(struct str sender)
 {
-	static const char *const NAMES[] = { "MAILER-DAEMON", "LISTSERV", "majordomo", "noreply",
-		"no-reply" };
 	const char *at = memrchr(sender.p, '@', sender.len);
 	struct str local = { sender.p, at != NULL ? (size_t)(at - sender.p) : sender.len };
 
-	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-		if (str_eq_nocase(local, str_from(NAMES[i])))
+	if (local.len >= 2 && local.p[0] == '"' && local.p[local.len - 1] == '"')
+		local = (struct str){ local.p + 1, local.len - 2 };
+	for (size_t i = 0; i < ARRAY_LEN(SYSTEM_NAMES); i++)
+		if (has_system_name(local, &SYSTEM_NAMES[i]))
 			return true;
-	if (str_has_prefix_nocase(local, STR("owner-")))
-		return true;
-	for (size_t i = 0; i < local.len; i++)
-		if (local.p[i] == '-') {
-			struct str end = { local.p + i, local.len - i };
-
-			if (str_eq_nocase(end, STR("-request")) ||
-			    str_eq_nocase(end, STR("-owner")) ||
-			    str_has_prefix_nocase(end, STR("-bounces+")) ||
-			    str_eq_nocase(end, STR("-bounces")) ||
-			    str_eq_nocase(end, STR("-bounce")))
-				return true;
-		}
 	return false;
 }
 
@@ -168,28 +194,92 @@ is_addressed(const struct reply_facts *f, const struct filter_reply *reply)
 	return found;
 }
 
-const char *
-autoreply_objection(const struct reply_facts *f, const struct filter_action *action)
+/* Does anybody whom the message names as its author get it? */
+static bool
+goes_to_sender(const struct reply_facts *f, const char *const recipients[], size_t count)
 {
-	bool vacation = action->kind == FILTER_VACATION;
+	static const char *const NAMES[] = { "From", "Sender", "Reply-To" };
+	struct arena arena = { 0 };
+	struct buf spec = { 0 };
+	bool found = false;
 
+	for (size_t r = 0; r < count; r++)
+		found = found || str_eq_nocase(str_from(f->sender), str_from(recipients[r]));
+	for (size_t n = 0; n < ARRAY_LEN(NAMES) && !found; n++) {
+		const struct address *a = address_parse(&arena, reply_field(f->message, NAMES[n]));
+
+		for (; a != NULL && !found; a = a->next) {
+			if (a->broken || a->domain.p == NULL || a->mailbox.p == NULL)
+				continue;
+			buf_reset(&spec);
+			address_spec(&spec, a);
+			for (size_t r = 0; r < count; r++)
+				found = found || str_eq_nocase((struct str){ spec.data, spec.len },
+						     str_from(recipients[r]));
+		}
+	}
+	buf_free(&spec);
+	arena_free(&arena);
+	return found;
+}
+
+static const char *
+machine_objection(const struct reply_facts *f)
+{
 	if (*f->sender == '\0')
 		return "null-sender";
-	if (reply_is_automatic(f->message))
-		return "auto-submitted";
-	if (!vacation && !action->reply.is_vacation)
-		return NULL; /* Exim's mail: the filter has looked at whatever its owner cares for */
+	return reply_is_automatic(f->message) ? "auto-submitted" : NULL;
+}
+
+const char *
+reply_objection(const struct reply_facts *f)
+{
+	const char *why = machine_objection(f);
+
+	if (why != NULL)
+		return why;
 	if (is_bulk(f->message))
 		return "list-or-bulk";
 	if (is_suppressed(f->message))
 		return "suppressed-by-sender";
 	if (is_system_sender(str_from(f->sender)))
 		return "system-sender";
-	if (vacation && is_mine(f, &action->reply, str_from(f->sender)))
+	return reply_is_own(f, str_from(f->sender)) ? "own-address" : NULL;
+}
+
+static const char *
+mail_objection(const struct reply_facts *f, const struct filter_action *action)
+{
+	const char *recipients[AUTOREPLY_RECIPIENTS_MAX];
+	const char *why = machine_objection(f);
+	struct arena arena = { 0 };
+	size_t count;
+
+	if (why != NULL)
+		return why;
+	count = autoreply_recipients(f, action, &arena, recipients);
+	if (action->reply.is_vacation || goes_to_sender(f, recipients, count))
+		why = reply_objection(f);
+	for (size_t i = 0; why == NULL && i < count; i++)
+		if (is_system_sender(str_from(recipients[i])))
+			why = "system-recipient";
+	arena_free(&arena);
+	return why;
+}
+
+const char *
+autoreply_objection(const struct reply_facts *f, const struct filter_action *action)
+{
+	const char *why;
+
+	if (action->kind != FILTER_VACATION)
+		return mail_objection(f, action);
+	why = reply_objection(f);
+	if (why != NULL)
+		return why;
+	if (is_mine(f, &action->reply, str_from(f->sender)))
 		return "own-address";
-	if (vacation && !is_addressed(f, &action->reply))
-		return "not-addressed";
-	return NULL;
+	return is_addressed(f, &action->reply) ? NULL : "not-addressed";
 }
 
 /* --- to whom ------------------------------------------------------------------------------------ */
@@ -276,26 +366,74 @@ reply_add_identity(struct buf *out, const struct reply_facts *f)
 	buf_free(&id);
 }
 
+/* msg-id = "<" id-left "@" id-right ">", RFC 5322 §3.6.4, widely taken: printable ASCII between the brackets.  Rubbish
+ * and what is longer than a line may be are passed over. */
+static bool
+next_id(struct cursor *c, struct str *id_out)
+{
+	while (!cursor_at_end(c)) {
+		const char *start = c->p;
+
+		if (!cursor_take(c, '<')) {
+			c->p++;
+			continue;
+		}
+		while (!cursor_at_end(c) && (unsigned char)cursor_peek(c) > ' ' &&
+		       (unsigned char)cursor_peek(c) < 0x7f && cursor_peek(c) != '<' &&
+		       cursor_peek(c) != '>')
+			c->p++;
+		*id_out = (struct str){ start, (size_t)(c->p - start) + 1 };
+		if (cursor_take(c, '>') && id_out->len > 2 && id_out->len <= MESSAGE_ID_MAX_BYTES)
+			return true;
+	}
+	return false;
+}
+
+/* Of a thread of several hundred messages the first and the last. */
+static void
+add_ids(struct buf *out, struct str ids)
+{
+	struct cursor c = cursor_from(ids);
+	size_t total = 0;
+	struct str id;
+
+	while (next_id(&c, &id))
+		total += id.len + 1;
+	c = cursor_from(ids);
+	for (bool first = true; next_id(&c, &id); first = false) {
+		if (first || total <= THREAD_MAX_BYTES) {
+			buf_add(out, id.p, id.len);
+			buf_addc(out, ' ');
+		}
+		if (!first)
+			total -= id.len + 1;
+	}
+}
+
+struct str
+reply_message_id(const struct view *message)
+{
+	struct str field = reply_field(message, "Message-ID"), id;
+	struct cursor c = cursor_from(field);
+
+	return field.p != NULL && next_id(&c, &id) ? id : (struct str){ NULL, 0 };
+}
+
 void
 reply_add_threading(struct buf *out, const struct view *message)
 {
-	struct str id = reply_field(message, "Message-ID"), thread;
+	struct str id = reply_message_id(message), thread;
 	struct buf all = { 0 };
 
-	if (id.p == NULL || str_trim(id).len == 0)
+	if (id.p == NULL)
 		return;
-	compose_field(out, "In-Reply-To", str_trim(id), "\n");
+	compose_field(out, "In-Reply-To", id, "\n");
 	thread = reply_field(message, "References");
 	if (thread.p == NULL)
 		thread = reply_field(message, "In-Reply-To");
-	/* a thread of several hundred messages is cut at its root, not at its end */
-	if (thread.p != NULL && thread.len > 8000)
-		thread = (struct str){ NULL, 0 };
-	if (thread.p != NULL) {
-		buf_add(&all, str_trim(thread).p, str_trim(thread).len);
-		buf_addc(&all, ' ');
-	}
-	buf_add(&all, str_trim(id).p, str_trim(id).len);
+	if (thread.p != NULL)
+		add_ids(&all, thread);
+	buf_add(&all, id.p, id.len);
 	compose_field(out, "References", (struct str){ all.data, all.len }, "\n");
 	buf_free(&all);
 }
@@ -343,6 +481,27 @@ reply_add_status(struct buf *out, const struct reply_facts *f, const char *envid
 }
 
 void
+reply_add_lines(struct buf *out, struct str text)
+{
+	size_t line = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		char ch = text.p[i];
+
+		if (ch == '\r')
+			continue;
+		if (ch != '\n' && line == LINE_MAX_BYTES) {
+			buf_adds(out, "\n\t");
+			line = 1;
+		}
+		buf_addc(out, ch != '\0' ? ch : ' ');
+		line = ch == '\n' ? 0 : line + 1;
+	}
+	if (out->data[out->len - 1] != '\n')
+		buf_addc(out, '\n');
+}
+
+void
 reply_add_header_of(struct buf *out, const struct view *message)
 {
 	struct str header = message->header;
@@ -350,11 +509,7 @@ reply_add_header_of(struct buf *out, const struct view *message)
 	if (header.len > RETURNED_HEADER_BYTES)
 		header.len = RETURNED_HEADER_BYTES;
 	buf_adds(out, "Content-Type: text/rfc822-headers\nContent-Transfer-Encoding: 8bit\n\n");
-	for (size_t i = 0; i < header.len; i++)
-		if (header.p[i] != '\r')
-			buf_addc(out, header.p[i]);
-	if (out->data[out->len - 1] != '\n')
-		buf_addc(out, '\n');
+	reply_add_lines(out, header);
 }
 
 static void

@@ -28,7 +28,13 @@ struct reply_facts {
 	void *is_own_arg;
 };
 
-/* Why FILTER_VACATION or FILTER_MAIL may not answer, as a word for the log; NULL: it may. */
+/* Why nothing at all may be answered to the sender by a machine (RFC 3834 §2, RFC 5230 §4.6): no sender, a machine's or
+ * a list's message, one to many, a sender behind whom nobody reads, or the account itself.  A word for the log; NULL:
+ * it may. */
+const char *reply_objection(const struct reply_facts *f);
+/* The same for FILTER_VACATION, which also wants the account named as a recipient, and FILTER_MAIL, which is an answer
+ * where it goes to the sender or an address of From, Sender or Reply-To; else a notice, which only may not answer
+ * bounces and machines. */
 const char *autoreply_objection(const struct reply_facts *f, const struct filter_action *action);
 
 /* Is the message itself made by a machine (RFC 3834 §2: Auto-Submitted other than "no")? */
@@ -51,16 +57,20 @@ void autoreply_compose(
 
 /* For whoever composes other answers to a message. */
 struct str reply_field(
-    const struct view *message, const char *name); /* as it stands; p NULL: none */
+    const struct view *message, const char *name);       /* as it stands; p NULL: none */
+struct str reply_message_id(const struct view *message); /* "<…>"; p NULL: none that can stand */
 void reply_add_subject(struct buf *out, const char *prefix, const struct view *message);
 void reply_add_identity(struct buf *out, const struct reply_facts *f); /* Date, Message-ID */
-void reply_add_threading(struct buf *out, const struct view *message); /* RFC 5322 §3.6.4 */
+/* In-Reply-To and References, RFC 5322 §3.6.4: of the message's only what is a msg-id. */
+void reply_add_threading(struct buf *out, const struct view *message);
 /* A boundary for parts, which is in no message; lies in `memory`. */
 struct str reply_boundary(struct buf *memory, const struct reply_facts *f);
 /* A part message/delivery-status, RFC 3464 §2.1; envid may be NULL. */
 void reply_add_status(struct buf *out, const struct reply_facts *f, const char *envid,
     const char *action, const char *status);
-/* A part text/rfc822-headers. */
+/* Their lines, without CRs and NULs, none longer than RFC 5322 allows. */
+void reply_add_lines(struct buf *out, struct str text);
+/* A part text/rfc822-headers: without NULs and CRs, no line longer than RFC 5322 allows. */
 void reply_add_header_of(struct buf *out, const struct view *message);
 
 #endif

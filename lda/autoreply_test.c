@@ -21,9 +21,9 @@ struct stage {
 };
 
 static void
-set_stage(struct stage *t, const char *sender, const char *message)
+set_stage_bytes(struct stage *t, const char *sender, struct str message)
 {
-	struct filter_message m = { .fd = -1, .bytes = str_from(message) };
+	struct filter_message m = { .fd = -1, .bytes = message };
 
 	*t = (struct stage){ 0 };
 	assert_true(view_open(&t->view, &m, &t->arena));
@@ -35,6 +35,12 @@ set_stage(struct stage *t, const char *sender, const char *message)
 		.now = 1700000000,
 		.message = &t->view,
 	};
+}
+
+static void
+set_stage(struct stage *t, const char *sender, const char *message)
+{
+	set_stage_bytes(t, sender, str_from(message));
 }
 
 static void
@@ -81,10 +87,32 @@ static const struct objection_case OBJECTIONS[] = {
 	{ FILTER_VACATION, "list-request@example.net", TO_ANN, "system-sender" },
 	{ FILTER_VACATION, "list-bounces+ann=example.org@example.net", TO_ANN, "system-sender" },
 	{ FILTER_VACATION, "list-requests@example.net", TO_ANN, NULL },
+	{ FILTER_VACATION, "\"MAILER-DAEMON\"@example.net", TO_ANN, "system-sender" },
+	{ FILTER_VACATION, "bounce-17-42@example.net", TO_ANN, "system-sender" },
+	{ FILTER_VACATION, "bounces+17=ann@example.net", TO_ANN, "system-sender" },
+	{ FILTER_VACATION, "dev-return-9-ann=x@example.net", TO_ANN, "system-sender" },
+	{ FILTER_VACATION, "no-reply+7@example.net", TO_ANN, "system-sender" },
+	{ FILTER_VACATION, "dev-owner@example.net", TO_ANN, "system-sender" },
+	{ FILTER_VACATION, "bouncer@example.net", TO_ANN, NULL },
+	{ FILTER_VACATION, "homeowner@example.net", TO_ANN, NULL },
+	{ FILTER_VACATION, "ann+x@example.org", TO_ANN, "own-address" },
+	{ FILTER_VACATION, "bob@example.net", TO_ANN "Precedence:\n List\n", "list-or-bulk" },
+	{ FILTER_VACATION, "bob@example.net", TO_ANN "Precedence: normal\nPrecedence: bulk\n",
+	    "list-or-bulk" },
+	{ FILTER_VACATION, "bob@example.net", TO_ANN "List-Id: x\n", "list-or-bulk" },
 	{ FILTER_VACATION, "Ann@example.org", TO_ANN, "own-address" },
 	{ FILTER_VACATION, "alias@example.org", TO_ANN, "own-address" },
 	/* Exim's mail: whatever its owner wants, but never for machines */
 	{ FILTER_MAIL, "bob@example.net", "To: all@example.org\nPrecedence: bulk\n", NULL },
+	/* … but what goes to the sender is an answer like others */
+	{ FILTER_MAIL, "bob@example.net", "From: bob@example.net\nPrecedence: bulk\n",
+	    "list-or-bulk" },
+	{ FILTER_MAIL, "list-bounces@example.net",
+	    "From: carol@example.net\nList-Id: <x.example>\n", "list-or-bulk" },
+	{ FILTER_MAIL, "bob@example.net", "From: b@x\nReply-To: c@x\nList-Post: <x>\n",
+	    "list-or-bulk" },
+	{ FILTER_MAIL, "bob@example.net", "From: owner-x@x\n", "system-recipient" },
+	{ FILTER_MAIL, "bob@example.net", "From: bob@example.net\n", NULL },
 	{ FILTER_MAIL, "", TO_ANN, "null-sender" },
 	{ FILTER_MAIL, "bob@example.net", "Auto-Submitted: auto-generated\n", "auto-submitted" },
 };
@@ -241,6 +269,101 @@ test_looks(void **state)
 			if (strstr(buf_cstr(&out), c->lacks[n]) != NULL)
 				fail_msg("%zu has \"%s\":\n%s", i, c->lacks[n], buf_cstr(&out));
 		buf_free(&out);
+		clear_stage(&t);
+	}
+}
+
+/* --- hostile originals --------------------------------------------------------------------------- */
+
+#define TEN(x)      x x x x x x x x x x
+#define THOUSAND(x) TEN(TEN(TEN(x)))
+#define S(literal)                                                                                 \
+	{                                                                                          \
+		(literal), sizeof(literal) - 1                                                     \
+	}
+
+/* What somebody might write to have a reply say what he wants: none of it leaves its field. */
+static const struct str HOSTILE[] = {
+	S("Subject: a\r\n b\r\nMessage-ID: <a@b>\r\n\r\nx"),
+	S("Subject: a\rBcc: victim@x\rX: y\nMessage-ID: <a\rBcc: victim@x>\n\nx"),
+	S("Subject: a\0\nBcc: victim@x\nMessage-ID: <a\0@b>\nReferences: <\0>\n\nx"),
+	/* encoded words that decode to line ends, to NUL, and to more of a header */
+	S("Subject: =?utf-8?Q?a=0D=0ABcc:_victim@x=0D=0A=0D=0Abody?=\n\nx"),
+	S("Subject: =?utf-8?B?YQ0KQmNjOiB2aWN0aW1AeA==?=\nFrom: =?utf-8?Q?a=0ABcc:v?= <a@x>\n\nx"),
+	S("From: =?utf-8?Q?=00=0D?= <a@x>\nReply-To: \"a\r\n b\" <c@x>\n\nx"),
+	S("Subject: =?utf-16?B?AAoADQBC?=\n\nx"),
+	/* 8 bits without a word, and no UTF-8 */
+	S("Subject: \xfc\xff\nMessage-ID: <\xc3\xbc@b>\nReferences: <\xfc> <ok@x>\n\nx"),
+	S("From: \xfc <a@x>\n\xfc: x\n\n\xfc"),
+	/* longer than a line may be */
+	S("Subject: " THOUSAND("long") "\nMessage-ID: <" THOUSAND("long") "@b>\n\nx"),
+	S("Message-ID: <a@b>\nReferences: " THOUSAND("<x@yz>") "\n\nx"),
+	S("Message-ID: <a@b>\nReferences: " THOUSAND("<x@yz> ") "\n\nx"),
+	S("From: " THOUSAND("long") " <a@x>\nX-Long: " THOUSAND("y") "\n\nx"),
+	/* no message at all */
+	S(""),
+	S("\n\n"),
+	S(":\n x\n"),
+};
+
+static const char *const OUR_FIELDS[] = { "From", "To", "Cc", "Subject", "Date", "Message-ID",
+	"In-Reply-To", "References", "Auto-Submitted", "X-Auto-Response-Suppress", "Precedence",
+	"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Importance", "X-Priority" };
+
+static void
+check_header(size_t number, struct str message)
+{
+	struct cursor c = cursor_from(message);
+	struct header_field field;
+
+	for (size_t i = 0, line = 0; i < message.len; i++) {
+		line = message.p[i] == '\n' ? 0 : line + 1;
+		if (line > 998 || message.p[i] == '\r' || message.p[i] == '\0')
+			fail_msg("%zu: byte %zu of\n%s", number, i, message.p);
+	}
+	while (header_next(&c, &field)) {
+		bool ours = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(OUR_FIELDS); i++)
+			ours = ours || str_eq_nocase(field.name, str_from(OUR_FIELDS[i]));
+		if (!ours || str_trim(field.value).len == 0)
+			fail_msg("%zu: field %.*s of\n%s", number, (int)field.name.len,
+			    field.name.p, message.p);
+		for (size_t i = 0; i < field.raw.len; i++)
+			if ((unsigned char)field.raw.p[i] >= 0x80)
+				fail_msg("%zu: 8 bits in\n%s", number, message.p);
+	}
+}
+
+static void
+test_hostile(void **state)
+{
+	static const char *TO[] = { "a@x" };
+	const struct filter_action vacation = { .kind = FILTER_VACATION, .reply = { .body = "x" } };
+	const struct filter_action mail = { .kind = FILTER_MAIL,
+		.reply = { .to = "a@x", .return_message = true } };
+	const struct filter_notify notify = { .method = "mailto:a@x", .to = TO, .to_count = 1 };
+	const struct filter_reject reject = { .reason = "no" }, ereject = { "no", true };
+	const struct filter_report report = { .type = "abuse", .message = "m", .to = "a@x" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(HOSTILE); i++) {
+		struct buf out[7] = { 0 };
+		struct stage t;
+
+		set_stage_bytes(&t, "bob@example.net", HOSTILE[i]);
+		t.facts.orig_rcpt = "rfc822;a\r\nBcc: victim@x";
+		autoreply_compose(&out[0], &t.facts, &vacation);
+		autoreply_compose(&out[1], &t.facts, &mail);
+		notification_compose(&out[2], &t.facts, &notify);
+		rejection_compose(&out[3], &t.facts, &reject);
+		rejection_compose(&out[4], &t.facts, &ereject);
+		receipt_compose(&out[5], &t.facts, "id\r\nBcc: victim@x");
+		complaint_compose(&out[6], &t.facts, &report);
+		for (size_t n = 0; n < ARRAY_LEN(out); n++) {
+			check_header(i * 10 + n, (struct str){ buf_cstr(&out[n]), out[n].len });
+			buf_free(&out[n]);
+		}
 		clear_stage(&t);
 	}
 }
@@ -425,6 +548,7 @@ main(void)
 		cmocka_unit_test(test_objections),
 		cmocka_unit_test(test_recipients),
 		cmocka_unit_test(test_looks),
+		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_notification),
 		cmocka_unit_test(test_complaints),
 		cmocka_unit_test(test_refusals),

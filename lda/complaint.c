@@ -32,11 +32,7 @@ static void
 add_message(struct buf *out, struct str all)
 {
 	buf_adds(out, "Content-Type: message/rfc822\nContent-Transfer-Encoding: 8bit\n\n");
-	for (size_t i = 0; i < all.len; i++)
-		if (all.p[i] != '\r')
-			buf_addc(out, all.p[i] != '\0' ? all.p[i] : ' ');
-	if (out->data[out->len - 1] != '\n')
-		buf_addc(out, '\n');
+	reply_add_lines(out, all);
 }
 
 void

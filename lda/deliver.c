@@ -182,6 +182,7 @@ static void
 decide_refusal(struct lda_delivery *d)
 {
 	struct decision by = delivery_decision(d, d->reject_number);
+	const char *why;
 
 	d->refused = d->envelope->answers_alone && rejection_reply(&d->reject->reject, d->refusal);
 	if (d->refused)
@@ -190,8 +191,8 @@ decide_refusal(struct lda_delivery *d)
 	if (why == NULL)
 		return;
 	log_info(d->lda->sv->log, "not-rejected",
-	    "account=%s reason=%s kept=INBOX id=%s filter=%s script=%s line=%u",
-	    d->account, d->envelope->id, by.language, by.script, by.line);
+	    "account=%s reason=%s kept=INBOX id=%s filter=%s script=%s line=%u", d->account, why,
+	    d->envelope->id, by.language, by.script, by.line);
 	d->reject = NULL;
 	copies_add_inbox(d, by);
 }

@@ -100,6 +100,7 @@ struct lda_envelope {
 	bool answers_alone;  /* this recipient gets an answer of its own: a filter may refuse */
 	bool binary;         /* BODY=BINARYMIME */
 	bool smtputf8;
+	bool require_tls;     /* RFC 8689: redirects take it along */
 	const char *envid;    /* DSN, decoded; NULL: not given */
 	const char *ret_text; /* DSN, "FULL" or "HDRS"; NULL: not given */
 	/* Deliveries of the same message that are prepared already and end together with this one. */

@@ -177,7 +177,13 @@ notification_compose(
 	reply_add_identity(out, f);
 	add_harmless(out, &uri);
 	/* RFC 5436 §2.7.1: who is to be asked if these come in a flood */
-	buf_printf(out, "Auto-Submitted: auto-notified; owner-email=\"%s\"\n", f->account);
+	buf_adds(out, "Auto-Submitted: auto-notified; owner-email=\"");
+	for (const char *p = f->account; *p != '\0'; p++) {
+		if (*p == '"' || *p == '\\') /* of a quoted local part */
+			buf_addc(out, '\\');
+		buf_addc(out, *p);
+	}
+	buf_adds(out, "\"\n");
 	buf_printf(out, "Importance: %s\nX-Priority: %s\nMIME-Version: 1.0\n",
 	    IMPORTANCES[importance].importance, IMPORTANCES[importance].priority);
 	make_text(&text, f, notify, &uri);

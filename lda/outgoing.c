@@ -38,6 +38,15 @@ has_8bit(const char *p, size_t len)
 	return false;
 }
 
+/* RFC 6531 §3.1: only a relay that takes SMTPUTF8 may see it. */
+static bool
+has_8bit_header(struct str message)
+{
+	size_t end = str_find(message, STR("\n\n"));
+
+	return has_8bit(message.p, end != SIZE_MAX ? end : message.len);
+}
+
 enum store_err
 outgoing_send(struct lda *l, const char *account, const char *origin, struct str message,
     const char *const *recipients, size_t count, char id_out[SPOOL_ID_LEN + 1])
@@ -49,6 +58,7 @@ outgoing_send(struct lda *l, const char *account, const char *origin, struct str
 		.account = mem_strdup(account),
 		.origin = mem_strdup(origin),
 		.body = has_8bit(message.p, message.len) ? SPOOL_BODY_8BITMIME : SPOOL_BODY_7BIT,
+		.smtputf8 = has_8bit_header(message),
 		.recipients = to,
 		.recipient_count = count,
 	};

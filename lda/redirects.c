@@ -232,6 +232,7 @@ commit(struct lda_delivery *d, struct redirect *r)
 			: r->eight_bit ? SPOOL_BODY_8BITMIME
 				       : SPOOL_BODY_7BIT,
 		.smtputf8 = e->smtputf8 || is_utf8(r->to->to) || is_utf8(sender),
+		.require_tls = e->require_tls,
 		.by_mode = r->to->by_given ? r->to->by_mode : (char)0,
 		.by_trace = r->to->by_trace,
 		.deliver_by = d->now + r->to->by_seconds,

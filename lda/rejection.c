@@ -32,7 +32,7 @@ rejection_reply(const struct filter_reject *reject, char text_out[REJECTION_TEXT
 static void
 add_disposition(struct buf *out, const struct reply_facts *f)
 {
-	struct str id = reply_field(f->message, "Message-ID");
+	struct str id = reply_message_id(f->message);
 
 	buf_printf(out,
 	    "Content-Type: message/disposition-notification\n\n"
@@ -42,7 +42,7 @@ add_disposition(struct buf *out, const struct reply_facts *f)
 		compose_field(out, "Original-Recipient", str_from(f->orig_rcpt), "\n");
 	buf_printf(out, "Final-Recipient: rfc822; %s\n", f->rcpt);
 	if (id.p != NULL)
-		compose_field(out, "Original-Message-ID", str_trim(id), "\n");
+		compose_field(out, "Original-Message-ID", id, "\n");
 	buf_adds(out, "Disposition: automatic-action/MDN-sent-automatically; deleted\n");
 }
 

@@ -16,7 +16,8 @@
 #include "service/service.h"
 #include "store/state.h"
 
-#define HOUR_S (60 * 60)
+#define HOUR_S     (60 * 60)
+#define CLAIMS_MAX 4
 
 /* One thing to be said. */
 struct saying {
@@ -27,9 +28,10 @@ struct saying {
 	struct reply_facts facts;
 	const char *recipients[AUTOREPLY_RECIPIENTS_MAX];
 	size_t recipient_count;
+	bool is_answer; /* to the sender: bounded for each */
 	/* What is claimed for it. */
-	const char *keys[3];
-	const char *to_whom[3];
+	const char *keys[CLAIMS_MAX];
+	const char *to_whom[CLAIMS_MAX];
 	size_t claim_count;
 };
 
@@ -111,14 +113,14 @@ claim(struct saying *s, const char *key, const char *to, uint64_t seconds, bool 
 	return true;
 }
 
-/* One of the places of this hour. */
+/* One of the places of this hour: of all together (`to` is ""), or for one address. */
 static bool
-claim_place(struct saying *s, bool *may_out)
+claim_place(struct saying *s, const char *to, unsigned places, bool *may_out)
 {
-	for (unsigned i = 0; i < REPLIES_PER_HOUR; i++) {
+	for (unsigned i = 0; i < places; i++) {
 		const char *key = arena_printf(&s->d->arena, "place %u", i);
 
-		if (!claim(s, key, "", HOUR_S, may_out))
+		if (!claim(s, key, to, HOUR_S, may_out))
 			return false;
 		if (*may_out)
 			return true;
@@ -149,7 +151,11 @@ claim_all(struct saying *s, const char *key, const char *to, uint64_t seconds)
 		return NO_MEMORY;
 	if (!may)
 		return SAID_ALREADY;
-	if (!claim_place(s, &may))
+	if (s->is_answer && !claim_place(s, s->d->envelope->sender, REPLIES_TO_ONE_PER_HOUR, &may))
+		return NO_MEMORY;
+	if (!may)
+		return "too-many-to-sender";
+	if (!claim_place(s, "", REPLIES_PER_HOUR, &may))
 		return NO_MEMORY;
 	return may ? NULL : "too-many";
 }
@@ -233,6 +239,9 @@ say_reply(struct saying *s, const struct filter_action *action)
 		s->recipient_count =
 		    autoreply_recipients(&s->facts, action, &d->arena, s->recipients);
 		why = s->recipient_count == 0 ? "no-recipient" : NULL;
+		for (size_t i = 0; i < s->recipient_count; i++)
+			s->is_answer = s->is_answer || str_eq_nocase(str_from(s->recipients[i]),
+							   str_from(d->envelope->sender));
 	}
 	if (why == NULL && reply->key != NULL) {
 		key = arena_printf(&d->arena, "%s %s", vacation ? "vacation" : "once", reply->key);
@@ -295,10 +304,20 @@ say_report(struct saying *s, const struct filter_report *report)
 	buf_free(&message);
 }
 
+const char *
+replies_refusal_objection(struct lda_delivery *d)
+{
+	struct reply_facts facts;
+
+	return know_facts(d, &facts) ? reply_objection(&facts) : "unreadable";
+}
+
 enum store_err
 replies_refuse(struct lda_delivery *d)
 {
-	struct saying s = { .d = d, .what = "reject", .number = d->reject_number };
+	struct saying s = {
+		.d = d, .what = "reject", .number = d->reject_number, .is_answer = true
+	};
 	struct buf message = { 0 };
 	const char *why;
 	enum store_err err;

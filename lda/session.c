@@ -29,6 +29,7 @@ struct lda_session {
 	char *sender;
 	uint64_t size_bytes;          /* as declared; 0: not */
 	const char *envid, *ret_text; /* DSN; NULL: not given */
+	bool require_tls;
 	struct lda_rcpt *rcpts;
 	size_t rcpt_count;
 	struct content content;
@@ -94,6 +95,7 @@ envelope_of(struct smtp_session *s)
 		.answers_alone = is_lmtp(ls) || ls->rcpt_count == 1,
 		.binary = facts->body == SMTP_BODY_BINARYMIME,
 		.smtputf8 = facts->smtputf8,
+		.require_tls = ls->require_tls,
 		.envid = ls->envid,
 		.ret_text = ls->ret_text,
 	};
@@ -123,6 +125,7 @@ on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply 
 	forget_transaction(ls);
 	ls->sender = arena_strdup(&ls->arena, mail->from.address);
 	ls->size_bytes = mail->size_bytes;
+	ls->require_tls = mail->require_tls;
 	ls->envid = mail->envid != NULL ? arena_strdup(&ls->arena, mail->envid) : NULL;
 	ls->ret_text = mail->ret == SMTP_RET_FULL   ? "FULL"
 		       : mail->ret == SMTP_RET_HDRS ? "HDRS"
@@ -314,6 +317,9 @@ lda_door_open(struct lda_door *door, struct lda *lda, enum smtp_protocol protoco
 		.tls = sv->tls,
 		.log = sv->log,
 		.dsn = true,
+		.requiretls = true,
+		.limits = true,
+		.xclient_from = &sv->proxies,
 		.size_max_bytes = config_size(sv->config, "store.message_size_max"),
 		.rcpt_max = (unsigned)config_integer(sv->config, "lda.recipients_max"),
 		.command_timeout_s = (unsigned)config_duration_s(sv->config, "lda.timeout"),
