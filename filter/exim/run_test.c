@@ -157,28 +157,38 @@ static void
 test_default_filter(void **state)
 {
 	static const struct {
-		const char *score, *mailbox;
-	} SCORES[] = { { "+++++", "Junk" }, { "+++++++ (7.1)", "Junk" }, { "++++", NULL },
-		{ "-", NULL } };
+		const char *field, *mailbox;
+	} FIELDS[] = { { "X-Spam-Score: +++++", "Junk" }, { "X-Spam-Score: +++++++ (7.1)", "Junk" },
+		{ "X-Spam-Score: ++++", NULL }, { "X-Spam-Score: -", NULL },
+		{ "X-Spam-Score: 5", "Junk" }, { "X-Spam-Score: 7.1 (+++)", "Junk" },
+		{ "X-Spam-Score: +5.0", "Junk" }, { "X-Spam-Score: 12.34", "Junk" },
+		{ "X-Spam-Score: 4.9 (++++)", NULL }, { "X-Spam-Score: -5.0 (-----)", NULL },
+		{ "X-Spam-Score: 0.5", NULL },
+		{ "X-Spam-Score: 05", NULL }, /* nobody writes that */
+		{ "X-Spam-Score: 5x", NULL }, { "X-Spam-Flag: YES", "Junk" },
+		{ "X-Spam-Flag: yes", "Junk" }, { "X-Spam-Flag: NO", NULL },
+		{ "X-Spam-Status: Yes, score=9.1 required=5.0", "Junk" },
+		{ "X-Spam-Status: No, score=1.0 required=5.0", NULL },
+		{ "X-Spam-Status: Yesterday", NULL }, { "X-Spam-Report: YES 9.9 +++++", NULL } };
 	struct arena arena = { 0 };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(SCORES); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(FIELDS); i++) {
 		struct filter_message m = {
 			.fd = -1, .sender = "", .account = "a@b", .rcpt = "a@b"
 		};
 		struct filter_result r;
 		struct filter_error error;
 
-		m.bytes = str_from(arena_printf(
-		    &arena, "Subject: x\r\nX-Spam-Score: %s\r\n\r\nx\r\n", SCORES[i].score));
+		m.bytes = str_from(
+		    arena_printf(&arena, "Subject: x\r\n%s\r\n\r\nx\r\n", FIELDS[i].field));
 		assert_int_equal(
 		    filter_run(filter_default(), &m, NULL, &arena, &r, &error), FILTER_OK);
 		assert_int_equal(r.action_count, 1);
-		if (SCORES[i].mailbox == NULL)
+		if (FIELDS[i].mailbox == NULL)
 			assert_int_equal(r.actions[0].kind, FILTER_KEEP);
 		else
-			assert_string_equal(r.actions[0].store.mailbox, SCORES[i].mailbox);
+			assert_string_equal(r.actions[0].store.mailbox, FIELDS[i].mailbox);
 	}
 	arena_free(&arena);
 }
