@@ -214,13 +214,13 @@ header_end_of(const struct buf *b)
 	return b->len;
 }
 
-/* The original, whole or its header: RFC 3461 §6.2; CR are left out, so that the report has one kind
+/* The original, whole or its header: RFC 3461 §6.2; never whole with REQUIRETLS, RFC 8689 §5.  CR are left out, so that the report has one kind
  * of line ends. */
 static enum store_err
 add_original(struct buf *out, struct spool *spool, const struct spool_message *msg,
     enum dsn_action action, const char *boundary)
 {
-	bool full = action == DSN_FAILED && msg->ret != SPOOL_RET_HDRS &&
+	bool full = action == DSN_FAILED && msg->ret != SPOOL_RET_HDRS && !msg->require_tls &&
 		    msg->body != SPOOL_BODY_BINARYMIME && msg->size_bytes <= DSN_FULL_MAX_BYTES;
 	size_t want = full ? DSN_FULL_MAX_BYTES : DSN_HEADER_MAX_BYTES;
 	struct buf text = { 0 };

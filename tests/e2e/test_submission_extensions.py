@@ -200,3 +200,16 @@ def test_the_relay_is_told():
                 assert not relay.to("b@example.net")
             wait_for(lambda: relay.to("b@example.net"), "the held message")
             assert time.time() >= start + 3
+
+
+def test_a_redirect_keeps_requiretls(box):
+    box.admin("filter", "set", ANN, "-", input=b'redirect "far@example.net";\n')
+    with box.connect_smtp() as client:
+        client.starttls(context=box.tls())
+        client.ehlo()
+        assert client.has_extn("requiretls") and client.esmtp_features["limits"] == "RCPTMAX=1000"
+        client.sendmail("asks@example.com", [ANN], b"Subject: keep\r\n\r\nx\r\n",
+                        mail_options=["REQUIRETLS"])
+    with contextlib.closing(sqlite3.connect(box.dir / "spool" / "spool.db")) as db:
+        assert db.execute("SELECT require_tls FROM message WHERE sender = 'asks@example.com'"
+                          ).fetchall() == [(1,)]
