@@ -186,6 +186,7 @@ say_did(const json_t *did)
 		{ "filter-error", "the filter failed" },
 		{ "no-such-mailbox", "INBOX instead of a mailbox that cannot be" },
 		{ "duplicate", "not kept: it has come before" },
+		{ "left", "not kept" },
 		{ "given-up", "put off" },
 	};
 	const char *what = text_of(did, "what"), *words = what;

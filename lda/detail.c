@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/service.h"
 #include "store/casefold.h"
 #include "store/folder.h"
 #include "store/mailbox_name.h"
@@ -58,12 +59,13 @@ find_folded(const struct home *home, struct str detail)
 
 /* What lies in these teaches the relay's spam filter: only the account's owner may put it there. */
 static bool
-teaches(const char *mailbox)
+teaches(const struct lda_delivery *d, const char *mailbox)
 {
-	static const char *const NAMES[] = { "Bayes_Spam", "Bayes_Ham" };
+	static const char *const SETTINGS[] = { "training.spam_folder", "training.ham_folder" };
 
-	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-		if (ascii_eq_nocase(mailbox, NAMES[i]))
+	for (size_t i = 0; i < ARRAY_LEN(SETTINGS); i++)
+		if (casefold_eq(str_from(config_string(d->lda->sv->config, SETTINGS[i])),
+			str_from(mailbox)))
 			return true;
 	return false;
 }
@@ -80,7 +82,8 @@ detail_mailbox(struct lda_delivery *d)
 	found = folder_exists(d->home, detail) ? mem_strdup(detail)
 					       : find_folded(d->home, str_from(detail));
 	if (found != NULL && !mailbox_name_is_inbox(found) &&
-	    !quota_excludes(&d->rcpt->quota, found) && !teaches(found) && !has_role(d->home, found))
+	    !quota_excludes(&d->rcpt->quota, found) && !teaches(d, found) &&
+	    !has_role(d->home, found))
 		mailbox = arena_strdup(&d->arena, found);
 	free(found);
 	return mailbox;

@@ -86,6 +86,18 @@ test_default(void **state)
 	arena_free(&arena);
 }
 
+/* The example that is shipped is what is built in. */
+static void
+test_example(void **state)
+{
+	char *example = leave_template_read("lda/left-template.txt", NULL);
+
+	(void)state;
+	assert_non_null(example);
+	assert_string_equal(example, LEAVE_DEFAULT_TEMPLATE);
+	free(example);
+}
+
 static void
 expect_read(const char *bytes, size_t len, const char *wanted)
 {
@@ -130,6 +142,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reply),
 		cmocka_unit_test(test_default),
+		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_read),
 	};
 
