@@ -7,6 +7,7 @@ import email.policy
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import smtplib
 import socket
@@ -231,8 +232,10 @@ class ShippedExim(Exim):
             "SITE_RETRY": "F,1d,2s",
         }
         if name == "exim-primary.conf":
-            macros |= {"SITE_DELIVER_LOAD": "1000", "SITE_RETRY_BULK": "F,1d,2s"}
-        lines = [f"{k} == {v}" for k, v in (macros | dict(site)).items()]
+            macros |= {"SITE_DELIVER_LOAD": "1000", "SITE_BULK_RETRY": "F,1d,2s"}
+        preset = re.findall(r"^(SITE_\w+) *=", self.conf.read_text(), re.MULTILINE)
+        lines = [f"{k} {'==' if k in preset else '='} {v}"
+                 for k, v in (macros | dict(site)).items()]
         lines += [
             f"spool_directory = {self.dir}/spool", f"log_file_path = {self.dir}/log/%slog",
             f"pid_file_path = {self.dir}/exim.pid", f"exim_user = {user.pw_name}",

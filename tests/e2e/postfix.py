@@ -72,11 +72,12 @@ def unpacked():
 
 class Postfix:
     """A context manager; `port` is its SMTP door on 127.0.0.1, `dir / "conf"` its configuration.
-    `files` (name → text) are written beside main.cf first, "{dir}" in settings is its directory.
+    `files` (name → text) are written beside main.cf first, `replace` changes texts in all of them
+    (paths in tables, which know no parameters); "{dir}" in settings is the temporary directory.
     A certificate and key for TLS: `tls=(cert, key)` are copied to conf/cert.pem and conf/key.pem."""
 
     def __init__(self, conf=None, settings=(), files=(), main=MAIN, master=MASTER, tls=None,
-                 start=True):
+                 replace=(), start=True):
         self.root = unpacked()
         self.dir = temp_dir()
         self.base = free_ports(PORTS_PER_INSTANCE)
@@ -84,6 +85,7 @@ class Postfix:
         self.conf = self.dir / "conf"
         self.master = None
         self.start_at_once = start
+        self.parts = []
         if conf is not None:
             shutil.copytree(conf, self.conf)
         else:
@@ -92,6 +94,11 @@ class Postfix:
             (self.conf / "master.cf").write_text(master)
         for name, text in dict(files).items():
             (self.conf / name).write_text(text)
+        for path in self.conf.iterdir():
+            text = path.read_text()
+            for old, new in dict(replace).items():
+                text = text.replace(old, str(new))
+            path.write_text(text)
         if tls is not None:
             shutil.copy(tls[0], self.conf / "cert.pem")
             shutil.copy(tls[1], self.conf / "key.pem")
@@ -167,7 +174,13 @@ class Postfix:
         if settings:
             self.tool("postconf", "-e", *(f"{k}={v}" for k, v in settings.items()))
 
+    def also(self, part):
+        """Another daemon (a context manager) that runs while this one does, a milter for example."""
+        self.parts.append(part)
+
     def __enter__(self):
+        for part in self.parts:
+            part.__enter__()
         if self.start_at_once:
             self.start()
         return self
@@ -176,6 +189,8 @@ class Postfix:
         if kind is not None:
             print(f"--- postfix\n{self.log()[-6000:]}")
         self.stop()
+        for part in reversed(self.parts):
+            part.__exit__(kind, value, trace)
         shutil.rmtree(self.dir, ignore_errors=True)
         release_ports(self.base, PORTS_PER_INSTANCE)
 
