@@ -17,8 +17,8 @@ def store():
         i.add_account("ann@example.org")
         i.add_account("gone@example.org")
         i.admin("account", "set", "gone@example.org", "--active", "no")
-        i.admin("alias", "add", "info@example.org", "ann@example.org")
-        i.admin("alias", "add", "*@example.net", "ann@example.org")
+        i.admin("alias", "add", "ann@example.org", "info@example.org")
+        i.admin("alias", "add", "ann@example.org", "*@example.net")
         yield i
 
 
