@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from sanger import Instance, free_port, wait_for
+from sanger import Instance, free_port, run, wait_for
 
 ANN = "ann@example.org"
 CLIENT = "203.0.113.9"
@@ -194,3 +194,32 @@ def test_xclient(box):
             assert b"XCLIENT" not in line
         s.sendall(b"XCLIENT ADDR=192.0.2.1\r\n")
         assert file.readline().startswith(b"550 ")
+
+
+def test_swaks_by_proxy(box):
+    for version in ("1", "2"):
+        done = run("swaks", "--server", "127.0.0.1", "--port", box.submissions, "--tls-on-connect",
+                   "--local-interface", "127.0.0.2", "--timeout", "60", "--from", ANN, "--to",
+                   "bob@example.net", "--auth", "PLAIN", "--auth-user", ANN, "--auth-password",
+                   box.accounts[ANN], "--proxy-version", version, "--proxy-family",
+                   "TCP4" if version == "1" else "AF_INET", "--proxy-source", f"203.0.113.{version}",
+                   "--proxy-source-port", "4000", "--proxy-dest", "192.0.2.1", "--proxy-dest-port",
+                   "465", check=False)
+        out = done.stdout.decode()
+        assert done.returncode == 0, out + done.stderr.decode()
+        ident = out.split("queued as ")[1].split()[0]
+        path, = (box.dir / "spool" / "msg").glob(f"{ident}.*")
+        assert f"([203.0.113.{version}])".encode() in path.read_bytes()
+
+
+def test_swaks_by_xclient(box):
+    done = run("swaks", "--server", "127.0.0.1", "--port", box.submission, "--tls",
+               "--local-interface", "127.0.0.2", "--timeout", "60", "--from", ANN, "--to",
+               "bob@example.net", "--auth", "PLAIN", "--auth-user", ANN, "--auth-password",
+               box.accounts[ANN], "--xclient-addr", "203.0.113.33", "--xclient-name",
+               "client.example", check=False)
+    out = done.stdout.decode()
+    assert done.returncode == 0, out + done.stderr.decode()
+    ident = out.split("queued as ")[1].split()[0]
+    path, = (box.dir / "spool" / "msg").glob(f"{ident}.*")
+    assert b"([203.0.113.33])" in path.read_bytes()
