@@ -255,7 +255,7 @@ finish(struct bayes *b, const struct bayes_plan *plan)
 /* --- what an earlier run left ------------------------------------------------------------------- */
 
 struct leftovers {
-	char **plans, **stale;
+	char **plans, **stale; /* names without their ends; and whole names */
 	size_t plan_count, stale_count;
 };
 
@@ -283,8 +283,9 @@ on_entry(void *arg, const char *name, unsigned char type)
 	(void)type;
 	if (ends_in(name, ".plan"))
 		add_name(&l->plans, &l->plan_count, name, strlen(name) - 5);
-	if (ends_in(name, ".tar.new"))
-		add_name(&l->stale, &l->stale_count, name, strlen(name) - 8);
+	if (ends_in(name, ".tar.new") ||
+	    strncmp(name + strspn(name, "0123456789-"), ".plan.new.", 10) == 0)
+		add_name(&l->stale, &l->stale_count, name, strlen(name));
 	return true;
 }
 
@@ -326,9 +327,8 @@ finish_leftovers(struct bayes *b)
 		free(l.plans[i]);
 	}
 	for (size_t i = 0; i < l.stale_count; i++) { /* those with a plan have their name by now */
-		snprintf(b->name, sizeof(b->name), "%s", l.stale[i]);
 		if (ok && !b->dry)
-			remove_file(b, ".tar.new");
+			unlinkat(b->dir_fd, l.stale[i], 0);
 		free(l.stale[i]);
 	}
 	free(l.plans);
