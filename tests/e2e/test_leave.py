@@ -1,11 +1,12 @@
 """Users who have left: who writes to them is answered, once, and nothing is kept."""
 
+import shutil
 import smtplib
 
 import pytest
 
 from relay import Relay
-from sanger import Instance, make_message, wait_for
+from sanger import BIN, Instance, make_message, run, temp_dir, wait_for
 
 SETTINGS = {"submitd.relay_tls": "none", "submitd.retry_first": "1s"}
 
@@ -126,3 +127,52 @@ def test_no_receipt_that_lies(box, relay):
     (_, answer), = relay.wait_to("dsn@example.net")
     assert answer["Subject"] == "Auto: Any news?"
     assert answer.get_content_type() == "text/plain"
+
+
+def test_the_administrators_template(relay):
+    """By all doors; mail for several by one answer."""
+    place = temp_dir()
+    template = place / "left.txt"
+    template.write_text("Subject: ${address} closed\n\nThe house says: ${text}\n")
+    template.chmod(0o644)
+    settings = dict(SETTINGS, **{"lda.leave_template": str(template)})
+    with Instance(relay=relay.address(), settings=settings) as i:
+        gus, hal = i.add_account("gus@example.org"), i.add_account("hal@example.org")
+        i.admin("account", "leave", gus, "--text", "Bye.")
+        client = i.connect_smtp()
+        client.sendmail("h1@example.net", [gus, hal], make_message(to=gus).as_bytes())
+        client.close()
+        (_, answer), = relay.wait_to("h1@example.net")
+        assert answer["Subject"] == "gus@example.org closed"
+        assert answer.get_payload(decode=True).decode().strip() == "The house says: Bye."
+        assert len(i.files(hal)) == 1 and i.files(gus) == []
+        done = run(BIN / "lda", "-c", i.conf(), "-d", gus, "-f", "h2@example.net", check=False,
+                   input=make_message(to=gus).as_bytes())
+        assert done.returncode == 0
+        relay.wait_to("h2@example.net")
+        assert i.files(gus) == []
+        # the story of it
+        assert "told-lately" not in i.admin("why", gus)
+        send(i, gus, "h2@example.net")
+        wait_for(lambda: "told-lately" in i.admin("why", gus), "the story")
+    shutil.rmtree(place)
+
+
+def test_a_spool_that_takes_no_answer_puts_the_message_off(relay):
+    """Nobody is told that a message was taken whose answer is lost."""
+    with Instance(relay=relay.address(), settings=SETTINGS) as i:
+        ida = i.add_account("ida@example.org")
+        i.admin("account", "leave", ida)
+        spool = i.dir / "spool"
+        moved = i.dir / "spool.away"
+        i.stop()
+        spool.rename(moved)
+        spool.write_text("no directory")
+        done = run(BIN / "lda", "-c", i.conf(), "-d", ida, "-f", "i1@example.net", check=False,
+                   input=make_message(to=ida).as_bytes())
+        assert done.returncode == 75, done
+        spool.unlink()
+        moved.rename(spool)
+        i.start()
+        send(i, ida, "i1@example.net")
+        relay.wait_to("i1@example.net")
