@@ -104,6 +104,8 @@ fate_of(struct str name, const struct from_verdict *from, struct seen *seen)
 	seen->resent_sender |= name_is(name, "Resent-Sender");
 	if (name_is(name, "Bcc") || name_is(name, "Resent-Bcc"))
 		return COPY_ONLY;
+	if (name_is(name, "MT-Priority")) /* RFC 6758: MAIL says it, within what clients get */
+		return DROPPED;
 	if ((from->drop_sender && name_is(name, "Sender")) ||
 	    (from->drop_resent_sender && !again && name_is(name, "Resent-Sender")))
 		return DROPPED;

@@ -1,6 +1,6 @@
 /* The header of a submitted message as it goes by: what a submission server must mend, RFC 6409 §8.
  * Date and Message-ID are added where they are missing, From too; Sender by submitd/from.h; Bcc goes
- * (RFC 5322 §3.6.3); one Received line comes in front.  The body passes untouched.  Line ends are CRLF. */
+ * (RFC 5322 §3.6.3), MT-Priority too; one Received line comes in front.  The body passes untouched.  Line ends are CRLF. */
 #ifndef SUBMITD_HEADER_H
 #define SUBMITD_HEADER_H
 

@@ -18,6 +18,7 @@ struct mend_case {
 static const struct mend_case CASES[] = {
 	{ FULL "\r\nbody\r\n", FULL "\r\nbody\r\n" },
 	{ FULL "Bcc: x@y,\r\n z@y\r\nTo: q\r\n\r\n", FULL "To: q\r\n\r\n" },
+	{ FULL "mt-priority: 9\r\nTo: q\r\n\r\n", FULL "To: q\r\n\r\n" },
 	{ FULL "resent-bcc : x@y\r\n\r\n", FULL "\r\n" },
 	/* letter case, and a field that only starts alike */
 	{ "DATE: d\r\nmessage-id: <m@x>\r\nFROM: a@b\r\nBccs: x\r\n\r\n",
@@ -89,6 +90,45 @@ test_mend(void **state)
 			assert_string_equal(rest + 2, CASES[i].out);
 			buf_free(&out);
 		}
+	}
+}
+
+static void
+test_wishes(void **state)
+{
+	static const struct {
+		const char *in;
+		bool tls_optional, bulk;
+	} ROWS[] = {
+		{ FULL "\r\n", false, false },
+		{ FULL "TLS-Required: No\r\n\r\n", true, false },
+		{ FULL "tls-required:\r\n no \r\n\r\n", true, false },
+		{ FULL "TLS-Required: Yes\r\n\r\n", false, false },
+		{ FULL "\r\nTLS-Required: No\r\nList-Id: <a.b>\r\n", false, false },
+		{ FULL "Precedence: Bulk\r\n\r\n", false, true },
+		{ FULL "Precedence: first-class\r\n\r\n", false, false },
+		{ FULL "List-ID: all <all.example.org>\r\n\r\n", false, true },
+	};
+	struct header_facts facts = { .hostname = "h",
+		.helo = "c",
+		.peer = "192.0.2.1",
+		.with = "ESMTPSA",
+		.account = "ann@example.org",
+		.id = "i",
+		.from = { .policy = FROM_OFF, .is_own = is_anns } };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+		struct header_mender m = { 0 };
+		struct buf out = { 0 };
+
+		header_begin(&m, &facts);
+		assert_true(header_feed(&m, str_from(ROWS[i].in), &out));
+		header_finish(&m, &out);
+		assert_int_equal(m.tls_optional, ROWS[i].tls_optional);
+		assert_int_equal(m.bulk, ROWS[i].bulk);
+		header_end(&m);
+		buf_free(&out);
 	}
 }
 
@@ -179,6 +219,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mend),
+		cmocka_unit_test(test_wishes),
 		cmocka_unit_test(test_adds_what_is_missing),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_sender),
