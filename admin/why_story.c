@@ -188,6 +188,7 @@ say_did(const json_t *did)
 		{ "duplicate", "not kept: it has come before" },
 		{ "left", "not kept" },
 		{ "given-up", "put off" },
+		{ "left", "not kept: the user has left" },
 	};
 	const char *what = text_of(did, "what"), *words = what;
 
@@ -278,7 +279,10 @@ say_verdict(const json_t *r)
 		{ "no-such-user", "Refused: there is no such account." },
 		{ "inactive", "Refused: the account is inactive." },
 		{ "over-quota", "Not taken: the account is over its quota." },
+		{ "too-big", "Refused: it is larger than the account takes." },
+		{ "loop", "Refused: it has been here before, a mail loop." },
 		{ "no-such-mailbox", "Not taken: there can be no such mailbox." },
+		{ "not-queued", "Not taken from its author." },
 		{ "refused", "Refused: the account's filter does not want it." },
 		{ "no-space", "Put off: the disk is full." },
 		{ "put-off", "Put off: a temporary failure, the relay comes again; see the log." },

@@ -294,7 +294,7 @@ const struct setting SETTINGS[] = {
 	    "Silence before a client is logged out. RFC 5804 asks for at least 30 minutes."),
 
 	PATH("filter", "default", NULL,
-	    "Filter script of accounts that have none of their own. Not set: what X-Spam-Score gives five or more plus signs goes to Junk, all else to INBOX."),
+	    "Filter script of accounts that have none of their own. Not set: what the relay calls spam (X-Spam-Score of five or more, X-Spam-Flag, X-Spam-Status) goes to Junk, all else to INBOX."),
 	DURATION("filter", "vacation_min_period", "1d", 0, 30 * DAY,
 	    "Shortest time between two automatic replies to one sender."),
 	DURATION("filter", "vacation_max_period", "30d", DAY, 365 * DAY,
