@@ -73,7 +73,8 @@ def unpacked():
 class Postfix:
     """A context manager; `port` is its SMTP door on 127.0.0.1, `dir / "conf"` its configuration.
     `files` (name → text) are written beside main.cf first, `replace` changes texts in all of them
-    (paths in tables, which know no parameters); "{dir}" in settings is the temporary directory.
+    (paths in tables, which know no parameters; "{conf}" there is the directory of main.cf); "{dir}"
+    in settings is the temporary directory.
     A certificate and key for TLS: `tls=(cert, key)` are copied to conf/cert.pem and conf/key.pem."""
 
     def __init__(self, conf=None, settings=(), files=(), main=MAIN, master=MASTER, tls=None,
@@ -97,7 +98,7 @@ class Postfix:
         for path in self.conf.iterdir():
             text = path.read_text()
             for old, new in dict(replace).items():
-                text = text.replace(old, str(new))
+                text = text.replace(old, str(new).replace("{conf}", str(self.conf)))
             path.write_text(text)
         if tls is not None:
             shutil.copy(tls[0], self.conf / "cert.pem")
@@ -179,10 +180,17 @@ class Postfix:
         self.parts.append(part)
 
     def __enter__(self):
-        for part in self.parts:
-            part.__enter__()
-        if self.start_at_once:
-            self.start()
+        started = []
+        try:
+            for part in self.parts:
+                part.__enter__()
+                started.append(part)
+            if self.start_at_once:
+                self.start()
+        except BaseException as e:
+            self.parts = started
+            self.__exit__(type(e), e, e.__traceback__)
+            raise
         return self
 
     def __exit__(self, kind, value, trace):

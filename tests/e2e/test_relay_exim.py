@@ -16,6 +16,8 @@ from exim import Exim, ShippedExim
 from neighbours import Published, certificate, wait_mail
 from sanger import Instance, make_message, temp_dir, wait_for
 
+pytestmark = pytest.mark.once
+
 STORE, HOUSE, SECONDARY, BULK, STRANGER = (f"127.0.0.{n}" for n in (1, 3, 4, 5, 9))
 
 ALIASES = """

@@ -14,6 +14,8 @@ from neighbours import Published, certificate, wait_mail
 from postfix import Postfix
 from sanger import TOP, Instance, make_message, temp_dir, wait_for
 
+pytestmark = pytest.mark.once
+
 STORE, HOUSE, STRANGER = "127.0.0.1", "127.0.0.3", "127.0.0.9"
 
 FILES = {

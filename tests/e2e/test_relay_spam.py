@@ -10,6 +10,8 @@ from neighbours import Milter, Published, Spamd, certificate, wait_mail
 from postfix import Postfix
 from sanger import TOP, Instance, make_message, temp_dir
 
+pytestmark = pytest.mark.once
+
 HOUSE, SECONDARY, STRANGER = "127.0.0.3", "127.0.0.4", "127.0.0.9"
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\n"
 # A rule of the site's own gives points that are over the flag and below the refusal.
