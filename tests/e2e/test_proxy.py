@@ -223,3 +223,12 @@ def test_swaks_by_xclient(box):
     ident = out.split("queued as ")[1].split()[0]
     path, = (box.dir / "spool" / "msg").glob(f"{ident}.*")
     assert b"([203.0.113.33])" in path.read_bytes()
+
+
+def test_a_silent_proxy_does_not_hold_up_the_end(box):
+    with connect(box.imap) as silent:
+        box.restart()
+        assert first(silent) == b""
+    with connect(box.imap, v2()) as s:
+        assert first(s).startswith(b"* OK")
+    assert "time is up" not in box.log()
