@@ -377,6 +377,53 @@ test_check(void **state)
 	state_close(st);
 }
 
+static bool
+say_percent(void *arg, uint64_t *percent_out)
+{
+	*percent_out = *(uint64_t *)arg;
+	return *percent_out != UINT64_MAX;
+}
+
+/* In order: how full the account is, and what it is told. */
+static const struct {
+	uint64_t percent;
+	unsigned due;
+} FILLINGS[] = {
+	{ 10, 0 },
+	{ 80, 80 },
+	{ 85, 0 },
+	{ 90, 90 },
+	{ 85, 0 }, /* below 90 again, not below 80 */
+	{ 120, 100 },
+	{ 120, 0 },
+	{ 79, 0 },
+	{ 100, 100 },
+	{ 79, 0 },
+	{ 80, 80 },
+};
+
+static void
+test_warnings(void **state)
+{
+	static const unsigned THRESHOLDS[] = { 80, 90, 100 };
+	struct state *st = open_state(*state);
+	uint64_t percent;
+	unsigned due;
+
+	for (size_t i = 0; i < ARRAY_LEN(FILLINGS); i++) {
+		percent = FILLINGS[i].percent;
+		assert_int_equal(
+		    state_warnings(st, THRESHOLDS, 3, say_percent, &percent, &due), STORE_OK);
+		assert_int_equal(due, FILLINGS[i].due);
+	}
+	assert_int_equal(state_warning_undo(st, 80), STORE_OK);
+	assert_int_equal(state_warnings(st, THRESHOLDS, 3, say_percent, &percent, &due), STORE_OK);
+	assert_int_equal(due, 80);
+	percent = UINT64_MAX; /* it cannot be known: nothing changes */
+	assert_int_equal(state_warnings(st, THRESHOLDS, 3, say_percent, &percent, &due), STORE_IO);
+	state_close(st);
+}
+
 int
 main(void)
 {
@@ -385,6 +432,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_once_processes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_warnings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_metadata, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
