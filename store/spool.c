@@ -293,7 +293,12 @@ spool_has_row(struct spool *spool, const char *id)
 static bool
 may_have_row(struct spool *spool, const char *id)
 {
-	return spool_has_row(spool, id) != STORE_NOT_FOUND;
+	enum store_err err;
+
+	pthread_mutex_lock(&spool->mutex);
+	err = spool_has_row(spool, id);
+	pthread_mutex_unlock(&spool->mutex);
+	return err != STORE_NOT_FOUND;
 }
 
 /* An owner's file before its rename is not locked for a moment: it goes only when it is old. */
@@ -351,6 +356,15 @@ sweep_owners(struct spool *spool)
 	closedir(dir);
 }
 
+void
+spool_sweep(struct spool *spool)
+{
+	if (flock(spool->msg_fd, LOCK_EX | LOCK_NB) != 0)
+		return; /* somebody does it already */
+	sweep(spool, spool->msg_fd, true);
+	flock(spool->msg_fd, LOCK_UN);
+}
+
 enum store_err
 spool_open(const char *dir, const struct spool_options *options, const struct log *log,
     struct spool **spool_out)
@@ -378,7 +392,6 @@ spool_open(const char *dir, const struct spool_options *options, const struct lo
 	}
 	if (options != NULL) {
 		sweep(spool, spool->tmp_fd, false);
-		sweep(spool, spool->msg_fd, true);
 		sweep_owners(spool);
 	}
 	*spool_out = spool;

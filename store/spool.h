@@ -8,7 +8,7 @@
  *
  * 1. A row never stands without its file: the file is written, fsynced, renamed into msg/ and the
  *    directory fsynced before the row is committed, and the row goes before the file.
- * 2. So a crash leaves at most a file without a row; spool_open() removes it once its owner is dead.
+ * 2. So a crash leaves at most a file without a row; spool_sweep() removes it once its owner is dead.
  * 3. A claimed message belongs to one handle; when that handle's process is dead the claim is void.
  *
  * Any number of processes and threads use a spool at once.  Open after fork(). */
@@ -111,6 +111,9 @@ struct spool_options {
  * managing only.  STORE_DENIED, STORE_VERSION, STORE_CORRUPT, STORE_FULL, STORE_IO. */
 enum store_err spool_open(const char *dir, const struct spool_options *options,
     const struct log *log, struct spool **spool_out);
+/* Removes files whose row was never written, by those who died.  Looks at each file, so it takes a second for
+ * 100 000 messages: beside the work, once after a start.  Any thread. */
+void spool_sweep(struct spool *spool);
 void spool_close(struct spool *spool); /* its claims become void; NULL is fine */
 
 /* Adding.  spool_begin() gives a draft with its final id; write to it; then commit or abort, which

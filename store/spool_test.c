@@ -55,6 +55,7 @@ open_spool(const char *dir)
 	struct spool *spool;
 
 	assert_int_equal(spool_open(dir, &OPTIONS, NULL, &spool), STORE_OK);
+	spool_sweep(spool);
 	return spool;
 }
 

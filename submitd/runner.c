@@ -109,6 +109,22 @@ on_relay_up(void *arg)
 }
 
 static void
+run_sweep(void *arg)
+{
+	struct runner *r = arg;
+
+	spool_sweep(r->sv->spool);
+}
+
+static void
+on_swept(void *arg)
+{
+	struct runner *r = arg;
+
+	net_worker_release(r->sv->worker);
+}
+
+static void
 on_timer(void *arg)
 {
 	look(arg);
@@ -141,6 +157,8 @@ runner_open(struct service *sv, const char *hostname)
 		return NULL;
 	}
 	net_timer_start_ms(r->timer, 0);
+	net_worker_hold(sv->worker);
+	net_job_run(sv->loop, run_sweep, on_swept, r);
 	return r;
 }
 

@@ -312,4 +312,4 @@ def test_submissions_survive_kills():
         assert logged and len(logged) == len(set(logged))
         i.restart()  # which sweeps what the dead left
         for sub in ("msg", "tmp"):
-            assert not list((i.dir / "spool" / sub).iterdir())
+            wait_for(lambda s=sub: not list((i.dir / "spool" / s).iterdir()), f"a swept {sub}/")
