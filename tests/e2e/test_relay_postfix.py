@@ -172,3 +172,30 @@ def test_the_store_is_down_for_a_while(site):
         return site.relay.queued() == 0
     wait_for(queue_empty, "an empty queue")
     wait_mail(site.store, "ann@example.org", "while it was down")
+
+
+def test_recipients_asked_at_the_store_itself(site):
+    """The alternative of main.cf: the store's socketmap in the place of the copy."""
+    door = f"127.0.0.1:{site.store.base + 9}"
+    conf = site.store.conf()
+    conf.write_text(conf.read_text().replace("[lda]", f"[lda]\nlisten_lookup = {door}", 1))
+    site.store.restart()
+    asked = f"socketmap:inet:{door}:recipients"
+    site.relay.stop()
+    copy = "sqlite:$config_directory/sqlite-recipients.cf"
+    maps = site.relay.tool("postconf", "-h", "virtual_alias_maps").stdout.decode().strip()
+    assert copy in maps
+    site.relay.set({"relay_recipient_maps": asked, "virtual_alias_maps": maps.replace(copy, asked)})
+    site.store.add_account("quick@example.org")  # not in the copy
+    site.relay.start()
+    for address, code in (("quick@example.org", 250), ("quick+x@example.org", 250),
+                          ("second@example.org", 250), ("nobody@example.org", 550),
+                          ("gone@example.org", 550), ("info@example.org", 250)):
+        with site.client() as client:
+            client.ehlo()
+            client.mail("bob@example.net")
+            assert client.rcpt(address)[0] == code, address
+    with site.client() as client:
+        client.sendmail("bob@example.net", ["quick@example.org"],
+                        bytes(make_message(subject="to the new one")))
+    wait_mail(site.store, "quick@example.org", "to the new one")
