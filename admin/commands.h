@@ -46,6 +46,7 @@ extern const struct admin_command admin_cmd_queue_flush;
 extern const struct admin_command admin_cmd_queue_hold;
 extern const struct admin_command admin_cmd_queue_release;
 extern const struct admin_command admin_cmd_queue_delete;
+extern const struct admin_command admin_cmd_queue_reroute;
 extern const struct admin_command admin_cmd_publish;
 extern const struct admin_command admin_cmd_bayes;
 extern const struct admin_command admin_cmd_why;

@@ -14,7 +14,8 @@
 #include "base/settings.h"
 #include "base/text.h"
 
-#define COLUMN_GAP 2
+#define COLUMN_GAP  2
+#define STREAM_ROWS 500 /* of a table, held for their widths */
 
 void
 output_setup(void)
@@ -196,44 +197,112 @@ print_padded(const char *text, size_t width)
 		putchar(' ');
 }
 
-bool
-output_list(json_t *rows, const struct output_column *columns, size_t column_count, bool json)
+struct output_stream {
+	const struct output_column *columns;
+	size_t column_count, *widths;
+	json_t *rows; /* of the table, not printed yet */
+	uint64_t printed;
+	bool json;
+};
+
+struct output_stream *
+output_stream_begin(const struct output_column *columns, size_t column_count, bool json)
 {
-	size_t *widths = mem_zalloc(column_count * sizeof(*widths));
+	struct output_stream *s = mem_zalloc(sizeof(*s));
+
+	*s = (struct output_stream){ .columns = columns,
+		.column_count = column_count,
+		.widths = mem_zalloc(column_count * sizeof(*s->widths)),
+		.rows = json_array(),
+		.json = json };
+	for (size_t c = 0; c < column_count; c++)
+		s->widths[c] = width_of(columns[c].title);
+	return s;
+}
+
+static void
+widen(struct output_stream *s, const json_t *row)
+{
+	for (size_t c = 0; c < s->column_count; c++) {
+		char *text = cell(row, &s->columns[c]);
+
+		if (width_of(text) > s->widths[c])
+			s->widths[c] = width_of(text);
+		free(text);
+	}
+}
+
+static void
+print_cell(const struct output_stream *s, size_t c, const char *text)
+{
+	print_padded(text, c + 1 < s->column_count ? s->widths[c] + COLUMN_GAP : 0);
+}
+
+static void
+print_rows(struct output_stream *s)
+{
 	const json_t *row;
 	size_t i;
 
-	if (json) {
-		free(widths);
-		return print_json(rows);
-	}
-	for (size_t c = 0; c < column_count; c++) {
-		widths[c] = width_of(columns[c].title);
-		json_array_foreach(rows, i, row)
-		{
-			char *text = cell(row, &columns[c]);
-
-			if (width_of(text) > widths[c])
-				widths[c] = width_of(text);
-			free(text);
-		}
-	}
-	for (size_t c = 0; c < column_count; c++)
-		print_padded(columns[c].title, c + 1 < column_count ? widths[c] + COLUMN_GAP : 0);
-	putchar('\n');
-	json_array_foreach(rows, i, row)
+	json_array_foreach(s->rows, i, row) widen(s, row);
+	for (size_t c = 0; c < s->column_count && s->printed == 0; c++)
+		print_cell(s, c, s->columns[c].title);
+	if (s->printed++ == 0)
+		putchar('\n');
+	json_array_foreach(s->rows, i, row)
 	{
-		for (size_t c = 0; c < column_count; c++) {
-			char *text = cell(row, &columns[c]);
+		for (size_t c = 0; c < s->column_count; c++) {
+			char *text = cell(row, &s->columns[c]);
 
-			print_padded(text, c + 1 < column_count ? widths[c] + COLUMN_GAP : 0);
+			print_cell(s, c, text);
 			free(text);
 		}
 		putchar('\n');
 	}
-	free(widths);
-	json_decref(rows);
+	json_array_clear(s->rows);
+}
+
+void
+output_stream_row(struct output_stream *s, json_t *row)
+{
+	if (s->json) {
+		fputs(s->printed++ == 0 ? "[\n" : ",\n", stdout);
+		json_dumpf(row, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		json_decref(row);
+		return;
+	}
+	json_array_append_new(s->rows, row);
+	if (json_array_size(s->rows) >= STREAM_ROWS)
+		print_rows(s);
+}
+
+bool
+output_stream_end(struct output_stream *s)
+{
+	if (s->json)
+		puts(s->printed == 0 ? "[]" : "\n]");
+	else if (s->printed == 0 || json_array_size(s->rows) > 0)
+		print_rows(s);
+	json_decref(s->rows);
+	free(s->widths);
+	free(s);
 	return finish();
+}
+
+bool
+output_list(json_t *rows, const struct output_column *columns, size_t column_count, bool json)
+{
+	struct output_stream *s;
+	json_t *row;
+	size_t i;
+
+	if (json)
+		return print_json(rows);
+	s = output_stream_begin(columns, column_count, false);
+	json_array_foreach(rows, i, row) widen(s, row);
+	json_array_foreach(rows, i, row) output_stream_row(s, json_incref(row));
+	json_decref(rows);
+	return output_stream_end(s);
 }
 
 bool

@@ -34,4 +34,12 @@ bool output_list(json_t *rows, const struct output_column *columns, size_t colum
 bool output_object(
     json_t *object, const struct output_column *columns, size_t column_count, bool json);
 
+/* A list too long to be held at once: rows are printed as they come, a table some hundreds at a time, whose widths
+ * only grow.  Each row is taken over. */
+struct output_stream;
+struct output_stream *output_stream_begin(
+    const struct output_column *columns, size_t column_count, bool json);
+void output_stream_row(struct output_stream *s, json_t *row);
+bool output_stream_end(struct output_stream *s); /* frees; false as above */
+
 #endif
