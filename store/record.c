@@ -46,32 +46,56 @@ utf8_length(const char *p, size_t len)
 	return n <= len && text_is_utf8((struct str){ p, n }) ? n : 0;
 }
 
+/* How many bytes stand in JSON as they are. */
+static size_t
+plain_length(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && (unsigned char)s[n] >= 0x20 && (unsigned char)s[n] < 0x7F &&
+	       s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
+/* One character that is not plain; returns its length. */
+static size_t
+add_special(struct buf *b, const char *s, size_t len)
+{
+	static const char HEX[] = "0123456789abcdef";
+	unsigned char c = (unsigned char)*s;
+	size_t n;
+
+	if (c == '"' || c == '\\') {
+		buf_addc(b, '\\');
+		buf_addc(b, (char)c);
+		return 1;
+	}
+	if (c < 0x80) {
+		buf_adds(b, "\\u00");
+		buf_addc(b, HEX[c >> 4]);
+		buf_addc(b, HEX[c & 15]);
+		return 1;
+	}
+	n = utf8_length(s, len);
+	if (n == 0)
+		buf_adds(b, "\xEF\xBF\xBD");
+	else
+		buf_add(b, s, n);
+	return n > 0 ? n : 1;
+}
+
 static void
 add_string(struct buf *b, const char *s, size_t len)
 {
-	static const char HEX[] = "0123456789abcdef";
-	size_t start = b->len;
+	size_t start = b->len, end;
 
 	buf_addc(b, '"');
-	for (size_t i = 0, n; i < len && b->len - start < RECORD_VALUE_MAX_BYTES; i += n) {
-		unsigned char c = (unsigned char)s[i];
-
-		n = 1;
-		if (c == '"' || c == '\\') {
-			buf_addc(b, '\\');
-			buf_addc(b, (char)c);
-		} else if (c < 0x20 || c == 0x7F) {
-			buf_adds(b, "\\u00");
-			buf_addc(b, HEX[c >> 4]);
-			buf_addc(b, HEX[c & 15]);
-		} else if (c < 0x80) {
-			buf_addc(b, (char)c);
-		} else if ((n = utf8_length(s + i, len - i)) > 0) {
-			buf_add(b, s + i, n);
-		} else {
-			buf_adds(b, "\xEF\xBF\xBD");
-			n = 1;
-		}
+	for (size_t i = 0; i < len && b->len - start < RECORD_VALUE_MAX_BYTES;) {
+		end = RECORD_VALUE_MAX_BYTES - (b->len - start);
+		end = plain_length(s + i, len - i < end ? len - i : end);
+		buf_add(b, s + i, end);
+		i += end > 0 ? end : add_special(b, s + i, len - i);
 	}
 	buf_addc(b, '"');
 }
