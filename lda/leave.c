@@ -161,7 +161,7 @@ leave_reply(const struct leave *leave, const char *template, struct arena *arena
 	    &given, str_trim(str_from(vars[ARRAY_LEN(vars) - 1].value)), vars, ARRAY_LEN(vars) - 1);
 	with_text[ARRAY_LEN(vars) - 1].value = buf_cstr(&given);
 	expand(&all, str_from(from), with_text, ARRAY_LEN(vars));
-	rest = (struct str){ all.data, all.len };
+	rest = str_from(buf_cstr(&all));
 	reply_out->subject = take_subject(&rest, arena);
 	close_gaps(&body, rest);
 	reply_out->body = arena_strndup(arena, body.len > 0 ? body.data : "", body.len);
