@@ -3,13 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "admin/account_limits.h"
 #include "admin/commands.h"
 #include "admin/output.h"
 #include "admin/password_input.h"
 #include "base/mem.h"
+#include "service/account_quota.h"
 #include "store/account_aliases.h"
+#include "store/spool.h"
 
 #define QUOTA_MAX_BYTES (UINT64_C(1) << 60) /* fits the column, in kilobytes and in bytes */
 
@@ -239,6 +243,7 @@ scheme_of(const char *stored)
 static enum admin_status
 add_mail_facts(struct admin *a, const struct account_row *row, json_t *object)
 {
+	struct quota_limits limits;
 	struct account_quota usage;
 	struct account *mail;
 	enum store_err err;
@@ -251,7 +256,8 @@ add_mail_facts(struct admin *a, const struct account_row *row, json_t *object)
 		return ADMIN_DONE;
 	}
 	if (err == STORE_OK) {
-		account_set_quota_limit(mail, row->quota_kb * 1024);
+		limits = account_quota_limits(a->accounts, row, a->config);
+		account_set_quota_limits(mail, &limits);
 		json_object_set_new(object, "path", output_string(account_path(mail)));
 		err = account_quota(mail, &usage);
 		account_close(mail);
@@ -263,6 +269,34 @@ add_mail_facts(struct admin *a, const struct account_row *row, json_t *object)
 	return ADMIN_DONE;
 }
 
+/* What it has submitted lately.  There is nothing to say where no spool is: it is not made here. */
+static void
+add_sent(struct admin *a, const struct account_row *row, json_t *object)
+{
+	char *path = mem_printf("%s/spool.db", config_string(a->config, "store.spool"));
+	char *address = account_row_address(row);
+	struct spool_sent sent;
+
+	if (access(path, R_OK) == 0 && admin_open_spool(a) &&
+	    spool_sent_count(a->spool, address, time(NULL), &sent) == STORE_OK) {
+		json_object_set_new(object, "sent",
+		    json_pack("{sI sI sI sI}", "messages_hour", (json_int_t)sent.messages_hour,
+			"messages_day", (json_int_t)sent.messages_day, "recipients_hour",
+			(json_int_t)sent.recipients_hour, "recipients_day",
+			(json_int_t)sent.recipients_day));
+		if (!a->json)
+			json_object_set_new(object, "sent",
+			    json_sprintf("%llu in the last hour, %llu in the last day; to %llu and"
+					 " %llu recipients",
+				(unsigned long long)sent.messages_hour,
+				(unsigned long long)sent.messages_day,
+				(unsigned long long)sent.recipients_hour,
+				(unsigned long long)sent.recipients_day));
+	}
+	free(address);
+	free(path);
+}
+
 static const struct output_column SHOW_COLUMNS[] = {
 	{ "address", "Address", OUTPUT_TEXT },
 	{ "realname", "Name", OUTPUT_TEXT },
@@ -270,6 +304,7 @@ static const struct output_column SHOW_COLUMNS[] = {
 	{ "quota_kb", "Quota", OUTPUT_KB },
 	{ "used_bytes", "Used", OUTPUT_BYTES },
 	{ "used_messages", "Messages", OUTPUT_TEXT },
+	{ "sent", "Sent", OUTPUT_TEXT },
 	{ "filter", "Own filter", OUTPUT_YESNO },
 	{ "password_scheme", "Password", OUTPUT_TEXT },
 	{ "scram", "SCRAM keys", OUTPUT_YESNO },
@@ -332,6 +367,7 @@ show_account(struct admin *a, const struct account_row *row)
 	free(leave);
 	err = account_limits_get(a->accounts, row->id, &limits);
 	account_limits_show(object, &limits);
+	add_sent(a, row, object);
 	if (err == STORE_OK)
 		err = add_aliases(a, row, object);
 	if (err != STORE_OK || add_mail_facts(a, row, object) != ADMIN_DONE) {
