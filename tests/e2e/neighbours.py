@@ -1,6 +1,7 @@
 """What a relay sees of the store in the tests: the published copy of the account database, names for
 aliases there, and a spamd."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -8,6 +9,16 @@ import socket
 import subprocess
 
 from sanger import PORTS_PER_INSTANCE, TOP, free_ports, release_ports, run, temp_dir, wait_for
+
+
+@contextlib.contextmanager
+def open_dir():
+    """A directory that the daemons' users can walk to, removed at the end."""
+    path = temp_dir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 class Published:

@@ -5,6 +5,7 @@ The loopback addresses stand for the hosts: submitd comes from .1, the house fro
 of the house from .5, the secondary from .4 and strangers from .9."""
 
 import contextlib
+import shutil
 import smtplib
 import sqlite3
 import ssl
@@ -13,7 +14,7 @@ import threading
 import pytest
 
 from exim import Exim, ShippedExim
-from neighbours import Published, certificate, wait_mail
+from neighbours import Published, certificate, open_dir, wait_mail
 from sanger import Instance, make_message, temp_dir, wait_for
 
 pytestmark = pytest.mark.once
@@ -54,8 +55,15 @@ class Site:
         self.store.relays = [self.relay.address()]
 
     def __enter__(self):
-        self.world.__enter__()
-        self.store.__enter__()
+        with contextlib.ExitStack() as stack:
+            self._start(stack)
+            self.stack = stack.pop_all()
+        return self
+
+    def _start(self, stack):
+        stack.callback(shutil.rmtree, self.temp, ignore_errors=True)
+        stack.enter_context(self.world)
+        stack.enter_context(self.store)
         for name in ("ann", "left", "gone", "plus+name"):
             self.store.add_account(f"{name}@example.org")
         self.store.add_account("bea@example.com")
@@ -64,13 +72,11 @@ class Site:
                        " WHERE localpart = 'ann'")
         self.store.admin("account", "leave", "left@example.org")
         self.store.admin("account", "set", "gone@example.org", "--active", "no")
-        self.published.__enter__()
-        self.relay.__enter__()
-        return self
+        stack.enter_context(self.published)
+        stack.enter_context(self.relay)
 
     def __exit__(self, *error):
-        for part in (self.relay, self.published, self.store, self.world):
-            part.__exit__(*error)
+        self.stack.__exit__(*error)
 
     def rcpt(self, address, sender="bob@example.net", source=STRANGER):
         with self.relay.client(source) as client:
@@ -256,42 +262,80 @@ def test_the_store_is_down_for_a_while(site):
     wait_for(lambda: site.relay.queued() == 0, "an empty queue")
 
 
-def test_client_certificate_callout_and_limits():
+def test_client_certificate_callout_limits_and_lifetime():
     """The variants of sanger-site.conf that the other tests do not have."""
-    temp = temp_dir()
-    authority = certificate(temp, "ca.example.org")
-    good = certificate(temp, "store.example.org", authority)
-    other = certificate(temp, "other.example.org", authority)
-    alien = certificate(temp, "store2.example.org")
-    with Instance(settings={"lda.quota_at_rcpt": "yes"}) as store, \
-            Published(store) as published:
-        store.add_account("ann@example.org")
-        store.add_account("late@example.org")
-        published.publish()
-        store.admin("account", "set", "late@example.org", "--active", "no")
-        with ShippedExim("exim-primary.conf", tls=good, site={
-                "SITE_ACCOUNTS": published.db, "SITE_ALIAS_DIR": temp, "SITE_STORE_LDA": "127.0.0.1",
-                "SITE_STORE_PORT": store.smtp, "SITE_STORE_PROTOCOL": "smtp",
-                "SITE_SUBMITD_HOSTS": STORE, "SITE_SUBMITD_CERT": "store.example.org",
-                "SITE_CLIENT_CA": authority[0], "SITE_INTERNAL_HOSTS": HOUSE,
-                "SITE_CALLOUT": "yes", "SITE_SMARTHOST": "127.0.0.1::9", "SITE_PER_HOST": 2,
-                "SITE_SPAMD": "127.0.0.1 9"}) as relay:
-            for pair, code in ((good, 250), (other, 550), (alien, 550), (None, 550)):
-                context = ssl._create_unverified_context()
-                if pair:
-                    context.load_cert_chain(*map(str, pair))
-                with relay.client(STORE) as client:
-                    client.starttls(context=context)
-                    client.ehlo()
-                    assert client.mail("ann@example.org")[0] == code, pair
-            with relay.client(STRANGER) as client:
-                client.ehlo()
-                client.mail("bob@example.net")
-                assert client.rcpt("ann@example.org")[0] == 250
-                code, text = client.rcpt("late@example.org")  # the copy is old, the store knows
-                assert code == 550, text
-                with relay.client(STRANGER):  # two of one host; the third waits outside
-                    with pytest.raises((smtplib.SMTPException, OSError)):
-                        relay.client(STRANGER)
-                with relay.client("127.0.0.10") as another:
-                    assert another.ehlo()[0] == 250
+    with open_dir() as temp:
+        authority = certificate(temp, "ca.example.org")
+        good = certificate(temp, "store.example.org", authority)
+        other = certificate(temp, "other.example.org", authority)
+        alien = certificate(temp, "store2.example.org")
+        good[1].chmod(0o644)
+        store = Instance(settings={"submitd.relay_certificate": good[0],
+                                   "submitd.relay_key": good[1]})
+        published = Published(store)
+        relay = ShippedExim("exim-primary.conf", tls=good, site={
+            "SITE_ACCOUNTS": published.db, "SITE_ALIAS_DIR": temp, "SITE_STORE_LDA": "127.0.0.1",
+            "SITE_STORE_PORT": store.smtp, "SITE_STORE_PROTOCOL": "smtp",
+            "SITE_SUBMITD_HOSTS": STORE, "SITE_SUBMITD_CERT": "store.example.org",
+            "SITE_CLIENT_CA": authority[0], "SITE_INTERNAL_HOSTS": HOUSE, "SITE_CALLOUT": "yes",
+            "SITE_SMARTHOST": "127.0.0.1::9", "SITE_PER_HOST": 2, "SITE_BULK_LIFETIME": "2s",
+            "SITE_SPAMD": "127.0.0.1 9"})
+        store.relays = [relay.address()]
+        with store:
+            store.add_account("ann@example.org")
+            store.add_account("late@example.org")
+            with published, relay:
+                store.admin("account", "set", "late@example.org", "--active", "no")
+                for pair, code in ((good, 250), (other, 550), (alien, 550), (None, 550)):
+                    assert mail_with_certificate(relay, pair) == code, pair
+                answers_of_the_store_and_limits(relay)
+                with store.connect_submission("ann@example.org") as client:
+                    client.sendmail("ann@example.org", ["ann@example.org"], bytes(
+                        make_message(sender="ann@example.org", subject="with our certificate")))
+                wait_mail(store, "ann@example.org", "with our certificate")
+                bulk_mail_is_returned_early(store, relay)
+
+
+def mail_with_certificate(relay, pair):
+    context = ssl._create_unverified_context()
+    if pair:
+        context.load_cert_chain(*map(str, pair))
+    with relay.client(STORE) as client:
+        client.starttls(context=context)
+        client.ehlo()
+        return client.mail("ann@example.org")[0]
+
+
+def answers_of_the_store_and_limits(relay):
+    with relay.client(STRANGER) as client:
+        client.ehlo()
+        client.mail("bob@example.net")
+        assert client.rcpt("ann@example.org")[0] == 250
+        code, text = client.rcpt("late@example.org")  # the copy is old, the store knows
+        assert code == 550, text
+        with relay.client(STRANGER):  # two of one host; the third waits outside
+            with pytest.raises((smtplib.SMTPException, OSError)):
+                relay.client(STRANGER)
+        with relay.client("127.0.0.10") as another:
+            assert another.ehlo()[0] == 250
+
+
+def bulk_mail_is_returned_early(store, relay):
+    """The way out is closed; bulk mail comes back after its lifetime, other mail waits on."""
+    with relay.client(HOUSE) as client:
+        for subject, headers in (("waits", {}), ("returned", {"Precedence": "bulk"})):
+            client.sendmail("ann@example.org", ["bob@example.net"], bytes(
+                make_message("bob@example.net", subject=subject, **headers)))
+    text = wait_mail(store, "ann@example.org", "Mail delivery failed: returning message to sender")
+    assert b"could not be delivered within 2s" in text and b"Subject: returned" in text
+    assert relay.queued() >= 1
+
+
+def test_a_spool_that_is_nearly_full_takes_nothing():
+    with open_dir() as temp, ShippedExim(
+            "exim-primary.conf", tls=certificate(temp, "relay.example.org"),
+            site={"SITE_SPOOL_RESERVE": "1000000G", "SITE_ALIAS_DIR": temp,
+                  "SITE_ACCOUNTS": temp / "user.db", "SITE_SPAMD": "127.0.0.1 9"}) as relay, \
+            relay.client(STRANGER) as client:
+        client.ehlo()
+        assert client.mail("bob@example.net")[0] == 452

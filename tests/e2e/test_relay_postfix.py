@@ -3,6 +3,7 @@ as the world, and the published copy of the account database.  Loopback addresse
 in test_relay_exim.py."""
 
 import contextlib
+import shutil
 import smtplib
 import sqlite3
 import ssl
@@ -47,8 +48,15 @@ class Site:
         self.store.relays = [self.relay.address()]
 
     def __enter__(self):
-        self.world.__enter__()
-        self.store.__enter__()
+        with contextlib.ExitStack() as stack:
+            self._start(stack)
+            self.stack = stack.pop_all()
+        return self
+
+    def _start(self, stack):
+        stack.callback(shutil.rmtree, self.temp, ignore_errors=True)
+        stack.enter_context(self.world)
+        stack.enter_context(self.store)
         for address in ("ann@example.org", "left@example.org", "gone@example.org",
                         "bea@example.com"):
             self.store.add_account(address)
@@ -57,13 +65,11 @@ class Site:
                        " WHERE localpart = 'ann'")
         self.store.admin("account", "leave", "left@example.org")
         self.store.admin("account", "set", "gone@example.org", "--active", "no")
-        self.published.__enter__()
-        self.relay.__enter__()
-        return self
+        stack.enter_context(self.published)
+        stack.enter_context(self.relay)
 
     def __exit__(self, *error):
-        for part in (self.relay, self.published, self.store, self.world):
-            part.__exit__(*error)
+        self.stack.__exit__(*error)
 
     def client(self, source=STRANGER):
         return smtplib.SMTP("127.0.0.1", self.relay.port, timeout=60, source_address=(source, 0),

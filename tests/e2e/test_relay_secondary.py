@@ -7,9 +7,9 @@ import smtplib
 import pytest
 
 from exim import ShippedExim
-from neighbours import Published, certificate, wait_mail
+from neighbours import Published, certificate, open_dir, wait_mail
 from postfix import Postfix
-from sanger import TOP, Instance, make_message, temp_dir, wait_for
+from sanger import TOP, Instance, make_message, wait_for
 
 pytestmark = pytest.mark.once
 
@@ -34,9 +34,8 @@ def postfix_secondary(primary, cert):
 @pytest.fixture(scope="module")
 def around():
     """The store and the primary relay before it."""
-    temp = temp_dir()
-    cert = certificate(temp, "relay.example.org")
-    with Instance() as store, Published(store) as published:
+    with open_dir() as temp, Instance() as store, Published(store) as published:
+        cert = certificate(temp, "relay.example.org")
         store.add_account("ann@example.org")
         published.publish()
         with ShippedExim("exim-primary.conf", tls=cert, site={

@@ -6,9 +6,9 @@ import smtplib
 import pytest
 
 from exim import ShippedExim
-from neighbours import Milter, Published, Spamd, certificate, wait_mail
+from neighbours import Milter, Published, Spamd, certificate, open_dir, wait_mail
 from postfix import Postfix
-from sanger import TOP, Instance, make_message, temp_dir
+from sanger import TOP, Instance, make_message
 
 pytestmark = pytest.mark.once
 
@@ -39,8 +39,7 @@ def store():
             yield i
 
 
-def exim(store, spamd):
-    temp = temp_dir()
+def exim(store, spamd, temp):
     return ShippedExim("exim-primary.conf", tls=certificate(temp, "relay.example.org"), site={
         "SITE_ACCOUNTS": store.published.db, "SITE_ALIAS_DIR": temp, "SITE_STORE_LDA": "127.0.0.1",
         "SITE_STORE_PORT": store.lmtp, "SITE_SUBMITD_HOSTS": "127.0.0.1",
@@ -49,8 +48,7 @@ def exim(store, spamd):
         "SITE_SPAM_MAX_SIZE": "200K"})
 
 
-def postfix(store, spamd):
-    temp = temp_dir()
+def postfix(store, spamd, temp):
     milter = Milter(spamd.port, trusted=[HOUSE], max_bytes=200 * 1024)
     p = Postfix(conf=TOP / "doc/relay/postfix-primary",
                 tls=certificate(temp, "relay.example.org"),
@@ -65,7 +63,7 @@ def postfix(store, spamd):
 
 @pytest.mark.parametrize("make", [exim, postfix])
 def test_spam(store, spamd, make):
-    with make(store, spamd) as relay:
+    with open_dir() as temp, make(store, spamd, temp) as relay:
         def send(subject, body, source=STRANGER, recipients=("ann@example.org",), **headers):
             with smtplib.SMTP("127.0.0.1", relay.port, timeout=120, source_address=(source, 0),
                               local_hostname="client.example.net") as client:
