@@ -66,6 +66,12 @@ struct spool_recipient {
 	unsigned attempts;
 	int64_t next_attempt; /* unix time; while pending */
 	unsigned reported;    /* SPOOL_NOTIFY_*, SPOOL_TOLD_* and SPOOL_OWED_*: see there */
+	/* The spool's: what it has of them.  Where all are the same, so are reply and relay. */
+	struct {
+		enum spool_state state;
+		unsigned attempts, reported;
+		int64_t next_attempt;
+	} saved;
 };
 
 struct spool_message {

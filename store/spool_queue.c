@@ -64,6 +64,23 @@ state_from(int number)
 }
 
 static void
+note_saved(struct spool_recipient *r)
+{
+	r->saved.state = r->state;
+	r->saved.attempts = r->attempts;
+	r->saved.reported = r->reported;
+	r->saved.next_attempt = r->next_attempt;
+}
+
+/* A message to thousands is saved after each transaction with a relay, which are many. */
+static bool
+is_saved(const struct spool_recipient *r)
+{
+	return r->saved.state == r->state && r->saved.attempts == r->attempts &&
+	       r->saved.reported == r->reported && r->saved.next_attempt == r->next_attempt;
+}
+
+static void
 read_recipient(sqlite3_stmt *stmt, struct spool_recipient *r)
 {
 	*r = (struct spool_recipient){
@@ -78,6 +95,7 @@ read_recipient(sqlite3_stmt *stmt, struct spool_recipient *r)
 		.next_attempt = sqlite3_column_int64(stmt, 8),
 		.reported = (unsigned)sqlite3_column_int(stmt, 9),
 	};
+	note_saved(r);
 }
 
 static enum store_err
@@ -547,7 +565,8 @@ save_message(struct spool *spool, const struct spool_message *msg, bool give_bac
 	if (err == STORE_OK && sqlite3_changes(spool->sql.db) == 0)
 		err = STORE_CHANGED; /* not ours any more */
 	for (size_t i = 0; err == STORE_OK && i < msg->recipient_count; i++)
-		err = save_recipient(spool, &msg->recipients[i]);
+		if (!is_saved(&msg->recipients[i]))
+			err = save_recipient(spool, &msg->recipients[i]);
 	return err;
 }
 
@@ -558,7 +577,10 @@ save(struct spool *spool, const struct spool_message *msg, bool give_back)
 
 	if (err != STORE_OK)
 		return err;
-	return sql_end(&spool->sql, save_message(spool, msg, give_back));
+	err = sql_end(&spool->sql, save_message(spool, msg, give_back));
+	for (size_t i = 0; err == STORE_OK && i < msg->recipient_count; i++)
+		note_saved(&msg->recipients[i]);
+	return err;
 }
 
 enum store_err
