@@ -10,7 +10,7 @@ from exim import Exim
 from sanger import Instance, wait_for
 
 ADDRESS = "ann@example.org"
-TRACE = re.compile(rb"^(return-path|envelope-to|delivery-date|received)[ \t]*:", re.I)
+TRACE = re.compile(rb"^(return-path|envelope-to|delivery-date|delivered-to|received)[ \t]*:", re.I)
 
 
 @dataclasses.dataclass
