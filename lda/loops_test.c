@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -158,6 +159,39 @@ test_warning(void **state)
 	}
 }
 
+/* Without what is never the same twice. */
+static const char *
+body_of(const struct buf *message)
+{
+	return strstr(message->data, "\nAuto-Submitted:");
+}
+
+/* The file to start from is the built-in text. */
+static void
+test_shipped_template(void **state)
+{
+	struct warning_facts facts = { .localpart = "ann",
+		.domain = "example.org",
+		.hostname = "mail.example.org",
+		.rules = { .limit_bytes = 1000 },
+		.usage = { 900, 1 } };
+	struct buf ours = { 0 }, theirs = { 0 };
+	FILE *file = fopen("doc/quota-warning-template.txt", "r");
+	char text[4096];
+	size_t len;
+
+	(void)state;
+	assert_non_null(file);
+	len = fread(text, 1, sizeof(text), file);
+	fclose(file);
+	warning_compose(&ours, &facts, (struct str){ NULL, 0 });
+	warning_compose(&theirs, &facts, (struct str){ text, len });
+	assert_string_equal(body_of(&ours), body_of(&theirs));
+	assert_non_null(strstr(theirs.data, "\nSubject: Your mailbox is 90% full\n"));
+	buf_free(&ours);
+	buf_free(&theirs);
+}
+
 int
 main(void)
 {
@@ -165,6 +199,7 @@ main(void)
 		cmocka_unit_test(test_loops),
 		cmocka_unit_test(test_duplicates),
 		cmocka_unit_test(test_warning),
+		cmocka_unit_test(test_shipped_template),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
