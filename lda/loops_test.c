@@ -161,9 +161,9 @@ test_warning(void **state)
 
 /* Without what is never the same twice. */
 static const char *
-body_of(const struct buf *message)
+body_of(struct buf *message)
 {
-	return strstr(message->data, "\nAuto-Submitted:");
+	return strstr(buf_cstr(message), "\nAuto-Submitted:");
 }
 
 /* The file to start from is the built-in text. */
@@ -187,7 +187,7 @@ test_shipped_template(void **state)
 	warning_compose(&ours, &facts, (struct str){ NULL, 0 });
 	warning_compose(&theirs, &facts, (struct str){ text, len });
 	assert_string_equal(body_of(&ours), body_of(&theirs));
-	assert_non_null(strstr(theirs.data, "\nSubject: Your mailbox is 90% full\n"));
+	assert_non_null(strstr(buf_cstr(&theirs), "\nSubject: Your mailbox is 90% full\n"));
 	buf_free(&ours);
 	buf_free(&theirs);
 }
