@@ -4,6 +4,7 @@
 
 #include "admin/doctor.h"
 #include "base/mem.h"
+#include "store/account_aliases.h"
 
 static void
 check_integrity(struct doctor *d, struct account_db *db, const char *path)
@@ -63,6 +64,33 @@ check_rows(struct doctor *d, struct account_db *db)
 	account_rows_free(rows, count);
 }
 
+/* What another program may have written, or what a setting switches off. */
+static void
+check_aliases(struct doctor *d, struct account_db *db)
+{
+	bool catch_all = config_bool(d->a->config, "lda.catch_all");
+	struct account_alias *aliases;
+	size_t count;
+
+	if (account_alias_list(db, 0, NULL, &aliases, &count) != STORE_OK)
+		return; /* said of the file as a whole */
+	for (size_t i = 0; i < count; i++) {
+		const struct account_alias *alias = &aliases[i];
+		struct account_row row = { 0 };
+
+		if (*alias->localpart == '\0' && !catch_all)
+			doctor_warn(d, "accounts", "set lda.catch_all, or mailadmin alias delete",
+			    "the alias *@%s does nothing: lda.catch_all is off", alias->domain);
+		else if (account_db_find(db, str_from(alias->localpart), str_from(alias->domain),
+			     &row) == STORE_OK)
+			doctor_warn(d, "accounts", "mailadmin alias delete",
+			    "the alias %s@%s does nothing: an account has that address",
+			    alias->localpart, alias->domain);
+		account_row_free(&row);
+	}
+	account_aliases_free(aliases, count);
+}
+
 void
 doctor_accounts(struct doctor *d)
 {
@@ -85,4 +113,5 @@ doctor_accounts(struct doctor *d)
 	check_integrity(d, d->a->accounts, path);
 	check_version(d, d->a->accounts, path);
 	check_rows(d, d->a->accounts);
+	check_aliases(d, d->a->accounts);
 }

@@ -1,11 +1,11 @@
 """Further addresses of accounts: aliases, catch-alls, details that name a mailbox; limits of accounts."""
 
-import smtplib
+import sqlite3
 
 import pytest
 
-from sanger import Instance, make_message, wait_for
 from relay import Relay
+from sanger import Instance, make_message, wait_for
 
 SETTINGS = {"submitd.relay_tls": "none", "submitd.retry_first": "1s", "lda.catch_all": "yes",
             "lda.detail_mailbox": "yes"}
@@ -179,3 +179,17 @@ def test_limits_of_an_account(box):
                 ["--max-message-size", "-1"], ["--sent-per-hour", "9999999999999999999"]):
         assert box.admin("account", "set", fay, *bad, check=False).returncode == 64, bad
     assert shown() == [None, 20480, 1, 2, 3, 0, 5, False]
+
+
+def test_doctor_sees_an_alias_that_does_nothing(box):
+    gil = box.add_account("gil@g.example")
+    with sqlite3.connect(box.dir / "user.db", timeout=60) as db:  # another program's doing
+        db.execute("INSERT INTO alias SELECT 'gil', 'g.example', id FROM account"
+                   " WHERE localpart = 'gil'")
+    db.close()
+    said = box.admin("doctor", check=False).stdout.decode()
+    assert "the alias gil@g.example does nothing: an account has that address" in said
+    box.deliver(gil, subject="still hers")
+    assert subjects(box, gil) == ["still hers"]
+    box.admin("alias", "delete", gil)
+    assert "does nothing" not in box.admin("doctor", check=False).stdout.decode()
