@@ -429,10 +429,12 @@ archive_run(struct admin *a)
 	b.dir_fd = open(b.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b.dir_fd < 0)
 		return admin_refuse("%s: %s", b.dir, strerror(errno));
-	if (flock(b.dir_fd, LOCK_EX | LOCK_NB) != 0)
+	if (flock(b.dir_fd, LOCK_EX | LOCK_NB) != 0) {
 		admin_refuse("%s: another run is at work there", b.dir);
-	else
-		ok = run_archive(&b) & summarise(&b);
+	} else {
+		ok = run_archive(&b);
+		ok = summarise(&b) && ok; /* also of what was done before a failure */
+	}
 	if (b.tar.fd >= 0)
 		close(b.tar.fd);
 	close(b.dir_fd);

@@ -167,7 +167,10 @@ complete(struct why *w)
 	json_array_foreach(w->found, i, record)
 	{
 		note_spool(w, record);
-		json_array_foreach(json_object_get(record, "did"), k, did) note_spool(w, did);
+		json_array_foreach(json_object_get(record, "did"), k, did)
+		{
+			note_spool(w, did);
+		}
 		why_find_places(w->a, record);
 	}
 }

@@ -134,7 +134,10 @@ say_relayed(const json_t *object)
 
 	if (attempts != NULL && json_array_size(attempts) == 0)
 		puts("      not in the queue any more, and no attempt is on record");
-	json_array_foreach(attempts, i, attempt) say_attempt(attempt);
+	json_array_foreach(attempts, i, attempt)
+	{
+		say_attempt(attempt);
+	}
 }
 
 /* --- deliveries --------------------------------------------------------------------------------- */
@@ -318,8 +321,11 @@ say_title(const json_t *r)
 	say("from %s", has(r, "from") ? text_of(r, "from") : "<>");
 	if (has(r, "rcpt"))
 		say(" for %s", text_of(r, "rcpt"));
-	json_array_foreach(to, i, one) say("%s%s", i == 0 ? " for " : ", ",
-	    json_string_value(one) != NULL ? json_string_value(one) : "");
+	json_array_foreach(to, i, one)
+	{
+		say("%s%s", i == 0 ? " for " : ", ",
+		    json_is_string(one) ? json_string_value(one) : "");
+	}
 	if (json_object_get(r, "size") != NULL) {
 		say(", ");
 		say_size(json_integer_value(json_object_get(r, "size")));
@@ -339,7 +345,10 @@ why_tell(const json_t *r)
 		say_line("   account %s", text_of(r, "account"));
 	say_spam(r);
 	say_quota(json_object_get(r, "quota"));
-	json_array_foreach(json_object_get(r, "did"), i, did) say_did(did);
+	json_array_foreach(json_object_get(r, "did"), i, did)
+	{
+		say_did(did);
+	}
 	if (has(r, "spool"))
 		say_line("   -> in the queue as %s", text_of(r, "spool"));
 	say_relayed(r);

@@ -150,7 +150,7 @@ delivery_record_end(struct lda_delivery *d, enum lda_verdict verdict)
 	record_end(r); /* what was done */
 	add_header(d);
 	add_quota(d);
-	record_text(r, "verdict", VERDICTS[verdict]);
+	record_text(r, "verdict", verdict < LDA_VERDICT_COUNT ? VERDICTS[verdict] : NULL);
 	if (verdict == LDA_REFUSED)
 		record_text(r, "reason", d->refusal);
 	records_add(d->lda->sv->records, r);
