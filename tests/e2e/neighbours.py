@@ -1,5 +1,5 @@
-"""What a relay sees of the store in the tests: the published copy of the account database, names for
-aliases there, and a spamd."""
+"""What stands around a relay in the tests: the published copy of the account database, spamd,
+spamass-milter, certificates; and a look into a mailbox at the store."""
 
 import contextlib
 import os
@@ -65,7 +65,8 @@ class Spamd:
         self.process = subprocess.Popen(
             ["/usr/sbin/spamd", "-L", "-x", f"--listen=127.0.0.1:{self.port}",
              f"--siteconfigpath={site}", "--max-children=2", "--min-children=1",
-             f"--helper-home-dir={self.dir}", "--username=nobody", "--syslog=stderr"],
+             f"--helper-home-dir={self.dir}", "--syslog=stderr",
+             *(["--username=nobody"] if os.getuid() == 0 else [])],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.dir), "LANG": "C"})
         out.close()
