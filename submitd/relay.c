@@ -291,10 +291,11 @@ connection_free(struct relay_connection *c)
 {
 	unlink_connection(c);
 	end_list(&c->list);
-	if (c->relay != NULL)
+	if (c->relay != NULL) {
 		c->relay->connections--;
-	if (c->probe)
-		c->relay->probing = false;
+		if (c->probe)
+			c->relay->probing = false;
+	}
 	net_timer_free(c->timer);
 	smtp_client_free(c->client);
 	free(c);

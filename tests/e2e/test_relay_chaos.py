@@ -16,17 +16,20 @@ from sanger import Instance, make_message, wait_for
 
 FAIRNESS = int(os.environ.get("SANGER_FAIRNESS", "300"))
 QUICK = {"submitd.relay_tls": "none", "submitd.retry_first": "1s", "submitd.retry_max": "2s",
-         "submitd.relay_probe": "1s", "submitd.workers": "1"}
+         "submitd.relay_probe": "1s", "submitd.workers": "1",
+         **{f"submitd.rate_{what}_{span}": "0" for what in ("messages", "recipients")
+            for span in ("hour", "day")}}
 ONE_EACH = {**QUICK, "submitd.relay_messages_max": "1"}  # messages over one connection
 ANN, BOB = "ann@example.org", "bob@example.org"
 
 
 def submit(i, subjects, sender=ANN, to=("x@example.net",)):
-    client = i.connect_submission(sender)
-    for subject in subjects:
-        client.sendmail(sender, list(to), bytes(make_message(to[0], sender=sender,
-                                                             subject=subject)))
-    client.quit()
+    for at in range(0, len(subjects), 500):  # messages over one connection
+        client = i.connect_submission(sender)
+        for subject in subjects[at:at + 500]:
+            client.sendmail(sender, list(to), bytes(make_message(to[0], sender=sender,
+                                                                 subject=subject)))
+        client.quit()
 
 
 def queue(i):
