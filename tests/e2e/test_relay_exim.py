@@ -7,7 +7,6 @@ of the house from .5, the secondary from .4 and strangers from .9."""
 import contextlib
 import shutil
 import smtplib
-import sqlite3
 import ssl
 import threading
 
@@ -41,7 +40,7 @@ class Site:
         (self.aliases / "lists.example.org").write_text("*: ann@example.org\nnobody: :fail: none\n")
         self.cert = certificate(self.temp, "relay.example.org")
         self.world = Exim()
-        self.store = Instance()
+        self.store = Instance(settings={"lda.catch_all": "yes"})
         self.published = Published(self.store)
         self.relay = ShippedExim("exim-primary.conf", tls=self.cert, site={
             "SITE_DOMAIN": "example.org", "SITE_POSTMASTER": "ann@example.org",
@@ -51,7 +50,7 @@ class Site:
             "SITE_SECONDARY_HOSTS": SECONDARY, "SITE_BULK_HOSTS": BULK,
             "SITE_BULK_INTERFACE": "127.0.0.77", "SITE_SPAMD": "127.0.0.1 9",
             "SITE_SMARTHOST": f"127.0.0.1::{self.world.port}",
-            "SITE_CALLOUT": "no"} | site)
+            "SITE_STORE_CATCH_ALL": "yes"} | site)
         self.store.relays = [self.relay.address()]
 
     def __enter__(self):
@@ -67,9 +66,8 @@ class Site:
         for name in ("ann", "left", "gone", "plus+name"):
             self.store.add_account(f"{name}@example.org")
         self.store.add_account("bea@example.com")
-        with contextlib.closing(sqlite3.connect(self.store.dir / "user.db")) as db, db:
-            db.execute("INSERT INTO alias SELECT 'second', 'example.org', id FROM account"
-                       " WHERE localpart = 'ann'")
+        self.store.admin("alias", "add", "ann@example.org", "second@example.org")
+        self.store.admin("alias", "add", "ann@example.org", "@all.example.org")
         self.store.admin("account", "leave", "left@example.org")
         self.store.admin("account", "set", "gone@example.org", "--active", "no")
         stack.enter_context(self.published)
@@ -109,6 +107,7 @@ def site():
     ("noreply@example.org", 250, b""),
     ("anything@lists.example.org", 250, b""),
     ("nobody@lists.example.org", 550, b""),
+    ("whoever@all.example.org", 250, b""),  # a catch-all of the store
     ("nobody@example.org", 550, b"5.1.1 Unknown user"),
     ("o'brien@example.org", 550, b"5.1.1"),  # no end of the SQL string
     ("x' OR '1'='1@example.org", 501, b""),
@@ -134,10 +133,13 @@ def test_the_way_to_the_store(site):
         client.sendmail("", ["anything@lists.example.org"], bytes(make_message(subject="catch-all")))
         client.sendmail("bob@example.net", ["both@example.org"],
                         bytes(make_message(subject="to all of info")))
+        client.sendmail("bob@example.net", ["whoever@all.example.org"],
+                        bytes(make_message(subject="store catch-all")))
     text = wait_mail(site.store, "ann@example.org", "to ann")
     assert b"Return-Path: <bob@example.net>" in text
     wait_mail(site.store, "ann@example.org", "to postmaster")
     wait_mail(site.store, "ann@example.org", "catch-all")
+    wait_mail(site.store, "ann@example.org", "store catch-all")
     wait_mail(site.store, "ann@example.org", "to all of info")
     wait_for(lambda: any(m["Subject"] == "to all of info" and m["Envelope-to"] == "bob@example.net"
                          for m in site.world.received()), "the alias outside")

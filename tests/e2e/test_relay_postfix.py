@@ -5,7 +5,6 @@ in test_relay_exim.py."""
 import contextlib
 import shutil
 import smtplib
-import sqlite3
 import ssl
 
 import pytest
@@ -60,9 +59,7 @@ class Site:
         for address in ("ann@example.org", "left@example.org", "gone@example.org",
                         "bea@example.com"):
             self.store.add_account(address)
-        with contextlib.closing(sqlite3.connect(self.store.dir / "user.db")) as db, db:
-            db.execute("INSERT INTO alias SELECT 'second', 'example.org', id FROM account"
-                       " WHERE localpart = 'ann'")
+        self.store.admin("alias", "add", "ann@example.org", "second@example.org")
         self.store.admin("account", "leave", "left@example.org")
         self.store.admin("account", "set", "gone@example.org", "--active", "no")
         stack.enter_context(self.published)
