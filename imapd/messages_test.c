@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/config.h"
 #include "imapd/imapd.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -18,6 +19,7 @@
 
 struct world {
 	char dir[64];
+	struct config *config;
 	struct store *store;
 	struct account *acct;
 	struct imapd imapd;
@@ -65,12 +67,15 @@ static int
 set_up(void **state)
 {
 	struct world *w = mem_zalloc(sizeof(*w));
+	struct buf errors = { 0 };
 
 	strcpy(w->dir, "/tmp/sanger-messages-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	w->store = store_open(&(struct store_options){ .mail_root = w->dir });
 	assert_non_null(w->store);
 	w->imapd.store = w->store;
+	w->imapd.config = w->config = config_parse("defaults", (struct str){ "", 0 }, &errors);
+	assert_non_null(w->imapd.config);
 	assert_int_equal(
 	    account_open(w->store, "ann", "example.org", ACCOUNT_CREATE, &w->acct), STORE_OK);
 	for (size_t i = 0; i < ARRAY_LEN(MESSAGES); i++)
@@ -97,6 +102,7 @@ tear_down(void **state)
 	imap_session_clear(&w->b);
 	account_close(w->acct);
 	store_close(w->store);
+	config_free(w->config);
 	buf_free(&w->said);
 	snprintf(command, sizeof(command), "rm -rf %s", w->dir);
 	assert_int_equal(system(command), 0);
