@@ -84,8 +84,9 @@ struct lda_delivery {
 	uint64_t stored_bytes; /* that count towards quota */
 
 	struct {
-		int fd;          /* the lock; -1: none */
-		const char *key; /* in state.db; NULL: not looked at */
+		int fd;                /* the lock; -1: none */
+		const char *key;       /* in state.db; NULL: not looked at */
+		const char *ended_key; /* the same of one that did not only go on */
 		struct state *state;
 		bool is_duplicate; /* taken, and nothing comes of it */
 	} once;                    /* see duplicates.h */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lda/delivery_record.h"
+#include "lda/loops.h"
 #include "service/service.h"
 #include "store/dir.h"
 #include "store/state.h"
@@ -80,6 +81,7 @@ enum lda_verdict
 duplicates_begin(struct lda_delivery *d)
 {
 	const struct view *view;
+	const char *asked;
 	char digest[POUR_DIGEST_BYTES];
 	enum lda_verdict v;
 	bool known = false;
@@ -99,9 +101,11 @@ duplicates_begin(struct lda_delivery *d)
 	if (v != LDA_OK)
 		return v;
 	d->once.key = arena_printf(&d->arena, "delivered %s", digest);
+	d->once.ended_key = arena_printf(&d->arena, "ended %s", digest);
+	asked = loop_is_marked(view, d->account) ? d->once.ended_key : d->once.key;
 	/* A memory that fails costs a duplicate, not a message. */
 	if (state_open(d->home->fd, true, d->lda->sv->log, &d->once.state) == STORE_OK)
-		state_remembered(d->once.state, d->once.key, d->now, &known);
+		state_remembered(d->once.state, asked, d->now, &known);
 	if (known)
 		note_duplicate(d);
 	return LDA_OK;
@@ -110,8 +114,15 @@ duplicates_begin(struct lda_delivery *d)
 void
 duplicates_remember(struct lda_delivery *d)
 {
-	if (d->once.state != NULL && !d->once.is_duplicate)
-		state_remember(d->once.state, d->once.key, d->lda->duplicate_window_s, d->now);
+	uint64_t window_s = d->lda->duplicate_window_s;
+
+	if (d->once.state == NULL || d->once.is_duplicate)
+		return;
+	state_remember(d->once.state, d->once.key, window_s, d->now);
+	/* noted only where it may come back, or has */
+	if (d->copy_count > 0 &&
+	    (d->redirect_count > 0 || loop_is_marked(delivery_view(d), d->account)))
+		state_remember(d->once.state, d->once.ended_key, window_s, d->now);
 }
 
 void

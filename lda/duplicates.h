@@ -7,7 +7,9 @@
  *    own subject or footer is kept beside the direct one.  One without Message-ID is never a duplicate.
  * 2. A message is remembered in state.db when it is durable in its mailboxes (or in the spool), before the 250; a refused
  *    one is not.  A kill between the two costs a duplicate, never a message.
- * 3. Who delivers a message holds a lock on it (a byte of `duplicate.lock` in the account's directory).  A second delivery of it waits for
+ * 3. A redirect that comes back to the account that redirected it (its mark says so) is a duplicate only of a message
+ *    that ended here, not of the one that it is: that one has gone on and left nothing.
+ * 4. Who delivers a message holds a lock on it (a byte of `duplicate.lock` in the account's directory).  A second delivery of it waits for
  *    DUPLICATE_WAIT_S and is then put off. */
 #ifndef LDA_DUPLICATES_H
 #define LDA_DUPLICATES_H

@@ -12,20 +12,13 @@
 #include "store/address.h"
 #include "store/state.h"
 
-#define LOOP_FIELD "X-Sanger-Redirected"
-
 /* --- loops -------------------------------------------------------------------------------------- */
 
 static const char *
 find_loop(const struct lda_delivery *d, const struct view *view)
 {
-	for (size_t i = 0; i < view->field_count; i++) {
-		const struct header_field *f = &view->fields[i];
-
-		if (str_eq_nocase(f->name, STR(LOOP_FIELD)) &&
-		    str_eq_nocase(str_trim(f->value), str_from(d->account)))
-			return "redirected-before";
-	}
+	if (loop_is_marked(view, d->account))
+		return "redirected-before";
 	return loop_hops(view) >= d->lda->hops_max ? "too-many-hops" : NULL;
 }
 
@@ -99,7 +92,7 @@ add_top(struct lda_delivery *d, struct buf *top)
 	};
 
 	trace_received(top, &trace);
-	buf_printf(top, "%s: %s\n", LOOP_FIELD, d->account);
+	buf_printf(top, "%s: %s\n", LOOP_MARK, d->account);
 }
 
 /* Has it been sent already, by a delivery that failed afterwards? */

@@ -1,6 +1,7 @@
 """What lda refuses or lets go no further: loops, messages that come twice, and answers that would go round."""
 
 import concurrent.futures
+import contextlib
 import re
 import socketserver
 import threading
@@ -85,6 +86,7 @@ class Store(socketserver.StreamRequestHandler):
                 while (data := self.rfile.readline()) not in (b".\r\n", b""):
                     lines.append(data[1:] if data.startswith(b".") else data)
                 hop = b"Received: from x by back; Thu, 1 Jan 2026 00:00:00 +0000\r\n"
+                self.server.gone.append(b"".join(lines))
                 self.server.codes.append(
                     answer(self.server.store, hop + b"".join(lines), *to, sender=mail)[0])
             elif verb == "QUIT":
@@ -93,22 +95,38 @@ class Store(socketserver.StreamRequestHandler):
             self.wfile.write(b"250 2.0.0 fine\r\n")
 
 
-def test_two_accounts_that_redirect_to_each_other():
-    """The loop ends after one round, and the message is kept in INBOX."""
+@contextlib.contextmanager
+def instance_with_relay_back(settings=()):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Store) as back:
-        back.daemon_threads, back.codes = True, []
+        back.daemon_threads, back.codes, back.gone = True, [], []
         threading.Thread(target=back.serve_forever, daemon=True).start()
         with Instance(relay=f"127.0.0.1:{back.server_address[1]}",
-                      settings={"submitd.relay_tls": "none"}) as i:
+                      settings={"submitd.relay_tls": "none", **dict(settings)}) as i:
             back.store = i
-            for who, other in ((ANN, BOB), (BOB, ANN)):
-                i.add_account(who)
-                i.admin("filter", "set", who, "-", input=b'redirect "%s";\n' % other.encode())
-            i.deliver(ANN)
-            wait_for(lambda: i.files(ANN), "the message to end in INBOX")
-            assert back.codes == [250, 250] and not i.files(BOB)
-            assert "reason=redirected-before" in i.log()
+            yield i, back
         back.shutdown()
+
+
+@pytest.mark.parametrize("window", ["0", "1d"])
+def test_redirects_that_loop_end_in_inbox(window):
+    """One round, and the message is kept: also where each message is taken only once."""
+    with instance_with_relay_back({"lda.duplicate_window": window}) as (i, back):
+        for who, other in ((ANN, BOB), (BOB, ANN), ("cid@example.org", "me@example.org")):
+            i.add_account(who)
+            i.admin("filter", "set", who, "-", input=b'redirect "%s";\n' % other.encode())
+        i.admin("alias", "add", "cid@example.org", "me@example.org")
+        i.deliver(ANN)
+        wait_for(lambda: len(back.codes) == 2, "the message to come back")
+        assert back.codes == [250, 250] and i.files(ANN) and not i.files(BOB)
+        assert "reason=redirected-before" in i.log()
+        # to an alias of oneself
+        message = bytes(make_message("cid@example.org"))
+        i.deliver("cid@example.org", message)
+        wait_for(lambda: len(back.codes) == 3, "the message to come back")
+        assert len(i.files("cid@example.org")) == 1
+        # what the relay brings twice, because it did not hear the answer
+        i.deliver("cid@example.org", back.gone[-1])
+        assert len(i.files("cid@example.org")) == (2 if window == "0" else 1)
 
 
 # --- duplicates
