@@ -39,7 +39,7 @@ memory_key(struct sieve_run *r, const struct sieve_call *call, struct str id)
 	if (arg != NULL)
 		handle = sieve_expand(r, &arg->strings[0]);
 	return arena_printf(
-	    r->arena, "%zu:%.*s:%.*s", handle.len, (int)handle.len, handle.p, (int)id.len, id.p);
+	    r->arena, "%zu:%s:%s", handle.len, sieve_cstr(r, handle), sieve_cstr(r, id));
 }
 
 static uint64_t

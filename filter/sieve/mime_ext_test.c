@@ -198,6 +198,30 @@ static const struct sieve_test REPLACES[] = {
 	    .expect = "fileinto \"|café||q|new|\" edited" },
 };
 
+/* A NUL in a body cuts nothing: what was tested is what is used. */
+#define NUL_BODY(base64)                                                                           \
+	"Subject: nul\nMIME-Version: 1.0\nContent-Type: text/plain\n"                              \
+	"Content-Transfer-Encoding: base64\n\n" base64 "\n"
+
+static const struct sieve_test NULS[] = {
+	{ .script = REQUIRE "foreverypart { extracttext \"x\"; } fileinto \"${x}\";",
+	    .message = NUL_BODY("YQBi"), /* a NUL b */
+	    .expect = "fileinto \"a\xef\xbf\xbd"
+		      "b\"" },
+	{ .script = REQUIRE "foreverypart { extracttext \"x\"; }"
+			    "if string :matches \"${x}\" \"*@example.org\" { redirect \"${x}\"; }",
+	    .message =
+		NUL_BODY("ZUBldmlsLm5ldABAZXhhbXBsZS5vcmc="), /* e@evil.net NUL @example.org */
+	    .expect = "run error line ",
+	    .error_begins = true },
+	{ .script = "require [\"duplicate\", \"variables\", \"foreverypart\", \"extracttext\"];"
+		    "foreverypart { extracttext \"x\"; } if duplicate :uniqueid \"${x}\" { stop; }",
+	    .message = NUL_BODY("YQBi"),
+	    .expect = "keep implicit\n"
+		      "remember \"0::a\xef\xbf\xbd"
+		      "b\" seconds=604800" },
+};
+
 static const struct sieve_test ENCLOSES[] = {
 	{ .script = REQUIRE "enclose :subject \"New\" :headers [\"From\", \"Date\"] \"See below\";"
 			    "deleteheader \"Message-ID\"; redirect :copy \"c@example.org\"; keep;",
@@ -248,6 +272,7 @@ static const struct sieve_test ENCLOSES[] = {
 TABLE_TEST(loops, LOOPS)
 TABLE_TEST(tests_of_parts, TESTS)
 TABLE_TEST(replaces, REPLACES)
+TABLE_TEST(nuls, NULS)
 TABLE_TEST(encloses, ENCLOSES)
 
 int
@@ -257,6 +282,7 @@ main(void)
 		cmocka_unit_test(loops),
 		cmocka_unit_test(tests_of_parts),
 		cmocka_unit_test(replaces),
+		cmocka_unit_test(nuls),
 		cmocka_unit_test(encloses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,10 +155,23 @@ sieve_copy(struct sieve_run *r, struct str s)
 	return (struct str){ arena_strndup(r->arena, s.p != NULL ? s.p : "", s.len), s.len };
 }
 
+/* Cut at the NUL, "evil@example.net\0@example.org" would become another address than the one that was tested. */
 const char *
 sieve_cstr(struct sieve_run *r, struct str s)
 {
-	return sieve_copy(r, s).p;
+	struct buf whole = { 0 };
+	const char *text;
+
+	if (s.len == 0 || memchr(s.p, '\0', s.len) == NULL)
+		return sieve_copy(r, s).p;
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] != '\0')
+			buf_addc(&whole, s.p[i]);
+		else
+			buf_adds(&whole, "\xef\xbf\xbd");
+	text = arena_strndup(r->arena, whole.data, whole.len);
+	buf_free(&whole);
+	return text;
 }
 
 static struct str

@@ -103,11 +103,11 @@ void sieve_log(struct sieve_run *r, unsigned line, struct str text);
 
 /* The text with its variables filled in.  Too large: ends the run, and gives "". */
 struct str sieve_expand(struct sieve_run *r, const struct sieve_string *s);
-/* The same as a C string; a NUL in the text cuts it. */
+/* The same as a C string; a NUL in the text (a body may have one) becomes U+FFFD. */
 const char *sieve_expand_cstr(struct sieve_run *r, const struct sieve_string *s);
 /* Of a tag's string value: NULL if the tag was not given. */
 const char *sieve_tag_cstr(struct sieve_run *r, const struct sieve_call *call, enum sieve_tag tag);
-const char *sieve_cstr(struct sieve_run *r, struct str s); /* a copy with a NUL behind it */
+const char *sieve_cstr(struct sieve_run *r, struct str s); /* a copy, the same way */
 struct str sieve_copy(struct sieve_run *r, struct str s);
 
 /* --- variables; the number comes from sieve_check_variable() --- */
