@@ -62,8 +62,15 @@ output_string(const char *s)
 static void
 add_visible(struct buf *out, const char *s)
 {
-	for (; *s != '\0'; s++)
-		buf_addc(out, (unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+	while (*s != '\0') {
+		size_t len = text_visible(s);
+
+		if (len > 0)
+			buf_add(out, s, len);
+		else
+			buf_addc(out, '?');
+		s += len > 0 ? len : 1;
+	}
 }
 
 void
@@ -76,17 +83,39 @@ output_text(const char *s)
 	buf_free(&text);
 }
 
+/* A CR counts only where it ends a line: elsewhere it would let a terminal overwrite what stands in front of it. */
+void
+output_add_lines(struct buf *out, const char *s, size_t len)
+{
+	char *copy = mem_strndup(s, len);
+
+	for (size_t i = 0; i < len;) {
+		size_t n = text_visible(copy + i);
+
+		if (copy[i] == '\n' || copy[i] == '\t')
+			n = 1;
+		else if (copy[i] == '\r' && copy[i + 1] == '\n')
+			n = 2;
+		if (n > 0)
+			buf_add(out, copy + i, n);
+		else
+			buf_addc(out, '?');
+		i += n > 0 ? n : 1;
+	}
+	free(copy);
+}
+
 void
 output_lines(const char *s, size_t len)
 {
-	bool terminal = isatty(STDOUT_FILENO);
+	struct buf text = { 0 };
 
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
-		bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
-
-		putchar(terminal && control && c != '\r' ? '?' : c);
-	}
+	if (isatty(STDOUT_FILENO))
+		output_add_lines(&text, s, len);
+	else
+		buf_add(&text, s, len);
+	fwrite(text.data, 1, text.len, stdout);
+	buf_free(&text);
 	if (len > 0 && s[len - 1] != '\n')
 		putchar('\n');
 }

@@ -1,13 +1,15 @@
 /* What commands print.  A list is a JSON array of objects, whatever the form asked for: with --json
  * it is printed as it is, else as a table whose columns name members of the objects.
- * Text from outside (a relay's reply, a folder's name) may hold anything: in tables control bytes
- * become '?', in JSON bytes that are no UTF-8 become U+FFFD. */
+ * Text from outside (a relay's reply, a folder's name) may hold anything: in tables what a terminal would obey
+ * becomes '?', in JSON bytes that are no UTF-8 become U+FFFD. */
 #ifndef ADMIN_OUTPUT_H
 #define ADMIN_OUTPUT_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+struct buf;
 
 enum output_form {
 	OUTPUT_TEXT,  /* a string or number as it is; null is "-" */
@@ -22,8 +24,11 @@ struct output_column {
 	enum output_form form;
 };
 
-void output_text(const char *s); /* to stdout, control bytes as '?' */
-/* To stdout with its lines and tabs: as it is, but on a terminal with other control bytes as '?'. */
+/* To stdout; what a terminal would not just show (text_visible()) as '?'. */
+void output_text(const char *s);
+/* The same with its lines and tabs left. */
+void output_add_lines(struct buf *out, const char *s, size_t len);
+/* To stdout with its lines and tabs: on a terminal as output_add_lines() does, else as it is. */
 void output_lines(const char *s, size_t len);
 void output_setup(void); /* once, before any JSON is made: no memory ends the process */
 

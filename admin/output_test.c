@@ -99,6 +99,33 @@ test_table(void **state)
 	free(text);
 }
 
+/* Terminals obey C1 controls too, whether as UTF-8 or as single bytes; a lone CR hides what stands before it. */
+static const struct {
+	const char *in, *out;
+} LINES[] = {
+	{ "a\tb\r\nc\n", "a\tb\r\nc\n" },
+	{ "redirect \"e@v\"; #\rkeep;", "redirect \"e@v\"; #?keep;" },
+	{ "\r", "?" },
+	{ "a\xc2\x9b[31mb\x9b", "a??[31mb?" },        /* CSI */
+	{ "x\xe2\x80\xaey\xe2\x81\xa9", "x???y???" }, /* right to left */
+	{ "\xe2\x80\xa8", "???" },                    /* LINE SEPARATOR */
+	{ "\x1b]0;t\x07", "?]0;t?" },
+	{ "Gr\xc3\xbc\xc3\x9f\xe2\x82\xac", "Gr\xc3\xbc\xc3\x9f\xe2\x82\xac" },
+};
+
+static void
+test_lines(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(LINES); i++) {
+		struct buf text = { 0 };
+
+		output_add_lines(&text, LINES[i].in, strlen(LINES[i].in));
+		assert_string_equal(buf_cstr(&text), LINES[i].out);
+		buf_free(&text);
+	}
+}
+
 static void
 test_json(void **state)
 {
@@ -119,6 +146,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_json),
 	};
 

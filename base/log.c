@@ -126,9 +126,11 @@ needs_quotes(const char *s)
 {
 	if (*s == '\0')
 		return true;
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s <= ' ' || *s == '"' || *s == '=' || *s == '\\' || *s == 0x7F)
+	for (size_t n; *s != '\0'; s += n) {
+		n = text_visible(s);
+		if (n == 0 || *s == ' ' || *s == '"' || *s == '=' || *s == '\\')
 			return true;
+	}
 	return false;
 }
 
@@ -142,15 +144,16 @@ add_value(struct buf *line, const char *s)
 		return;
 	}
 	buf_addc(line, '"');
-	for (; *s != '\0'; s++) {
+	for (size_t n; *s != '\0'; s += n > 0 ? n : 1) {
+		n = text_visible(s);
 		if (*s == '"' || *s == '\\')
 			buf_printf(line, "\\%c", *s);
 		else if (*s == '\n')
 			buf_adds(line, "\\n");
-		else if ((unsigned char)*s < ' ' || *s == 0x7F)
+		else if (n == 0)
 			buf_printf(line, "\\x%02x", (unsigned char)*s);
 		else
-			buf_addc(line, *s);
+			buf_add(line, s, n);
 	}
 	buf_addc(line, '"');
 }

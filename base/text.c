@@ -174,6 +174,27 @@ text_is_utf8(struct str s)
 	return true;
 }
 
+/* U+200E, U+200F, U+2028-U+202E, U+2066-U+2069: what they do reaches beyond themselves. */
+static bool
+is_layout(const unsigned char *c)
+{
+	return c[0] == 0xE2 && ((c[1] == 0x80 && (c[2] == 0x8E || c[2] == 0x8F ||
+						     (c[2] >= 0xA8 && c[2] <= 0xAE))) ||
+				   (c[1] == 0x81 && c[2] >= 0xA6 && c[2] <= 0xA9));
+}
+
+size_t
+text_visible(const char *s)
+{
+	const unsigned char *c = (const unsigned char *)s;
+	size_t len = utf8_sequence(c, strnlen(s, 4));
+
+	if (len == 0 || (len == 1 && (*c < 0x20 || *c == 0x7F)) ||
+	    (len == 2 && *c == 0xC2 && c[1] < 0xA0) || (len == 3 && is_layout(c)))
+		return 0;
+	return len;
+}
+
 static const char BASE64_ALPHABET[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -46,6 +46,9 @@ bool text_u64(struct str s, uint64_t max, uint64_t *value_out);
 bool text_size(struct str s, uint64_t max, uint64_t *bytes_out);
 /* Well-formed UTF-8, RFC 3629; overlong forms and surrogates are not. */
 bool text_is_utf8(struct str s);
+/* The bytes of the character in front, if it may be shown to people as it is: 0 for a control character (C0, DEL, C1),
+ * for one that breaks lines or turns the direction of what follows, for broken UTF-8, and at the end. */
+size_t text_visible(const char *s);
 
 /* Base64 of RFC 4648 §4.  Decoding is strict: padding needed, nothing but the alphabet;
  * the buffer keeps what was decoded before an error. */
