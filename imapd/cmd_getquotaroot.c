@@ -17,7 +17,8 @@ getquotaroot_run(struct imap_session *s, struct imap_request *req)
 	err = account_quota(s->acct, &q);
 	if (err != STORE_OK)
 		return imap_finish(req, err);
-	limited = (q.limit_bytes > 0 || q.limit_messages > 0) && account_quota_counts(s->acct, name);
+	limited =
+	    (q.limit_bytes > 0 || q.limit_messages > 0) && account_quota_counts(s->acct, name);
 	buf_adds(&s->out, "* QUOTAROOT ");
 	imap_out_mailbox(s, name);
 	buf_adds(&s->out, limited ? " \"\"\r\n" : "\r\n");
