@@ -266,27 +266,47 @@ global_name_is_valid(const char *name)
 	       strchr(name, '/') == NULL;
 }
 
-static enum filter_answer
-read_file(struct filter_account *fa, const char *path, struct buf *text)
+/* The file's errno, or 0. */
+static int
+read_text(const char *path, struct buf *text)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	ssize_t got = 0;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO keeps nobody waiting */
+	ssize_t got = -1;
 	struct stat sb;
+	int err;
 
-	if (fd < 0 && errno == ENOENT)
-		return FILTER_NO;
+	if (fd < 0)
+		return errno;
 	buf_reserve(text, FILTER_TEXT_MAX_BYTES + 1); /* one more: too large is said by compile() */
-	if (fd >= 0 && fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode))
+	errno = EINVAL;
+	if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode))
 		while ((got = read(
 			    fd, text->data + text->len, FILTER_TEXT_MAX_BYTES + 1 - text->len)) > 0)
 			text->len += (size_t)got;
-	else
-		got = -1;
-	if (got < 0)
-		log_error(fa->spec.log, "filter-global", "file=%s error=%s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return got < 0 ? FILTER_FAILED : FILTER_YES;
+	err = got < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+/* What waiting does not mend (no regular file, no permission) is a mistake in the filter that asks for it, and its mail
+ * goes to INBOX; YES with *why_out.  What may pass is tried again later. */
+static enum filter_answer
+read_file(struct filter_account *fa, const char *path, struct buf *text, const char **why_out)
+{
+	static const int LASTING[] = { EINVAL, EACCES, EPERM, ELOOP, ENOTDIR, ENXIO };
+	int err = read_text(path, text);
+
+	*why_out = NULL;
+	if (err == 0)
+		return FILTER_YES;
+	if (err == ENOENT)
+		return FILTER_NO;
+	log_error(fa->spec.log, "filter-global", "file=%s error=%s", path,
+	    err == EINVAL ? "not a regular file" : strerror(err));
+	for (size_t i = 0; i < ARRAY_LEN(LASTING); i++)
+		if (err == LASTING[i])
+			*why_out = "it cannot be read";
+	return *why_out != NULL ? FILTER_YES : FILTER_FAILED;
 }
 
 static enum filter_answer
@@ -300,8 +320,9 @@ global_script(struct filter_account *fa, struct arena *a, const char *name,
 	if (fa->spec.global_dir == NULL || !global_name_is_valid(name))
 		return FILTER_NO;
 	path = mem_printf("%s/%s" GLOBAL_ENDING, fa->spec.global_dir, name);
-	found = read_file(fa, path, &text);
-	if (found == FILTER_YES)
+	*filter_out = NULL;
+	found = read_file(fa, path, &text, why_out);
+	if (found == FILTER_YES && *why_out == NULL)
 		found = compile(fa, a, (struct str){ text.data, text.len }, filter_out, why_out);
 	free(path);
 	buf_free(&text);

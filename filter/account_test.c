@@ -250,6 +250,33 @@ test_scripts(void **state)
 	assert_non_null(strstr(why, "line 1"));
 }
 
+/* What will never be readable is the script's error, so that the mail is kept and not put off for ever. */
+static void
+test_unreadable_scripts(void **state)
+{
+	static const char *const NAMES[] = { "fifo", "folder", "circle" };
+	struct place *p = *state;
+	char *fifo = mem_printf("%s/fifo.sieve", p->global);
+	char *folder = mem_printf("%s/folder.sieve", p->global);
+	char *circle = mem_printf("%s/circle.sieve", p->global);
+	const struct filter *filter;
+	const char *why;
+
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	assert_int_equal(symlink("circle.sieve", circle), 0);
+	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+		assert_int_equal(p->around->script(p->around->arg, &p->arena, FILTER_GLOBAL,
+				     NAMES[i], &filter, &why),
+		    FILTER_YES);
+		assert_null(filter);
+		assert_string_equal(why, "it cannot be read");
+	}
+	free(fifo);
+	free(folder);
+	free(circle);
+}
+
 static void
 test_lists(void **state)
 {
@@ -314,6 +341,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_mailboxes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scripts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable_scripts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_addresses, setup, teardown),
 	};
