@@ -29,7 +29,7 @@ output_setup(void)
 static size_t
 utf8_length(const char *s)
 {
-	size_t len = strlen(s);
+	size_t len = strnlen(s, 4);
 
 	for (size_t n = 1; n <= 4 && n <= len; n++)
 		if (text_is_utf8((struct str){ s, n }))
@@ -209,10 +209,36 @@ finish(void)
 	return false;
 }
 
+/* jansson escapes C0 controls; the others that a terminal would obey follow.  They are of two or three bytes. */
+static void
+dump_json(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+
+	for (const char *s = text; s != NULL && *s != '\0';) {
+		const unsigned char *c = (const unsigned char *)s;
+		size_t shown = *s == '\n' ? 1 : text_visible(s), len = utf8_length(s);
+
+		if (len == 0) /* never: jansson takes and gives UTF-8 alone */
+			len = 1;
+		else if (shown > 0)
+			fwrite(s, 1, shown, stdout);
+		else if (len == 1)
+			printf("\\u%04x", *c);
+		else if (len == 2)
+			printf("\\u%04x", (c[0] & 0x1fu) << 6 | (c[1] & 0x3fu));
+		else
+			printf(
+			    "\\u%04x", (c[0] & 0x0fu) << 12 | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu));
+		s += shown > 0 ? shown : len;
+	}
+	free(text);
+}
+
 static bool
 print_json(json_t *value)
 {
-	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	dump_json(value);
 	putchar('\n');
 	json_decref(value);
 	return finish();
@@ -296,7 +322,7 @@ output_stream_row(struct output_stream *s, json_t *row)
 {
 	if (s->json) {
 		fputs(s->printed++ == 0 ? "[\n" : ",\n", stdout);
-		json_dumpf(row, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		dump_json(row);
 		json_decref(row);
 		return;
 	}

@@ -56,7 +56,8 @@ sample(void)
 {
 	return json_pack("[{ss sb si sI si} {so sb si si sn} {}]", "name", "\xc3\xa4nn", "held", 1,
 	    "quota", 512000, "size", (json_int_t)1 << 40, "when", 86400, "name",
-	    output_string("a\x1b[31mb"), "held", 0, "quota", 0, "size", 1536, "when");
+	    output_string("a\x1b[31mb\xc2\x9b\x7f\xe2\x80\xae"), "held", 0, "quota", 0, "size",
+	    1536, "when");
 }
 
 /* What `list` puts on stdout; the caller's. */
@@ -92,10 +93,10 @@ test_table(void **state)
 	(void)state;
 	setenv("TZ", "UTC", 1);
 	text = printed(false);
-	assert_string_equal(text, "NAME     HELD  QUOTA  SIZE  WHEN\n"
-				  "\xc3\xa4nn      yes   500M   1.0T  1970-01-02 00:00:00\n"
-				  "a?[31mb  no    none   1.5K  -\n"
-				  "-        -     -      -     -\n");
+	assert_string_equal(text, "NAME           HELD  QUOTA  SIZE  WHEN\n"
+				  "\xc3\xa4nn            yes   500M   1.0T  1970-01-02 00:00:00\n"
+				  "a?[31mb??????  no    none   1.5K  -\n"
+				  "-              -     -      -     -\n");
 	free(text);
 }
 
@@ -135,6 +136,8 @@ test_json(void **state)
 	(void)state;
 	assert_non_null(got);
 	assert_true(json_equal(want, got));
+	assert_non_null(strstr(text, "a\\u001B[31mb\\u009b\\u007f\\u202e"));
+	assert_non_null(strstr(text, "\xc3\xa4nn"));
 	json_decref(want);
 	json_decref(got);
 	free(text);
