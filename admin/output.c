@@ -294,26 +294,28 @@ print_cell(const struct output_stream *s, size_t c, const char *text)
 }
 
 static void
+print_row(const struct output_stream *s, const json_t *row)
+{
+	for (size_t c = 0; c < s->column_count; c++) {
+		char *text = cell(row, &s->columns[c]);
+
+		print_cell(s, c, text);
+		free(text);
+	}
+	putchar('\n');
+}
+
+static void
 print_rows(struct output_stream *s)
 {
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach(s->rows, i, row) widen(s, row);
+	for (size_t i = 0; i < json_array_size(s->rows); i++)
+		widen(s, json_array_get(s->rows, i));
 	for (size_t c = 0; c < s->column_count && s->printed == 0; c++)
 		print_cell(s, c, s->columns[c].title);
 	if (s->printed++ == 0)
 		putchar('\n');
-	json_array_foreach(s->rows, i, row)
-	{
-		for (size_t c = 0; c < s->column_count; c++) {
-			char *text = cell(row, &s->columns[c]);
-
-			print_cell(s, c, text);
-			free(text);
-		}
-		putchar('\n');
-	}
+	for (size_t i = 0; i < json_array_size(s->rows); i++)
+		print_row(s, json_array_get(s->rows, i));
 	json_array_clear(s->rows);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "imapd/imapd.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -28,6 +29,7 @@ static const char MESSAGE[] = "From: Ann <ann@example.org>\r\n"
 
 static struct fuzz_world {
 	char dir[64];
+	struct config *config;
 	struct store *store;
 	struct imapd imapd;
 	struct imap_session s;
@@ -65,6 +67,7 @@ world_close(struct fuzz_world *w)
 		return;
 	imap_session_clear(&w->s);
 	store_close(w->store);
+	config_free(w->config);
 	snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
 	if (system(command) != 0)
 		abort();
@@ -81,18 +84,21 @@ static void
 world_open(struct fuzz_world *w)
 {
 	struct store_options options = { .mail_root = w->dir, .free_floor_bytes = 1 };
+	struct buf errors = { 0 };
 
 	snprintf(w->dir, sizeof(w->dir), "/dev/shm/sanger-fuzz-XXXXXX");
 	if (mkdtemp(w->dir) == NULL)
 		abort();
+	w->config = config_parse("fuzz", str_from("[imapd]\njunk_training = yes\n"), &errors);
 	w->store = store_open(&options);
-	if (w->store == NULL)
+	if (w->config == NULL || w->store == NULL)
 		abort();
 	check(account_open(w->store, "ann", "example.org", ACCOUNT_CREATE, &w->s.acct));
 	add_message(w->s.acct, MESSAGE_SEEN);
 	add_message(w->s.acct, 0);
 	add_message(w->s.acct, MESSAGE_DELETED);
 	w->imapd.message_max_bytes = 1000000;
+	w->imapd.config = w->config;
 	w->s.imapd = &w->imapd;
 	w->s.peer = "192.0.2.1";
 	w->s.state = IMAP_AUTHENTICATED;
