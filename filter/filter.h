@@ -17,6 +17,9 @@
 #include "base/text.h"
 #include "filter/actions.h"
 
+/* The field by which a redirect that comes back is known: no script can take it out. */
+#define FILTER_REDIRECT_MARK "X-Sanger-Redirected"
+
 #define FILTER_TEXT_MAX_BYTES   (1024 * 1024)
 #define FILTER_ERROR_TEXT_BYTES 512
 

@@ -6,7 +6,7 @@ loop_is_marked(const struct view *message, const char *account)
 	for (size_t i = 0; i < message->field_count; i++) {
 		const struct header_field *f = &message->fields[i];
 
-		if (str_eq_nocase(f->name, STR(LOOP_MARK)) &&
+		if (str_eq_nocase(f->name, STR(FILTER_REDIRECT_MARK)) &&
 		    str_eq_nocase(str_trim(f->value), str_from(account)))
 			return true;
 	}

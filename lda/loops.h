@@ -5,10 +5,7 @@
 
 #include "lda/delivery.h"
 
-/* The field by which a redirect is known, with the address of the account that redirected it. */
-#define LOOP_MARK "X-Sanger-Redirected"
-
-/* Has the account redirected this message, which now comes back? */
+/* Has the account redirected this message, which now comes back?  FILTER_REDIRECT_MARK with its address says so. */
 bool loop_is_marked(const struct view *message, const char *account);
 /* Received fields, RFC 5321 §6.3. */
 unsigned loop_hops(const struct view *message);

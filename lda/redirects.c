@@ -92,7 +92,7 @@ add_top(struct lda_delivery *d, struct buf *top)
 	};
 
 	trace_received(top, &trace);
-	buf_printf(top, "%s: %s\n", LOOP_MARK, d->account);
+	buf_printf(top, "%s: %s\n", FILTER_REDIRECT_MARK, d->account);
 }
 
 /* Has it been sent already, by a delivery that failed afterwards? */

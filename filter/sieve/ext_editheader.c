@@ -9,7 +9,8 @@
 static bool
 is_trace(struct str name)
 {
-	return str_eq_nocase(name, STR("Received")) || str_eq_nocase(name, STR("Auto-Submitted"));
+	return str_eq_nocase(name, STR("Received")) || str_eq_nocase(name, STR("Auto-Submitted")) ||
+	       str_eq_nocase(name, STR(FILTER_REDIRECT_MARK));
 }
 
 /* The administrator's; Subject can always be changed, §6. */

@@ -169,6 +169,11 @@ test_protected(void **state)
 			    "deleteheader \"auto-submitted\";",
 		    .message = SMALL,
 		    .expect = "keep implicit" },
+		{ .script =
+			"require \"editheader\";\n"
+			"deleteheader \"x-sanger-redirected\";", /* two scripts could play ball */
+		    .message = "X-Sanger-Redirected: a@example.org\n\nbody\n",
+		    .expect = "keep implicit" },
 		{ .script = "require \"editheader\";\n"
 			    "deleteheader \"A\"; addheader \"a\" \"2\";",
 		    .message = SMALL,
