@@ -350,14 +350,14 @@ bool
 output_list(json_t *rows, const struct output_column *columns, size_t column_count, bool json)
 {
 	struct output_stream *s;
-	json_t *row;
-	size_t i;
 
 	if (json)
 		return print_json(rows);
 	s = output_stream_begin(columns, column_count, false);
-	json_array_foreach(rows, i, row) widen(s, row);
-	json_array_foreach(rows, i, row) output_stream_row(s, json_incref(row));
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		widen(s, json_array_get(rows, i));
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		output_stream_row(s, json_incref(json_array_get(rows, i)));
 	json_decref(rows);
 	return output_stream_end(s);
 }
