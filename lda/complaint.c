@@ -4,12 +4,19 @@
 #include "store/compose.h"
 
 const char *
+complaint_objection(const struct reply_facts *f)
+{
+	return reply_is_automatic(f->message) ? "auto-submitted" : NULL;
+}
+
+const char *
 complaint_recipient(const struct filter_report *report, struct arena *arena)
 {
 	struct buf spec = { 0 };
 	const char *to = NULL;
 
-	if (address_first(str_from(report->to), &spec))
+	if (address_first(str_from(report->to), &spec) &&
+	    address_is_valid((struct str){ spec.data, spec.len }))
 		to = arena_strndup(arena, spec.data, spec.len);
 	buf_free(&spec);
 	return to;

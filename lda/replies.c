@@ -289,8 +289,11 @@ static void
 say_report(struct saying *s, const struct filter_report *report)
 {
 	const char *to = complaint_recipient(report, &s->d->arena);
-	const char *why = to == NULL ? "no-recipient" : claim_all(s, NULL, NULL, 0);
+	const char *why = complaint_objection(&s->facts);
 	struct buf message = { 0 };
+
+	if (why == NULL)
+		why = to == NULL ? "no-recipient" : claim_all(s, NULL, NULL, 0);
 
 	if (why != NULL) {
 		give_back(s);

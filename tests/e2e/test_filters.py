@@ -517,6 +517,11 @@ def test_report_of_abuse(relayed, owner):
     assert original.get_content_type() == "message/rfc822"
     assert original.get_payload(0)["Subject"] == "buy"
     assert len(texts(i, owner, "Junk")) == 1
+    # no report of a report: two accounts that report to each other would go on for ever
+    raw, = [r for r in i.relay.received_raw() if b"feedback-report" in r and owner.encode() in r]
+    i.deliver(owner, raw.replace(b"\n", b"\r\n"), sender="")
+    assert log_lines(i, "not-answered", f"account={owner}", "what=report", "reason=auto-submitted")
+    assert len(texts(i, owner, "Junk")) == 2
 
 
 def test_fcc_keeps_what_was_sent(relayed, owner):
