@@ -140,23 +140,9 @@ update_facts(struct smtp_session *s)
 static void
 take_tls_facts(struct smtp_session *s)
 {
-	struct buf data = { 0 };
-
 	snprintf(s->tls, sizeof(s->tls), "%s %s", net_stream_tls_version(s->stream),
 	    net_stream_tls_cipher(s->stream));
-	s->channel.tls = true;
-	if (net_stream_tls_binding(s->stream, NET_BINDING_EXPORTER, &data) &&
-	    data.len <= sizeof(s->channel.exporter)) {
-		memcpy(s->channel.exporter, data.data, data.len);
-		s->channel.exporter_len = data.len;
-	}
-	buf_reset(&data);
-	if (net_stream_tls_binding(s->stream, NET_BINDING_SERVER_ENDPOINT, &data) &&
-	    data.len <= sizeof(s->channel.end_point)) {
-		memcpy(s->channel.end_point, data.data, data.len);
-		s->channel.end_point_len = data.len;
-	}
-	buf_free(&data);
+	sasl_channel_tls(&s->channel, s->stream);
 }
 
 /* --- running handlers --- */
