@@ -248,8 +248,13 @@ state_open(int home_fd, bool create, const struct log *log, struct state **state
 		*state_out = st;
 		return STORE_OK;
 	}
-	if (err != STORE_NOT_FOUND)
-		log_error(log, "state", "doing=open error=%s", store_err_text(err));
+	if (err != STORE_NOT_FOUND) {
+		char *home = st->home_fd >= 0 ? home_path(st->home_fd) : NULL;
+
+		log_error(
+		    log, "state", "account_dir=%s doing=open error=%s", home, store_err_text(err));
+		free(home);
+	}
 	state_close(st);
 	return err;
 }

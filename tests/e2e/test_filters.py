@@ -202,6 +202,27 @@ def test_a_mailbox_that_cannot_be_is_inbox_and_a_report(box, user):
 
 # --- the administrator's filters
 
+def test_a_memory_that_cannot_be_opened(box, user):
+    """A filter that asks it has its mail put off; one that only answers keeps the mail and is silent."""
+    set_filter(box, user, 'require "duplicate"; if duplicate { discard; }')
+    box.deliver(user, subject="before")
+    home = box.maildir(user)
+    for path in home.glob("state.db*"):
+        path.unlink()
+    (home / "state.db").mkdir()
+    box.own(home)
+    message = bytes(make_message(user, subject="put off"))
+    with pytest.raises(smtplib.SMTPException):
+        box.deliver(user, message)
+    assert log_lines(box, "state", f"account_dir={home}", "doing=open")
+    set_filter(box, user, 'require "vacation"; vacation "I am away.";')
+    box.deliver(user, subject="kept")
+    (home / "state.db").rmdir()
+    set_filter(box, user, 'require "duplicate"; if duplicate { discard; }')
+    box.deliver(user, message)
+    assert all(len(named(box, user, name)) == 1 for name in ("before", "put off", "kept"))
+
+
 def test_scripts_before_and_after():
     with Instance(start=False) as i:
         scripts = {
