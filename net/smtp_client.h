@@ -11,7 +11,8 @@
  *   can write the "relayed" notice himself (RFC 3461 §5.2.2).
  * - DELIVERBY not offered: with mode N it goes without and the result says so (by_relayed), that the caller can
  *   tell (RFC 2852 §4.1.4.2); mode R, also with less time than the peer needs or none: 5.4.7 without asking.
- * - REQUIRETLS not offered, or the peer not verified, and the message needs it: 5.7.30 (RFC 8689 §4.2.1).
+ * - REQUIRETLS not offered, or the peer not verified, and the message needs it: 5.7.30 (RFC 8689 §4.2.1); with
+ *   the null reverse-path it goes all the same (§5).
  * - MT-PRIORITY not offered: the priority goes as a header field, MT-Priority (RFC 6758 §3).
  * - LIMITS (RFC 9422): after MAILMAX messages the connection is not reusable; smtp_client_takes() tells how many
  *   recipients one message may have (RCPTMAX, RCPTDOMAINMAX).

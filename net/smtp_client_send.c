@@ -283,7 +283,7 @@ add_mail(struct smtp_client *c, struct buf *out)
 	}
 	if (m->by_mode != 0 && smtp_client_offers(c, OFFERS_DELIVERBY))
 		add_deliver_by(out, m);
-	if (m->require_tls)
+	if (m->require_tls && smtp_client_offers(c, OFFERS_REQUIRETLS))
 		buf_adds(out, " REQUIRETLS");
 	if (m->priority != 0 && smtp_client_offers(c, OFFERS_MT_PRIORITY))
 		buf_printf(out, " MT-PRIORITY=%d", m->priority);
@@ -501,7 +501,9 @@ check_extensions(const struct smtp_client *c, const struct smtp_client_message *
 	if (c->size_limit > 0 && m->size_bytes > c->size_limit)
 		return smtp_client_finding(SMTP_OUTCOME_PERMANENT, "5.3.4",
 		    "The message is larger than the next host takes", c->peer);
-	if (m->require_tls && (!c->verified || !smtp_client_offers(c, OFFERS_REQUIRETLS)))
+	/* RFC 8689 §5: a bounce is not discarded for it */
+	if (m->require_tls && *m->from != '\0' &&
+	    (!c->verified || !smtp_client_offers(c, OFFERS_REQUIRETLS)))
 		return smtp_client_finding(SMTP_OUTCOME_PERMANENT, "5.7.30",
 		    c->verified
 			? "The next host does not offer REQUIRETLS"

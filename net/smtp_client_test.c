@@ -296,7 +296,7 @@ static const struct by_case BY_CASES[] = {
 struct later_case {
 	const char *name, *script, *told;
 	/* RFC 8689, 6710, 9422 */
-	bool require_tls, tells_takes;
+	bool require_tls, tells_takes, bounce;
 	int priority;
 	unsigned messages_max;
 	size_t count; /* of messages; 0: one */
@@ -307,6 +307,11 @@ static const struct later_case LATER_CASES[] = {
 	    .require_tls = true,
 	    .script = HELLO "S: 250-x\nS: 250 REQUIRETLS\nC: QUIT\nS: 221 x\n",
 	    .told = "perm/0/5.7.30 perm/0/5.7.30 ; " },
+	{ .name = "REQUIRETLS of a bounce is no reason to lose it",
+	    .require_tls = true,
+	    .bounce = true,
+	    .script = HELLO "S: 250 x\nC: MAIL FROM:<>\nS: 450 no\nC: QUIT\nS: 221 x\n",
+	    .told = "temp/450/ temp/450/ ; " },
 	{ .name = "priority offered",
 	    .priority = -3,
 	    .script = HELLO "S: 250-x\nS: 250 MT-PRIORITY NSEP\nC: MAIL FROM:<a@b> MT-PRIORITY=-3\n"
@@ -371,7 +376,7 @@ run_case(const struct case_ *t, const struct by_case *by, const struct later_cas
 			rcpts[i].orcpt = "rfc822;o+p@y";
 		}
 	for (size_t i = 0; i < 2; i++)
-		messages[i] = (struct smtp_client_message){ .from = "a@b",
+		messages[i] = (struct smtp_client_message){ .from = later->bounce ? "" : "a@b",
 			.rcpts = rcpts,
 			.rcpt_count = 2,
 			.fd = file_of("Hi\n\n.dot\nlast"),

@@ -63,12 +63,22 @@ dsn_is_wanted(
 	return (notify & WORDINGS[action].notify) != 0;
 }
 
-/* A reply without line ends. */
+/* Text without line ends; where it must be ASCII, "?" for the rest. */
 static void
-add_flat(struct buf *out, const char *text)
+add_flat(struct buf *out, const char *text, bool utf8)
 {
 	for (; *text != '\0'; text++)
-		buf_addc(out, (unsigned char)*text < ' ' ? ' ' : *text);
+		buf_addc(out, (unsigned char)*text < ' '            ? ' '
+			      : utf8 || (unsigned char)*text < 0x80 ? *text
+								    : '?');
+}
+
+static bool
+is_ascii(const char *text)
+{
+	while (*text != '\0' && (unsigned char)*text < 0x80)
+		text++;
+	return *text == '\0';
 }
 
 /* The "5.1.1" behind the code of a reply, or at the start of our own words, if it is there. */
@@ -95,10 +105,25 @@ diagnostic_type(const char *reply)
 	return smtp_parse_reply_line(str_from(reply), &parsed) ? "smtp" : "x-sanger";
 }
 
+/* mta-name of type dns, RFC 3464 §2.1.2: a domain, or an address in brackets (RFC 5321 §4.1.3); `relay` is
+ * HOST, HOST:PORT or [IPV6]:PORT. */
 static void
-add_xtext(struct buf *out, const char *text)
+add_mta(struct buf *out, const char *relay)
 {
-	smtp_xtext_encode(out, str_from(text));
+	const char *end = strrchr(relay, ']'), *colon = strrchr(relay, ':');
+	struct str host = str_from(*relay == '[' ? relay + 1 : relay);
+	bool is_v6 = *relay == '[' || (colon != NULL && strchr(relay, ':') != colon);
+
+	if (*relay == '[' && end != NULL)
+		host.len = (size_t)(end - host.p);
+	else if (!is_v6 && colon != NULL)
+		host.len = (size_t)(colon - host.p);
+	if (is_v6)
+		buf_printf(out, "[IPv6:%.*s]", (int)host.len, host.p);
+	else if (strspn(host.p, "0123456789.") >= host.len)
+		buf_printf(out, "[%.*s]", (int)host.len, host.p);
+	else
+		buf_add(out, host.p, host.len);
 }
 
 /* per-recipient-fields, RFC 3464 §2.3 */
@@ -109,15 +134,18 @@ add_recipient(struct buf *out, const struct spool_recipient *rcpt, const struct 
 	buf_adds(out, "\n");
 	if (rcpt->orcpt != NULL)
 		buf_printf(out, "Original-Recipient: %s\n", rcpt->orcpt);
-	buf_printf(out, "Final-Recipient: %s; %s\nAction: %s\nStatus: ", utf8 ? "utf-8" : "rfc822",
-	    rcpt->address, w->action);
+	buf_printf(out, "Final-Recipient: %s; %s\nAction: %s\nStatus: ",
+	    is_ascii(rcpt->address) ? "rfc822" : "utf-8", rcpt->address, w->action);
 	add_status(out, rcpt->reply, w);
 	buf_adds(out, "\n");
-	if (rcpt->relay != NULL)
-		buf_printf(out, "Remote-MTA: dns; %s\n", rcpt->relay);
+	if (rcpt->relay != NULL) {
+		buf_adds(out, "Remote-MTA: dns; ");
+		add_mta(out, rcpt->relay);
+		buf_adds(out, "\n");
+	}
 	if (rcpt->reply != NULL) {
 		buf_printf(out, "Diagnostic-Code: %s; ", diagnostic_type(rcpt->reply));
-		add_flat(out, rcpt->reply);
+		add_flat(out, rcpt->reply, utf8);
 		buf_adds(out, "\n");
 	}
 	if (w->notify == SPOOL_NOTIFY_DELAY) {
@@ -163,6 +191,7 @@ compose_report(struct buf *out, const char *hostname, const struct spool_message
 	add_date_field(out, "Date", time(NULL));
 	buf_printf(out,
 	    "Message-ID: %s\nAuto-Submitted: auto-replied\nMIME-Version: 1.0\n"
+	    "Content-Transfer-Encoding: 8bit\n"
 	    "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"%s\"\n\n"
 	    "--%s\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: "
 	    "8bit\n\n%s\n",
@@ -176,16 +205,16 @@ compose_report(struct buf *out, const char *hostname, const struct spool_message
 		buf_printf(out, "  %s\n", r->address);
 		if (r->reply != NULL) {
 			buf_adds(out, "    ");
-			add_flat(out, r->reply);
+			add_flat(out, r->reply, true);
 			buf_adds(out, "\n");
 		}
 	}
 	buf_printf(out, "\n--%s\nContent-Type: message/%sdelivery-status\n", boundary,
 	    msg->smtputf8 ? "global-" : "");
 	buf_adds(out, msg->smtputf8 ? "Content-Transfer-Encoding: 8bit\n\n" : "\n");
-	if (msg->envid != NULL) {
+	if (msg->envid != NULL) { /* as it was before xtext, RFC 3461 §6.3 */
 		buf_adds(out, "Original-Envelope-Id: ");
-		add_xtext(out, msg->envid);
+		add_flat(out, msg->envid, msg->smtputf8);
 		buf_adds(out, "\n");
 	}
 	buf_printf(out, "Reporting-MTA: dns; %s\n", hostname);
@@ -253,6 +282,8 @@ add_original(struct buf *out, struct spool *spool, const struct spool_message *m
 	return STORE_OK;
 }
 
+/* Needs SMTPUTF8 only if its own header does, so that the sender can hear of a relay that has none: what is
+ * within is 8bit.  A report about a message with REQUIRETLS has it, too (RFC 8689 §5). */
 static enum store_err
 put_into_spool(struct spool *spool, const struct spool_message *about, const struct buf *report)
 {
@@ -260,7 +291,8 @@ put_into_spool(struct spool *spool, const struct spool_message *about, const str
 	struct spool_message envelope = {
 		.sender = (char[]){ "" },
 		.body = SPOOL_BODY_8BITMIME,
-		.smtputf8 = about->smtputf8,
+		.smtputf8 = !is_ascii(about->sender),
+		.require_tls = about->require_tls,
 		.recipients = &to,
 		.recipient_count = 1,
 	};
