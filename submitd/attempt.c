@@ -9,6 +9,7 @@
 #include "service/service.h"
 #include "submitd/deadline.h"
 #include "submitd/runner_internal.h"
+#include "submitd/verdict.h"
 
 static const struct relay_events RELAY_EVENTS;
 
@@ -166,40 +167,6 @@ on_saved(void *arg)
 	}
 }
 
-/* RFC 5321 §4.5.3.1.10: too many for one message, not for the relay; the next message may have them. */
-static bool
-is_one_too_many(const struct smtp_result *result)
-{
-	bool enhanced = strcmp(result->enhanced, "4.5.3") == 0 ||
-			strcmp(result->enhanced, "5.5.3") == 0 || *result->enhanced == '\0';
-
-	return result->outcome == SMTP_OUTCOME_TEMPORARY &&
-	       (result->code == 452 || result->code == 552) && enhanced;
-}
-
-/* Is there a verdict for a recipient?  None: the conversation broke, this peer is one that cannot take the message
- * where another may (RFC 8689 §4.2.1), or it takes fewer at a time. */
-static bool
-is_verdict(const struct smtp_client_report *rep, size_t i, bool some_taken, bool may_go_on)
-{
-	const struct smtp_result *result = &rep->rcpts[i];
-
-	if (rep->lost && !rep->in_doubt && may_go_on)
-		return result->from_peer && result->code != 421;
-	if (!result->from_peer && result->outcome == SMTP_OUTCOME_PERMANENT && may_go_on)
-		return false;
-	return !(some_taken && is_one_too_many(result));
-}
-
-static bool
-some_are_taken(const struct smtp_client_report *rep)
-{
-	for (size_t i = 0; i < rep->rcpt_count; i++)
-		if (rep->rcpts[i].outcome == SMTP_OUTCOME_ACCEPTED)
-			return true;
-	return false;
-}
-
 /* Lost before it said anything on a connection that had waited: that tells nothing of the relay. */
 static bool
 was_stale(const struct attempt *a, const struct smtp_client_report *rep)
@@ -222,8 +189,7 @@ static void
 on_sent(void *arg, const struct smtp_client_report *rep)
 {
 	struct attempt *a = arg;
-	bool elsewhere = rep->lost || (!rep->rcpts[0].from_peer && rep->rcpts[0].code == 0);
-	bool some_taken = some_are_taken(rep);
+	bool elsewhere = verdict_is_elsewhere(rep), some_taken = verdict_some_taken(rep);
 	bool reusable = rep->reusable && !a->runner->draining;
 	bool may_go_on;
 
@@ -233,7 +199,7 @@ on_sent(void *arg, const struct smtp_client_report *rep)
 	for (size_t i = 0; i < rep->rcpt_count; i++) {
 		struct spool_recipient *rcpt = a->of[i];
 
-		if (!is_verdict(rep, i, some_taken, may_go_on))
+		if (!verdict_decides(rep, i, some_taken, may_go_on))
 			continue;
 		note(a, i, &rep->rcpts[i], rep->peer);
 		settle_note_owed(a, rcpt, rep);

@@ -74,11 +74,13 @@ add_flat(struct buf *out, const char *text, bool utf8)
 }
 
 static bool
-is_ascii(const char *text)
+is_ascii(struct str text)
 {
-	while (*text != '\0' && (unsigned char)*text < 0x80)
-		text++;
-	return *text == '\0';
+	size_t n = 0;
+
+	while (n < text.len && (unsigned char)text.p[n] < 0x80)
+		n++;
+	return n == text.len;
 }
 
 /* The "5.1.1" behind the code of a reply, or at the start of our own words, if it is there. */
@@ -135,7 +137,7 @@ add_recipient(struct buf *out, const struct spool_recipient *rcpt, const struct 
 	if (rcpt->orcpt != NULL)
 		buf_printf(out, "Original-Recipient: %s\n", rcpt->orcpt);
 	buf_printf(out, "Final-Recipient: %s; %s\nAction: %s\nStatus: ",
-	    is_ascii(rcpt->address) ? "rfc822" : "utf-8", rcpt->address, w->action);
+	    is_ascii(str_from(rcpt->address)) ? "rfc822" : "utf-8", rcpt->address, w->action);
 	add_status(out, rcpt->reply, w);
 	buf_adds(out, "\n");
 	if (rcpt->relay != NULL) {
@@ -290,8 +292,9 @@ put_into_spool(struct spool *spool, const struct spool_message *about, const str
 	struct spool_recipient to = { .address = about->sender, .notify = SPOOL_NOTIFY_NEVER };
 	struct spool_message envelope = {
 		.sender = (char[]){ "" },
-		.body = SPOOL_BODY_8BITMIME,
-		.smtputf8 = !is_ascii(about->sender),
+		.body = is_ascii((struct str){ report->data, report->len }) ? SPOOL_BODY_7BIT
+									    : SPOOL_BODY_8BITMIME,
+		.smtputf8 = !is_ascii(str_from(about->sender)),
 		.require_tls = about->require_tls,
 		.recipients = &to,
 		.recipient_count = 1,

@@ -3,17 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/mem.h"
 #include "base/text.h"
 #include "net/loop.h"
 #include "service/relay_tls.h"
 #include "service/service.h"
+#include "submitd/pause.h"
+#include "submitd/relay_health.h"
 
-#define BACKOFF_MOST      10 /* times submitd.relay_probe */
-#define BACKOFF_DOUBLINGS 5
-#define RELAY_PORT        25
+#define RELAY_PORT 25
 
 struct relay {
 	struct relay *next;
@@ -21,12 +20,10 @@ struct relay {
 	uint16_t port;
 	struct smtp_client_config config;
 	struct relay_connection *idle;
-	size_t connections;     /* on loan, idle, probing */
-	size_t listed;          /* in lists that are in use */
-	unsigned failures;      /* since it was last up; 0: it is up */
-	uint64_t down_until_ms; /* on the loop's clock */
+	size_t connections; /* on loan, idle, probing */
+	size_t listed;      /* in lists that are in use */
+	struct relay_health health;
 	struct smtp_result why; /* the last failure */
-	bool probing;
 };
 
 /* The relays to try, in order. */
@@ -74,33 +71,16 @@ now_ms(const struct relays *r)
 static bool
 is_up(const struct relay *one)
 {
-	return one->failures == 0;
-}
-
-/* The pause before the next probe: doubling, a quarter of it by chance, so that not all workers and hosts
- * knock at once. */
-static uint64_t
-backoff_ms(const struct relays *r, unsigned failures)
-{
-	uint64_t probe = config_duration_s(r->sv->config, "submitd.relay_probe") * 1000;
-	unsigned doublings = failures - 1 < BACKOFF_DOUBLINGS ? failures - 1 : BACKOFF_DOUBLINGS;
-	uint64_t pause = probe << doublings;
-	uint32_t dice = 0;
-
-	if (pause > probe * BACKOFF_MOST)
-		pause = probe * BACKOFF_MOST;
-	if (getrandom(&dice, sizeof(dice), 0) != (ssize_t)sizeof(dice))
-		dice = 0;
-	return pause - (pause / 4) * dice / UINT32_MAX;
+	return relay_health_is_up(&one->health);
 }
 
 static void
 mark_down(struct relays *r, struct relay *one, const struct smtp_result *why)
 {
-	if (!is_up(one) && one->down_until_ms > now_ms(r))
-		return; /* several conversations end together: that is one failure */
-	one->failures++;
-	one->down_until_ms = now_ms(r) + backoff_ms(r, one->failures);
+	uint64_t probe_ms = config_duration_s(r->sv->config, "submitd.relay_probe") * 1000;
+
+	if (!relay_health_fail(&one->health, now_ms(r), probe_ms, pause_dice()))
+		return;
 	one->why = *why;
 	one->why.outcome = SMTP_OUTCOME_TEMPORARY;
 	log_warn(
@@ -110,9 +90,8 @@ mark_down(struct relays *r, struct relay *one, const struct smtp_result *why)
 static void
 mark_up(struct relays *r, struct relay *one)
 {
-	if (is_up(one))
+	if (!relay_health_recover(&one->health))
 		return;
-	one->failures = 0;
 	log_info(r->sv->log, "relay-up", "relay=%s", one->name);
 	r->on_up(r->arg);
 }
@@ -128,8 +107,8 @@ relays_are_up(const struct relays *r, uint64_t *wait_ms_out)
 
 		if (is_up(one))
 			return true;
-		if (one->down_until_ms < earliest)
-			earliest = one->down_until_ms;
+		if (one->health.down_until_ms < earliest)
+			earliest = one->health.down_until_ms;
 	}
 	*wait_ms_out = earliest > now ? earliest - now : 0;
 	return false;
@@ -294,7 +273,7 @@ connection_free(struct relay_connection *c)
 	if (c->relay != NULL) {
 		c->relay->connections--;
 		if (c->probe)
-			c->relay->probing = false;
+			c->relay->health.probing = false;
 	}
 	net_timer_free(c->timer);
 	smtp_client_free(c->client);
@@ -332,35 +311,24 @@ probe(struct relays *r, struct relay *one)
 {
 	struct relay_connection *c = connection_new(r, one);
 
-	c->probe = one->probing = true;
+	c->probe = one->health.probing = true;
 	link_connection(c, &r->probes);
 	c->client = smtp_client_open(r->sv->loop, &one->config, &CLIENT_EVENTS, c);
-}
-
-static bool
-is_to_be_probed(const struct relays *r, const struct relay *one)
-{
-	return !is_up(one) && one->down_until_ms <= now_ms(r) && !one->probing;
 }
 
 /* The place of the relay to take now; the count: none is left. */
 static size_t
 choose(struct relays *r, const struct relay_list *list, unsigned tried)
 {
-	size_t due = list->count;
+	const struct relay_health *health[RELAY_COUNT_MAX];
+	size_t place, beside;
 
-	for (size_t i = 0; i < list->count; i++) {
-		if ((tried & 1u << i) != 0)
-			continue;
-		if (is_up(list->items[i])) {
-			if (due < i)
-				probe(r, list->items[due]);
-			return i;
-		}
-		if (due == list->count && is_to_be_probed(r, list->items[i]))
-			due = i;
-	}
-	return due;
+	for (size_t i = 0; i < list->count; i++)
+		health[i] = &list->items[i]->health;
+	place = relay_health_choose(health, list->count, tried, now_ms(r), &beside);
+	if (beside < list->count)
+		probe(r, list->items[beside]);
+	return place;
 }
 
 /* With what relay_take() or a failure left in c->tried. */
@@ -404,7 +372,7 @@ on_client_ready(void *arg, const struct smtp_result *result)
 
 	if (was_probe) {
 		unlink_connection(c);
-		c->probe = c->relay->probing = false;
+		c->probe = c->relay->health.probing = false;
 	}
 	if (ready)
 		mark_up(r, c->relay);
@@ -502,7 +470,8 @@ relay_has_untried(const struct relay_connection *c, unsigned tried)
 {
 	for (size_t i = 0; i < c->list.count; i++)
 		if ((tried & 1u << i) == 0 &&
-		    (is_up(c->list.items[i]) || is_to_be_probed(c->relays, c->list.items[i])))
+		    (is_up(c->list.items[i]) ||
+			relay_health_is_due(&c->list.items[i]->health, now_ms(c->relays))))
 			return true;
 	return false;
 }

@@ -1,16 +1,14 @@
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/mem.h"
 #include "service/service.h"
 #include "submitd/deadline.h"
 #include "submitd/dsn.h"
+#include "submitd/pause.h"
 #include "submitd/runner_internal.h"
 #include "submitd/submission_record.h"
-
-#define RETRY_DOUBLINGS 20
 
 static struct log *
 log_of(const struct attempt *a)
@@ -20,22 +18,11 @@ log_of(const struct attempt *a)
 
 /* --- times -------------------------------------------------------------------------------------- */
 
-/* The pause before the next attempt: doubling from retry_first to retry_max, a quarter of it random so
- * that messages that failed together do not come back together. */
 static int64_t
 retry_pause_s(const struct runner *r, unsigned attempts)
 {
-	uint64_t pause = config_duration_s(r->sv->config, "submitd.retry_first");
-	uint64_t most = config_duration_s(r->sv->config, "submitd.retry_max");
-	uint32_t dice = 0;
-
-	for (unsigned i = 1; i < attempts && i < RETRY_DOUBLINGS && pause < most; i++)
-		pause *= 2;
-	if (pause > most)
-		pause = most;
-	if (getrandom(&dice, sizeof(dice), 0) != (ssize_t)sizeof(dice))
-		dice = 0;
-	return (int64_t)(pause - (pause / 4) * dice / UINT32_MAX);
+	return (int64_t)pause_after(config_duration_s(r->sv->config, "submitd.retry_first"),
+	    config_duration_s(r->sv->config, "submitd.retry_max"), attempts, pause_dice());
 }
 
 static int64_t
