@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "net/loop.h"
 #include "net/smtp_client.h"
+#include "net/smtp_client_internal.h"
 #include "net/smtp_server.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -610,12 +611,45 @@ test_own_server(void **state)
 	unlink(path);
 }
 
+/* How many of these the peer takes with one message, RFC 9422 §4.4, §4.5. */
+static void
+test_takes(void **state)
+{
+	static const struct {
+		const char *rcpts;
+		uint64_t rcpt_max, domain_max;
+		size_t takes;
+	} ROWS[] = {
+		{ "a@x b@x c@y d@z", 0, 0, 4 }, { "a@x b@x c@y d@z", 3, 0, 3 },
+		{ "a@x b@x c@y d@z", 9, 0, 4 }, { "a@x b@x c@y d@z", 0, 1, 2 },
+		{ "a@x b@x c@y d@z", 0, 2, 3 }, { "a@x b@X c@y d@x", 0, 1, 2 },
+		{ "a@x b@y c@x d@y", 0, 2, 4 }, /* none that is new */
+		{ "a@x b@x c@y d@z", 1, 2, 1 }, { "a@x b@x c@y d@z", 4, 2, 3 }, { "a@x", 1, 1, 1 },
+		{ "postmaster a@x", 0, 1, 1 }, /* no domain is one, too */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+		struct smtp_client c = { .rcpt_max = ROWS[i].rcpt_max,
+			.rcpt_domain_max = ROWS[i].domain_max };
+		struct smtp_client_rcpt rcpts[4];
+		char *text = mem_strdup(ROWS[i].rcpts), *rest = text;
+		size_t count = 0;
+
+		for (char *one = strtok_r(text, " ", &rest); one != NULL;
+		     one = strtok_r(NULL, " ", &rest))
+			rcpts[count++] = (struct smtp_client_rcpt){ .address = one };
+		assert_int_equal(smtp_client_takes(&c, rcpts, count), ROWS[i].takes);
+		free(text);
+	}
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_cases),
-		cmocka_unit_test(test_deliver_by), cmocka_unit_test(test_later_extensions),
-		cmocka_unit_test(test_own_server) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_takes),
+		cmocka_unit_test(test_cases), cmocka_unit_test(test_deliver_by),
+		cmocka_unit_test(test_later_extensions), cmocka_unit_test(test_own_server) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
