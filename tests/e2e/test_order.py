@@ -81,7 +81,9 @@ def find(calls, pattern, start=0):
 class Disk:
     """What has been written, renamed, linked or made and is not synced yet."""
 
-    CACHE = re.compile(r'[^,]*/(index\.db[^/">]*|spool\.db-shm|sanger\.log|state\.db-shm|[a-z]*\.lock[^/">]*)[">]')
+    # Nor are logs and the records of what was done: they tell of mail and are none.
+    CACHE = re.compile(r'[^,]*/(index\.db[^/">]*|spool\.db-shm|sanger\.log|record/[^/">]*\.jsonl|state\.db-shm'
+                       r'|[a-z]*\.lock[^/">]*)[">]')
 
     def __init__(self):
         self.unsafe = set()

@@ -2,13 +2,14 @@
 
 import concurrent.futures
 import re
+import shutil
 import smtplib
 import threading
 import time
 
 import pytest
 
-from sanger import Instance, make_message
+from sanger import Instance, make_message, temp_dir
 
 ANN = "ann@example.org"
 DELETED = r"(\Deleted)"
@@ -119,10 +120,16 @@ def test_many_cross_at_once_and_one_warns(box):
         assert len(warnings(box, who)) == 1, box.log()
 
 
-def test_template_filter_and_trace(tmp_path):
-    template = tmp_path / "warning.txt"
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)  # the daemons are another user
+@pytest.fixture
+def open_dir():
+    """A directory that the daemons, which are another user, can read."""
+    path = temp_dir()
+    yield path
+    shutil.rmtree(path)
+
+
+def test_template_filter_and_trace(open_dir):
+    template = open_dir / "warning.txt"
     template.write_text("Subject: Voll: ${percent} über ${threshold}\nFrom: Hilfe <help@${domain}>"
                         "\n\nHallo ${realname}, ${address} an ${host}: ${usage}. ${nothing}\n")
     with Instance(settings={"lda.quota_warning": "50", "lda.quota_warning_template": template}) as i:
