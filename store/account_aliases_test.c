@@ -1,5 +1,6 @@
 /* Aliases and limits: what the tables of version 3 hold. */
 #include "store/account_aliases.h"
+#include "store/account_test_place.h"
 
 #include <setjmp.h>
 #include <sqlite3.h>
@@ -12,75 +13,6 @@
 
 #include "base/mem.h"
 #include "store/account_limits.h"
-
-struct place {
-	char *dir, *path;
-	struct account_db *db;
-	int64_t ann, bob;
-};
-
-static int64_t
-add(struct account_db *db, const char *localpart, const char *domain)
-{
-	struct account_row row = { .localpart = mem_strdup(localpart),
-		.domain = mem_strdup(domain),
-		.password = mem_strdup("{PLAIN}x"),
-		.active = true };
-	enum store_err err = account_db_add(db, &row, NULL);
-	int64_t id = row.id;
-
-	account_row_free(&row);
-	assert_int_equal(err, STORE_OK);
-	return id;
-}
-
-static int
-setup(void **state)
-{
-	struct place *p = mem_zalloc(sizeof(*p));
-	char dir[] = "/tmp/account_aliases_test.XXXXXX";
-
-	assert_non_null(mkdtemp(dir));
-	p->dir = mem_strdup(dir);
-	p->path = mem_printf("%s/user.db", dir);
-	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_WRITE, NULL, &p->db), STORE_OK);
-	p->ann = add(p->db, "Ann", "example.org");
-	p->bob = add(p->db, "bob", "example.org");
-	*state = p;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	static const char *const ENDS[] = { "", "-wal", "-shm", "-journal" };
-	struct place *p = *state;
-
-	account_db_close(p->db);
-	for (size_t i = 0; i < ARRAY_LEN(ENDS); i++) {
-		char *path = mem_printf("%s%s", p->path, ENDS[i]);
-
-		unlink(path);
-		free(path);
-	}
-	assert_int_equal(rmdir(p->dir), 0);
-	free(p->dir);
-	free(p->path);
-	free(p);
-	return 0;
-}
-
-static void
-run_sql(const char *path, const char *text)
-{
-	sqlite3 *db;
-	char *error = NULL;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
-		fail_msg("%s", error);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
 
 static enum store_err
 alias(struct place *p, int64_t account, const char *address)
@@ -182,7 +114,7 @@ test_add_list_delete(void **state)
 	assert_int_equal(
 	    account_db_rename(p->db, p->ann, STR("info"), STR("example.org")), STORE_OK);
 	/* They go with the account, whoever deletes it. */
-	run_sql(p->path, "DELETE FROM account WHERE localpart = 'bob'");
+	place_run_sql(p->path, "DELETE FROM account WHERE localpart = 'bob'");
 	expect_list(p, 0, NULL, "");
 }
 
@@ -197,7 +129,7 @@ test_too_many(void **state)
 		buf_printf(&text, "INSERT INTO alias VALUES ('a%d', 'example.org', %lld);", i,
 		    (long long)p->ann);
 	buf_adds(&text, "COMMIT");
-	run_sql(p->path, buf_cstr(&text));
+	place_run_sql(p->path, buf_cstr(&text));
 	buf_free(&text);
 	assert_int_equal(alias(p, p->ann, "one.more@example.org"), STORE_LIMIT);
 	assert_int_equal(alias(p, p->bob, "one.more@example.org"), STORE_OK);
@@ -242,18 +174,18 @@ test_resolve(void **state)
 		{ "info", "example.net", { '+', false, true }, NULL, NULL },
 	};
 	struct place *p = *state;
-	int64_t gone = add(p->db, "gone", "example.com");
+	int64_t gone = place_add(p->db, "gone", "example.com", "{PLAIN}x");
 
-	add(p->db, "ann+own", "example.org");
-	add(p->db, "both", "example.org");
+	place_add(p->db, "ann+own", "example.org", "{PLAIN}x");
+	place_add(p->db, "both", "example.org", "{PLAIN}x");
 	assert_int_equal(alias(p, p->ann, "Info@example.org"), STORE_OK);
 	assert_int_equal(alias(p, p->bob, "ann+list@example.org"), STORE_OK);
 	assert_int_equal(alias(p, p->bob, "*@example.org"), STORE_OK);
 	assert_int_equal(account_db_set_active(p->db, gone, false), STORE_OK);
 	assert_int_equal(alias(p, gone, "*@example.com"), STORE_OK);
 	assert_int_equal(alias(p, gone, "old@example.com"), STORE_OK);
-	run_sql(p->path, "INSERT INTO alias SELECT 'both', 'example.org', id FROM account"
-			 " WHERE localpart = 'ann'"); /* another program's */
+	place_run_sql(p->path, "INSERT INTO alias SELECT 'both', 'example.org', id FROM account"
+			       " WHERE localpart = 'ann'"); /* another program's */
 	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
 		struct account_row row = { 0 };
 		struct str detail;
@@ -342,7 +274,8 @@ test_limits(void **state)
 	assert_int_equal(limits.message_kb_max, ACCOUNT_LIMIT_DEFAULT);
 
 	/* What cannot be counts as not set. */
-	run_sql(p->path, "UPDATE account_limit SET messages_max = -7, recipients_max = 'many'");
+	place_run_sql(
+	    p->path, "UPDATE account_limit SET messages_max = -7, recipients_max = 'many'");
 	assert_int_equal(account_limits_get(p->db, p->ann, &limits), STORE_OK);
 	assert_int_equal(limits.messages_max, ACCOUNT_LIMIT_DEFAULT);
 	assert_int_equal(limits.recipients_max, ACCOUNT_LIMIT_DEFAULT);
@@ -353,7 +286,7 @@ test_limits(void **state)
 
 	/* Ids are used again. */
 	assert_int_equal(account_db_delete(p->db, p->bob), STORE_OK);
-	assert_int_equal(add(p->db, "cy", "example.org"), p->bob);
+	assert_int_equal(place_add(p->db, "cy", "example.org", "{PLAIN}x"), p->bob);
 	assert_int_equal(account_limits_get(p->db, p->bob, &limits), STORE_OK);
 	assert_memory_equal(&limits, &ACCOUNT_LIMITS_DEFAULT, sizeof(limits));
 }
@@ -381,12 +314,13 @@ test_older_file(void **state)
 	struct str detail;
 
 	account_db_close(p->db);
-	run_sql(p->path, "DROP TRIGGER account_deleted; DROP TABLE alias; DROP TABLE account_limit;"
-			 "ALTER TABLE account_leave DROP COLUMN whole;"
-			 "INSERT INTO account_leave VALUES (1, 'gone');"
-			 "PRAGMA user_version = 2;"
-			 "CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"
-			 "  DELETE FROM account_scram WHERE account = OLD.id; END;");
+	place_run_sql(p->path,
+	    "DROP TRIGGER account_deleted; DROP TABLE alias; DROP TABLE account_limit;"
+	    "ALTER TABLE account_leave DROP COLUMN whole;"
+	    "INSERT INTO account_leave VALUES (1, 'gone');"
+	    "PRAGMA user_version = 2;"
+	    "CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"
+	    "  DELETE FROM account_scram WHERE account = OLD.id; END;");
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_READ, NULL, &p->db), STORE_OK);
 	assert_int_equal(account_db_version(p->db), 2);
 	expect_list(p, 0, NULL, "");
@@ -418,12 +352,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
-		cmocka_unit_test_setup_teardown(test_add_list_delete, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_resolve, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_owns, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_older_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_add_list_delete, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_too_many, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_resolve, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_owns, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_limits, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_older_file, place_set_up_db, place_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

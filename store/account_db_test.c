@@ -1,4 +1,5 @@
 #include "store/account_db.h"
+#include "store/account_test_place.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,42 +17,6 @@
 #include "base/mem.h"
 #include "store/auth.h"
 
-struct place {
-	char *dir, *path;
-};
-
-static int
-setup(void **state)
-{
-	struct place *p = mem_zalloc(sizeof(*p));
-	char dir[] = "/tmp/account_db_test.XXXXXX";
-
-	assert_non_null(mkdtemp(dir));
-	p->dir = mem_strdup(dir);
-	p->path = mem_printf("%s/user.db", dir);
-	*state = p;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	static const char *const ENDS[] = { "", "-wal", "-shm", "-journal" };
-	struct place *p = *state;
-
-	for (size_t i = 0; i < ARRAY_LEN(ENDS); i++) {
-		char *path = mem_printf("%s%s", p->path, ENDS[i]);
-
-		unlink(path);
-		free(path);
-	}
-	assert_int_equal(rmdir(p->dir), 0);
-	free(p->dir);
-	free(p->path);
-	free(p);
-	return 0;
-}
-
 static struct account_db *
 open_db(const struct place *p, enum account_db_mode mode)
 {
@@ -59,21 +24,6 @@ open_db(const struct place *p, enum account_db_mode mode)
 
 	assert_int_equal(account_db_open(p->path, mode, NULL, &db), STORE_OK);
 	return db;
-}
-
-static int64_t
-add(struct account_db *db, const char *localpart, const char *domain, const char *password)
-{
-	struct account_row row = { .localpart = mem_strdup(localpart),
-		.domain = mem_strdup(domain),
-		.password = mem_strdup(password),
-		.active = true };
-	int64_t id;
-
-	assert_int_equal(account_db_add(db, &row, NULL), STORE_OK);
-	id = row.id;
-	account_row_free(&row);
-	return id;
 }
 
 static enum store_err
@@ -84,18 +34,6 @@ find(struct account_db *db, const char *address)
 
 	account_row_free(&row);
 	return err;
-}
-
-static void
-run_sql(const char *path, const char *text)
-{
-	sqlite3 *db;
-	char *error = NULL;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
-		fail_msg("%s", error);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 static void
@@ -235,7 +173,7 @@ test_life_of_an_account(void **state)
 	assert_int_equal(account_db_delete(db, id), STORE_OK);
 	assert_int_equal(account_db_delete(db, id), STORE_NOT_FOUND);
 	/* The id is given again, what hung on it is not. */
-	assert_int_equal(add(db, "cy", "example.org", "{PLAIN}y"), id);
+	assert_int_equal(place_add(db, "cy", "example.org", "{PLAIN}y"), id);
 	assert_int_equal(account_db_leave_text(db, id, &text, NULL), STORE_NOT_FOUND);
 	assert_int_equal(account_db_set_active(db, 77, false), STORE_NOT_FOUND);
 	account_db_close(db);
@@ -246,7 +184,7 @@ test_other_letters(void **state)
 {
 	struct account_db *db = open_db(*state, ACCOUNT_DB_WRITE);
 
-	add(db, "JÜRGEN", "exÄmple.org", "{PLAIN}x");
+	place_add(db, "JÜRGEN", "exÄmple.org", "{PLAIN}x");
 	assert_int_equal(find(db, "jürgen@exämple.org"), STORE_OK);
 	assert_int_equal(find(db, "Ju\xcc\x88rgen@EXÄMPLE.org"), STORE_OK); /* u and diaeresis */
 	assert_int_equal(find(db, "jurgen@exämple.org"), STORE_NOT_FOUND);
@@ -260,9 +198,9 @@ test_list(void **state)
 	struct account_row *rows;
 	size_t count;
 
-	add(db, "b", "one.example", "{PLAIN}x");
-	add(db, "a", "one.example", "{PLAIN}x");
-	add(db, "c", "other.example", "{PLAIN}x");
+	place_add(db, "b", "one.example", "{PLAIN}x");
+	place_add(db, "a", "one.example", "{PLAIN}x");
+	place_add(db, "c", "other.example", "{PLAIN}x");
 	assert_int_equal(account_db_list(db, NULL, &rows, &count), STORE_OK);
 	assert_int_equal(count, 3);
 	assert_string_equal(rows[0].localpart, "a");
@@ -289,8 +227,8 @@ test_adopts(void **state)
 	struct scram_keys keys;
 	char *text;
 
-	run_sql(p->path, ACCOUNT_TABLE "INSERT INTO account (localpart, domain, password)"
-				       " VALUES ('old', 'example.org', '{PLAIN}x')");
+	place_run_sql(p->path, ACCOUNT_TABLE "INSERT INTO account (localpart, domain, password)"
+					     " VALUES ('old', 'example.org', '{PLAIN}x')");
 	db = open_db(p, ACCOUNT_DB_READ);
 	assert_int_equal(account_db_version(db), 0);
 	assert_int_equal(find(db, "old@example.org"), STORE_OK);
@@ -313,11 +251,11 @@ test_refuses(void **state)
 
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_READ, NULL, &db), STORE_NOT_FOUND);
 	assert_null(db);
-	run_sql(p->path, ACCOUNT_TABLE "PRAGMA user_version = 99");
+	place_run_sql(p->path, ACCOUNT_TABLE "PRAGMA user_version = 99");
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_READ, NULL, &db), STORE_VERSION);
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_WRITE, NULL, &db), STORE_VERSION);
 	unlink(p->path);
-	run_sql(p->path, "CREATE TABLE account (a, b)");
+	place_run_sql(p->path, "CREATE TABLE account (a, b)");
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_READ, NULL, &db), STORE_CORRUPT);
 	unlink(p->path);
 	f = fopen(p->path, "w");
@@ -334,7 +272,7 @@ test_scram_keys(void **state)
 {
 	struct place *p = *state;
 	struct account_db *db = open_db(p, ACCOUNT_DB_WRITE);
-	int64_t id = add(db, "ann", "example.org", "{PLAIN}x");
+	int64_t id = place_add(db, "ann", "example.org", "{PLAIN}x");
 	struct scram_keys made, got;
 
 	scram_keys_make(STR("secret"), &made);
@@ -343,7 +281,7 @@ test_scram_keys(void **state)
 	assert_int_equal(account_db_scram_keys(db, id, &got), STORE_OK);
 	assert_int_equal(got.iterations, made.iterations);
 	assert_memory_equal(got.stored_key, made.stored_key, SCRAM_KEY_BYTES);
-	run_sql(p->path, "UPDATE account SET password = '{PLAIN}y'");
+	place_run_sql(p->path, "UPDATE account SET password = '{PLAIN}y'");
 	assert_int_equal(account_db_scram_keys(db, id, &got), STORE_NOT_FOUND);
 	assert_int_equal(account_db_set_password(db, id, "{ARGON2ID}1", NULL), STORE_OK);
 	assert_int_equal(account_db_scram_keys(db, id, &got), STORE_NOT_FOUND);
@@ -360,7 +298,7 @@ test_generation(void **state)
 	int64_t id;
 
 	assert_int_equal(account_db_generation(reader), a);
-	id = add(writer, "ann", "example.org", "{PLAIN}x");
+	id = place_add(writer, "ann", "example.org", "{PLAIN}x");
 	b = account_db_generation(reader);
 	assert_int_not_equal(a, b);
 	assert_int_equal(account_db_generation(reader), b);
@@ -383,8 +321,8 @@ test_replaced(void **state)
 	reader = open_db(p, ACCOUNT_DB_READ);
 	assert_int_equal(find(reader, "new@example.org"), STORE_NOT_FOUND);
 	generation = account_db_generation(reader);
-	run_sql(other, ACCOUNT_TABLE "INSERT INTO account (localpart, domain, password)"
-				     " VALUES ('new', 'example.org', '{PLAIN}x')");
+	place_run_sql(other, ACCOUNT_TABLE "INSERT INTO account (localpart, domain, password)"
+					   " VALUES ('new', 'example.org', '{PLAIN}x')");
 	command = mem_printf("rm -f %s-wal %s-shm", p->path, p->path);
 	assert_int_equal(system(command), 0);
 	assert_int_equal(rename(other, p->path), 0);
@@ -439,7 +377,7 @@ check_nobody(struct place *p, bool without_wal)
 	int go[2], status;
 	pid_t child;
 
-	add(db, "first", "example.org", "{PLAIN}x");
+	place_add(db, "first", "example.org", "{PLAIN}x");
 	account_db_close(db);
 	assert_int_equal(chmod(p->dir, 0755), 0);
 	assert_int_equal(chmod(p->path, 0644), 0);
@@ -459,12 +397,13 @@ check_nobody(struct place *p, bool without_wal)
 	}
 	close(go[0]);
 	usleep(200000);
-	run_sql(p->path, "INSERT INTO account (localpart, domain, password)"
-			 " VALUES ('second', 'example.org', 'x')"); /* and the -wal is gone again */
+	place_run_sql(p->path,
+	    "INSERT INTO account (localpart, domain, password)"
+	    " VALUES ('second', 'example.org', 'x')"); /* and the -wal is gone again */
 	assert_int_equal(write(go[1], "s", 1), 1);
 	usleep(100000);
 	db = open_db(p, ACCOUNT_DB_WRITE);
-	add(db, "third", "example.org", "{PLAIN}x");
+	place_add(db, "third", "example.org", "{PLAIN}x");
 	assert_int_equal(write(go[1], "t", 1), 1); /* while the writer has it open */
 	usleep(100000);
 	account_db_close(db);
@@ -511,7 +450,7 @@ static void
 test_threads(void **state)
 {
 	struct account_db *writer = open_db(*state, ACCOUNT_DB_WRITE);
-	int64_t id = add(writer, "ann", "example.org", "{PLAIN}x");
+	int64_t id = place_add(writer, "ann", "example.org", "{PLAIN}x");
 	struct account_db *reader = open_db(*state, ACCOUNT_DB_READ);
 	struct crowd crowd = { .db = reader };
 	pthread_t threads[8];
@@ -541,7 +480,7 @@ test_auth(void **state)
 	struct account_db *db = open_db(*state, ACCOUNT_DB_WRITE);
 	struct auth_options options = { .default_domain = "example.org", .cache_ttl_s = 60 };
 	char *stored = password_create(STR("right"));
-	int64_t id = add(db, "ann", "example.org", stored);
+	int64_t id = place_add(db, "ann", "example.org", stored);
 	struct auth *auth = auth_new(db, &options, NULL);
 	struct account_row row;
 	bool cached;
@@ -592,7 +531,7 @@ test_auth_scram(void **state)
 	struct auth_options options = { .default_domain = "example.org",
 		.prepare = prepare_nothing };
 	struct auth *auth = auth_new(db, &options, NULL), *other = auth_new(db, &options, NULL);
-	int64_t id = add(db, "ann", "example.org", "{PLAIN}pencil");
+	int64_t id = place_add(db, "ann", "example.org", "{PLAIN}pencil");
 	struct scram_keys made, keys, again;
 
 	assert_int_equal(auth_scram_keys(auth, STR("ann"), &keys, NULL), STORE_OK);
@@ -625,19 +564,21 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses),
-		cmocka_unit_test_setup_teardown(test_life_of_an_account, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_other_letters, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_list, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_adopts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_scram_keys, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_generation, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_without_permission, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_without_wal, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_auth, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_auth_scram, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_life_of_an_account, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_other_letters, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_list, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_adopts, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_refuses, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_scram_keys, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_generation, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_replaced, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_without_permission, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_without_wal, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_threads, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_auth, place_set_up, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_auth_scram, place_set_up, place_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

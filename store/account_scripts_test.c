@@ -1,4 +1,5 @@
 #include "store/account_scripts.h"
+#include "store/account_test_place.h"
 
 #include <setjmp.h>
 #include <sqlite3.h>
@@ -14,75 +15,6 @@
 
 static const struct account_script_limits LIMITS = { .scripts_max = 3, .bytes_max = 100 };
 static const struct account_script_limits WIDE = { .scripts_max = 1000, .bytes_max = UINT32_MAX };
-
-struct place {
-	char *dir, *path;
-	struct account_db *db;
-	int64_t ann, bob;
-};
-
-static int64_t
-add(struct account_db *db, const char *localpart)
-{
-	struct account_row row = { .localpart = mem_strdup(localpart),
-		.domain = mem_strdup("example.org"),
-		.password = mem_strdup("{X}"),
-		.active = true };
-	int64_t id;
-
-	assert_int_equal(account_db_add(db, &row, NULL), STORE_OK);
-	id = row.id;
-	account_row_free(&row);
-	return id;
-}
-
-static int
-setup(void **state)
-{
-	struct place *p = mem_zalloc(sizeof(*p));
-	char dir[] = "/tmp/account_scripts_test.XXXXXX";
-
-	assert_non_null(mkdtemp(dir));
-	p->dir = mem_strdup(dir);
-	p->path = mem_printf("%s/user.db", dir);
-	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_WRITE, NULL, &p->db), STORE_OK);
-	p->ann = add(p->db, "ann");
-	p->bob = add(p->db, "bob");
-	*state = p;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	static const char *const ENDS[] = { "", "-wal", "-shm" };
-	struct place *p = *state;
-
-	account_db_close(p->db);
-	for (size_t i = 0; i < ARRAY_LEN(ENDS); i++) {
-		char *path = mem_printf("%s%s", p->path, ENDS[i]);
-
-		unlink(path);
-		free(path);
-	}
-	assert_int_equal(rmdir(p->dir), 0);
-	free(p->dir);
-	free(p->path);
-	free(p);
-	return 0;
-}
-
-static void
-run_sql(const char *path, const char *text)
-{
-	sqlite3 *db;
-	char *error = NULL;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
-		fail_msg("%s", error);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
 
 static int
 count_rows(const char *path, const char *text)
@@ -244,7 +176,7 @@ test_foreign_writer(void **state)
 
 	assert_int_equal(
 	    account_filter_set(p->db, p->ann, "a", STR("keep;"), &WIDE, "one"), STORE_OK);
-	run_sql(p->path, "UPDATE account SET filter = 'stop;' WHERE localpart = 'ann'");
+	place_run_sql(p->path, "UPDATE account SET filter = 'stop;' WHERE localpart = 'ann'");
 	expect_filter(p, "-", "stop;");
 	assert_int_equal(account_script_delete(p->db, p->ann, "a"), STORE_OK);
 	for (int i = 0; i < 2; i++) /* the same once more is no version */
@@ -378,7 +310,7 @@ test_deleted_with_account(void **state)
 	assert_int_equal(
 	    account_filter_set(p->db, p->ann, "a", STR("keep;"), &WIDE, "one"), STORE_OK);
 	assert_int_equal(account_list_add(p->db, p->ann, "l", SOME, 1), STORE_OK);
-	run_sql(p->path, "DELETE FROM account WHERE localpart = 'ann'");
+	place_run_sql(p->path, "DELETE FROM account WHERE localpart = 'ann'");
 	for (size_t i = 0; i < ARRAY_LEN(TABLES); i++) {
 		char *text = mem_printf("SELECT count(*) FROM %s", TABLES[i]);
 
@@ -398,7 +330,7 @@ test_older_file(void **state)
 
 	assert_int_equal(account_db_set_filter(p->db, p->ann, "keep;", 5), STORE_OK);
 	account_db_close(p->db);
-	run_sql(p->path,
+	place_run_sql(p->path,
 	    "DROP TRIGGER account_deleted; DROP TABLE script; DROP TABLE filter_history;"
 	    "DROP TABLE list; DROP TABLE list_member; DROP TABLE alias; DROP TABLE account_limit;"
 	    "ALTER TABLE account_leave DROP COLUMN whole;"
@@ -425,15 +357,18 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
-		cmocka_unit_test_setup_teardown(test_put_and_list, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_activate, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_foreign_writer, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_history, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_list_limits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_deleted_with_account, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_older_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_put_and_list, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_limits, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_activate, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_foreign_writer, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_history, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_lists, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_list_limits, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_deleted_with_account, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(test_older_file, place_set_up_db, place_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
