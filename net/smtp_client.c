@@ -436,6 +436,18 @@ add_reply_text(struct smtp_client *c, struct str text)
 	}
 }
 
+/* Each line of a reply has the status (RFC 2034 §4); joined, they have it once, in front. */
+static struct str
+without_status(const struct smtp_reply_line *line)
+{
+	const char *blank = line->text.len > 0 ? memchr(line->text.p, ' ', line->text.len) : NULL;
+	size_t skip = blank != NULL ? (size_t)(blank + 1 - line->text.p) : line->text.len;
+
+	if (line->enhanced[0] == '\0')
+		return line->text;
+	return (struct str){ line->text.p + skip, line->text.len - skip };
+}
+
 /* The text as it is kept; a character cut in two at the end goes. */
 static void
 take_reply_text(struct smtp_client *c)
@@ -464,7 +476,7 @@ take_line(struct smtp_client *c, struct str line)
 	}
 	if (c->state == STATE_HELLO && parsed.code == 250 && c->lines > 1)
 		take_extension(c, parsed.text);
-	add_reply_text(c, parsed.text);
+	add_reply_text(c, c->lines > 1 ? without_status(&parsed) : parsed.text);
 	if (parsed.more)
 		return false;
 	c->reply = (struct smtp_result){ .code = parsed.code, .from_peer = true };

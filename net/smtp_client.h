@@ -73,7 +73,7 @@ struct smtp_result {
 	char
 	    enhanced[12]; /* of the reply, or made here (4.4.2, 5.6.7…); "" if the peer gave none */
 	char text
-	    [512]; /* the reply's lines joined by \n, or what went wrong; UTF-8 without control bytes */
+	    [512]; /* the reply's lines joined by \n, its status once, or what went wrong; UTF-8 without control bytes */
 	bool from_peer; /* a reply of the peer, not a finding of ours */
 };
 
