@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-#define WORDS_MAX 8
+#define WORDS_MAX 10
 
 static const struct spool_options OPTIONS = {
 	.free_space_floor = 1024,
@@ -43,8 +43,10 @@ static const struct case_ {
 } CASES[] = {
 	{ "refused", DSN_FAILED, ANN, BOB, "550 5.1.1 who\nis that", "relay.example.net:25", NULL,
 	    NULL, 0, SPOOL_RET_UNSET,
-	    { "Final-Recipient: rfc822; bob@example.net\nAction: failed\nStatus: 5.1.1\n"
-	      "Remote-MTA: dns; relay.example.net\nDiagnostic-Code: smtp; 550 5.1.1 who is that\n",
+	    { "Final-Recipient: rfc822; bob@example.net\nAction: failed\nStatus: "
+	      "5.1.1\nRemote-MTA: ",
+		"\nRemote-MTA: dns; relay.example.net\nDiagnostic-Code: smtp; 550 5.1.1 who is "
+		"that\n",
 		"Content-Type: message/rfc822\n", "the body", "!", "Original-", "Will-Retry" },
 	    0 },
 	{ "no status in the reply", DSN_FAILED, ANN, BOB, "550 who", "relay", NULL, NULL, 0,

@@ -1,7 +1,8 @@
-/* What the two parts of the queue runner share; nobody else includes it.
+/* What the parts of the queue runner share; nobody else includes it.
  *   runner.c    looks for work: claims what is due, waits for what will be, keeps house
  *   attempt.c   one claimed message: to a relay, in as many transactions as it takes
- *   settle.c    what became of its recipients, and who is told */
+ *   settle.c    what became of its recipients, and who is told
+ * What they decide by themselves is in verdict.h, relay_health.h, pause.h and deadline.h. */
 #ifndef SUBMITD_RUNNER_INTERNAL_H
 #define SUBMITD_RUNNER_INTERNAL_H
 

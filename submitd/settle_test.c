@@ -85,7 +85,7 @@ static const struct case_ {
 };
 
 static void
-run_case(struct attempt *a, const struct case_ *t)
+run_case(struct runner *r, const struct case_ *t)
 {
 	int64_t now = time(NULL);
 	struct spool_recipient rcpt = { .address = BOB, .attempts = t->attempts };
@@ -98,10 +98,10 @@ run_case(struct attempt *a, const struct case_ *t)
 		.deliver_by = now + t->by_s,
 		.recipients = &rcpt,
 		.recipient_count = 1 };
+	struct attempt a = { .runner = r, .msg = &msg };
 	int64_t pause;
 
-	a->msg = &msg;
-	settle_note(a, &rcpt, t->answer, "relay.example.net:25");
+	settle_note(&a, &rcpt, t->answer, "relay.example.net:25");
 	pause = rcpt.next_attempt - now;
 	if (rcpt.state != t->state || rcpt.attempts != t->attempts + 1 ||
 	    (t->reply != NULL && strcmp(rcpt.reply, t->reply) != 0))
@@ -119,12 +119,11 @@ test_notes(void **state)
 	struct buf errors = { 0 };
 	struct service sv = { .config = config_parse("test", str_from(SETTINGS), &errors) };
 	struct runner r = { .sv = &sv };
-	struct attempt a = { .runner = &r };
 
 	(void)state;
 	assert_non_null(sv.config);
 	for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
-		run_case(&a, &CASES[i]);
+		run_case(&r, &CASES[i]);
 	config_free(sv.config);
 	buf_free(&errors);
 }

@@ -13,9 +13,9 @@ from chaos_relay import ChaosRelay, hold
 from exim import Exim
 from neighbours import certificate
 from sanger import Instance, make_message, wait_for
-from test_relay_chaos import QUICK, digests, set_settings, wait_empty
+from test_relay_chaos import QUICK, digests, restart_submitd, set_settings, wait_empty
 
-ANN, UTF8 = "ann@example.org", "jörg@example.org"
+ANN = "ann@example.org"
 SECRET = "its-password"
 
 
@@ -97,7 +97,7 @@ def test_exim_asks_who_we_are(tmp_path):
         heard()
         password.write_text(f"{SECRET}\n")
         heard = says("451")  # the login is right, the certificate nobody's
-        i.restart()
+        restart_submitd(i)
         heard()
         assert not relay.received() and len(queue(i)) == 1
         set_settings(i, relay_certificate=str(i.dir / "store.example.org.pem"),
@@ -120,8 +120,7 @@ def test_exim_asks_who_we_are(tmp_path):
         # a password that others may read is none
         heard = says("relay-password")
         password.chmod(0o644)
-        assert "relay-password" in i.admin("doctor", check=False).stdout.decode() or \
-            i.admin("doctor", check=False).returncode != 0
+        assert i.admin("doctor", check=False).returncode != 0
         i.tool("instance", "restart", i.dir, check=False)
         heard()
 
@@ -246,10 +245,9 @@ def test_each_field_of_a_report():
         found = [read_report(content) for _, content in reports(relay)]
         (_, per_message, (rcpt,), last), = [f for f in found if f[2][0]["Action"] == "failed"]
         assert per_message["Original-Envelope-Id"] == "my id+1"
-        assert rcpt["Original-Recipient"] == "rfc822; o+ld@example.com".replace("; ", ";") or \
-            rcpt["Original-Recipient"] == "rfc822; o+ld@example.com"
+        assert rcpt["Original-Recipient"] == "rfc822;o+ld@example.com"
         assert rcpt["Final-Recipient"] == "rfc822; bad@example.net" and rcpt["Status"] == "5.1.1"
-        assert rcpt["Diagnostic-Code"] == "smtp; 550 never heard of" or "heard of" in rcpt["Diagnostic-Code"]
+        assert rcpt["Diagnostic-Code"] == "smtp; 550 5.1.1 never heard of"
         assert rcpt["Remote-MTA"] == "dns; [127.0.0.1]"
         assert last[0] == "message/rfc822" and b"Subject: whole" in last[1]
         original = email.message_from_bytes(last[1], policy=email.policy.default)
@@ -322,7 +320,7 @@ def test_reports_of_wide_addresses():
             assert rcpt["Final-Recipient"] == "utf-8; badé@example.net" and last[0] == kind
             assert "SMTPUTF8" not in mail  # its own header and envelope are plain
         relay.offers = ()
-        i.restart()
+        restart_submitd(i)
         submit_wide(i, "größe plain", "goodé@example.net", "FULL")
         wait_for(lambda: [c for _, c in reports(relay) if "größe plain".encode() in c], "the report")
         content, = [c for _, c in reports(relay) if "größe plain".encode() in c]
