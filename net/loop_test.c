@@ -259,7 +259,8 @@ inside_sandbox(const char *good, const char *bad, bool landlock, bool may_connec
 	char *other = mem_printf("%s/b", bad);
 	int fd;
 
-	net_sandbox_enter(&spec, NULL);
+	if (!net_sandbox_enter(&spec, NULL))
+		return 1;
 	if (mkdir(dir, 0700) != 0 || mkdir(dir2, 0700) != 0)
 		return 2;
 	fd = open(from, O_WRONLY | O_CREAT | O_EXCL, 0600);
@@ -270,7 +271,8 @@ inside_sandbox(const char *good, const char *bad, bool landlock, bool may_connec
 	for (int i = 0; i < 20; i++) /* threads may still be made */
 		net_job_run(s.loop, job_run, on_job_done, &s);
 	net_loop_run(s.loop);
-	if (s.jobs != 20)
+	if (s.jobs != 20 ||
+	    net_sandbox_enter(&spec, NULL)) /* too late: the pool's threads are there */
 		return 5;
 	net_resolve(s.loop, "localhost", on_resolved, &s);
 	net_loop_run(s.loop);

@@ -83,19 +83,18 @@ allow_path(int ruleset, uint64_t handled, const struct net_sandbox_path *path)
 	return ok;
 }
 
-static bool
+/* A path that cannot be opened now stays closed: better than no sandbox. */
+static void
 allow_paths(int ruleset, uint64_t handled, const struct net_sandbox_spec *spec, struct log *log)
 {
 	for (size_t i = 0; i < ARRAY_LEN(LIBRARY_PATHS); i++)
 		allow_path(
 		    ruleset, handled, &LIBRARY_PATHS[i]); /* what is not here is not needed */
 	for (size_t i = 0; i < spec->path_count; i++) {
-		if (allow_path(ruleset, handled, &spec->paths[i]))
-			continue;
-		log_error(log, "sandbox", "path=%s error=%s", spec->paths[i].path, strerror(errno));
-		return false;
+		if (!allow_path(ruleset, handled, &spec->paths[i]))
+			log_error(log, "sandbox", "path=%s error=%s", spec->paths[i].path,
+			    strerror(errno));
 	}
-	return true;
 }
 
 /* Returns what the log shall say. */
@@ -114,9 +113,8 @@ enter_landlock(const struct net_sandbox_spec *spec, struct log *log)
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (ruleset < 0)
 		return strerror(errno);
-	if (!allow_paths(ruleset, attr.handled_access_fs, spec, log))
-		result = "off: a path is not usable";
-	else if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+	allow_paths(ruleset, attr.handled_access_fs, spec, log);
+	if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
 		result = strerror(errno);
 	close(ruleset);
 	return result;
@@ -263,20 +261,34 @@ enter_seccomp(const struct net_sandbox_spec *spec)
 	return rc == 0 ? "on" : strerror(-rc);
 }
 
-void
+/* Landlock and no_new_privs hold for the thread that asks and for those it makes afterwards. */
+static bool
+is_alone(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/task", &st) != 0 || st.st_nlink <= 3; /* ".", ".." and ours */
+}
+
+bool
 net_sandbox_enter(const struct net_sandbox_spec *spec, struct log *log)
 {
 	const char *landlock, *seccomp;
 	struct rlimit none = { 0, 0 };
 
+	if (!is_alone()) {
+		log_error(
+		    log, "sandbox", "error=%s", "threads run already, and would stay outside");
+		return false;
+	}
 	setrlimit(RLIMIT_CORE, &none);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
 		log_warn(log, "sandbox", "error=%s", strerror(errno));
-		return;
+		return true;
 	}
 	if (spec->off) {
 		log_warn(log, "sandbox", "state=%s", "off as configured");
-		return;
+		return true;
 	}
 	landlock = enter_landlock(spec, log);
 	seccomp = enter_seccomp(spec);
@@ -284,4 +296,5 @@ net_sandbox_enter(const struct net_sandbox_spec *spec, struct log *log)
 		log_debug(log, "sandbox", "landlock=%s seccomp=%s", landlock, seccomp);
 	else
 		log_warn(log, "sandbox", "landlock=%s seccomp=%s", landlock, seccomp);
+	return true;
 }

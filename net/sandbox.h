@@ -26,6 +26,7 @@ struct net_sandbox_spec {
 	bool may_connect; /* opens connections of its own (submitd); else only accepted ones */
 };
 
-void net_sandbox_enter(const struct net_sandbox_spec *spec, struct log *log);
+/* False, with the reason logged: there are other threads already. */
+bool net_sandbox_enter(const struct net_sandbox_spec *spec, struct log *log);
 
 #endif

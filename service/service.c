@@ -296,7 +296,7 @@ directory_of(const char *path)
 	return slash != NULL ? mem_strndup(path, slash > path ? (size_t)(slash - path) : 1) : NULL;
 }
 
-static void
+static bool
 lock_in(struct service *sv)
 {
 	const struct config *c = sv->config;
@@ -329,6 +329,7 @@ lock_in(struct service *sv)
 		{ store ? text_dir : NULL, NET_READ },
 		{ store ? config_string(c, "filter.global_dir") : NULL, NET_READ },
 	};
+	bool ok;
 	struct net_sandbox_spec spec = {
 		.paths = paths,
 		.path_count = ARRAY_LEN(paths),
@@ -336,7 +337,7 @@ lock_in(struct service *sv)
 		.may_connect = sv->spec->may_connect,
 	};
 
-	net_sandbox_enter(&spec, sv->log);
+	ok = net_sandbox_enter(&spec, sv->log);
 	free(db_dir);
 	free(cert_dir);
 	free(key_dir);
@@ -346,6 +347,7 @@ lock_in(struct service *sv)
 	free(relay_key_dir);
 	free(password_dir);
 	free(text_dir);
+	return ok;
 }
 
 static void
@@ -381,7 +383,8 @@ worker_start(struct net_worker *w, void *arg)
 		return false;
 	if (sv->spec->start != NULL && !sv->spec->start(sv, w))
 		return false;
-	lock_in(sv);
+	if (!lock_in(sv))
+		return false;
 	if (sv->store != NULL) {
 		sv->idle_timer = net_timer_new(sv->loop, on_idle_time, sv);
 		net_timer_start_s(sv->idle_timer, STORE_IDLE_EVERY_S);

@@ -124,10 +124,18 @@ on_swept(void *arg)
 	net_worker_release(r->sv->worker);
 }
 
+/* The first one sweeps too: a job would start the pool's threads, which must not be older than the sandbox. */
 static void
 on_timer(void *arg)
 {
-	look(arg);
+	struct runner *r = arg;
+
+	if (!r->swept) {
+		r->swept = true;
+		net_worker_hold(r->sv->worker);
+		net_job_run(r->sv->loop, run_sweep, on_swept, r);
+	}
+	look(r);
 }
 
 static void
@@ -157,8 +165,6 @@ runner_open(struct service *sv, const char *hostname)
 		return NULL;
 	}
 	net_timer_start_ms(r->timer, 0);
-	net_worker_hold(sv->worker);
-	net_job_run(sv->loop, run_sweep, on_swept, r);
 	return r;
 }
 

@@ -20,6 +20,7 @@ struct runner {
 	struct net_timer *timer;
 	struct net_watch *watch;
 	unsigned active, active_max;
+	bool swept; /* looked for what crashes left, or at it */
 	bool claiming, again, draining;
 	int64_t housekept; /* unix time */
 

@@ -135,6 +135,7 @@ def test_tar_and_sa_learn_read_it(server, archive):
             assert f"({count} message(s) examined)" in said, said
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("call", ["renameat,renameat2,rename", "fsync,fdatasync", "unlinkat", "linkat",
                                   "pwrite64", "openat2"])
 def test_kill_anywhere(server, archive, call):
