@@ -134,8 +134,11 @@ add_recipient(struct buf *out, const struct spool_recipient *rcpt, const struct 
     bool utf8, int64_t expires)
 {
 	buf_adds(out, "\n");
-	if (rcpt->orcpt != NULL)
-		buf_printf(out, "Original-Recipient: %s\n", rcpt->orcpt);
+	if (rcpt->orcpt != NULL) {
+		buf_adds(out, "Original-Recipient: ");
+		add_flat(out, rcpt->orcpt, utf8);
+		buf_adds(out, "\n");
+	}
 	buf_printf(out, "Final-Recipient: %s; %s\nAction: %s\nStatus: ",
 	    is_ascii(str_from(rcpt->address)) ? "rfc822" : "utf-8", rcpt->address, w->action);
 	add_status(out, rcpt->reply, w);
