@@ -157,6 +157,25 @@ def test_urgent_first_and_rerouted():
         assert len(other.received()) == 1
 
 
+def test_what_one_relay_lacks_and_what_is_held():
+    """The next relay has SMTPUTF8, and the first is none the worse for it; HOLDFOR holds against flush --all."""
+    with ChaosRelay() as first, ChaosRelay("SMTPUTF8") as second, Instance(
+            relay=[first.address(), second.address()], settings=QUICK) as i:
+        i.add_account(ANN)
+        submit_wide(i, "größe", "é@example.net", "FULL")
+        second.wait_subjects(["größe"])
+        wait_empty(i)
+        assert not first.subjects() and not re.search(" relay-down | deferred ", i.log())
+        begin = time.time()
+        submit(i, "held", options=["HOLDFOR=3"])
+        submit(i, "plain")
+        first.wait_subjects(["plain"])
+        i.admin("queue", "flush", "--all")
+        first.wait_subjects(["held"])
+        assert time.time() - begin >= 2
+        assert second.subjects() == ["größe"]
+
+
 # --- reports --------------------------------------------------------------------------------------------
 
 PER_MESSAGE = {"Original-Envelope-Id", "Reporting-MTA", "Arrival-Date", "Deliver-By-Date"}
