@@ -275,14 +275,18 @@ def test_drained_in_order_of_fairness():
         i.add_account(ANN)
         i.add_account(BOB)
         many = [f"ann {n}" for n in range(FAIRNESS)]
+        begin = time.monotonic()
         submit(i, many)
         submit(i, ["bob 1", "bob 2"], sender=BOB)
         before = len(relay.messages())  # none, unless the relay could not be held for so long
         assert reached.wait(60)
+        middle = time.monotonic()
         relay.answer = lambda verb, line: None
         go.set()
         relay.wait_subjects([*many, "bob 1", "bob 2"], 60 + FAIRNESS / 10)
         wait_empty(i)
+        print(f"{FAIRNESS + 2} messages: taken in {middle - begin:.0f} s, {before} of them sent on meanwhile; "
+              f"the rest drained in {time.monotonic() - middle:.0f} s")
         order = relay.subjects()
         assert len(order) == len(set(order)) == FAIRNESS + 2
         # claimed before bob came: four at a time; then one of ann's for each of his
