@@ -5,12 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
 #define SET_UP_TRIES    1000
 #define SET_UP_PAUSE_US 10000
+#define BUSY_PAUSE_US   200 /* others hold the lock for the time of a sync or less … */
+#define BUSY_SHORT_MS   20  /* … and if not, we ask less often: */
+#define BUSY_LONG_US    2000
 
 static const struct {
 	int code;
@@ -75,6 +79,31 @@ make_uri(const char *path, const char *options)
 	return buf_take(&uri);
 }
 
+static int64_t
+monotonic_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* SQLite's own handler sleeps for up to 100 ms at a time, while all that is waited for is somebody's commit. */
+static int
+on_busy(void *arg, int times)
+{
+	struct sql *s = arg;
+	int64_t waited_ms;
+
+	if (times == 0)
+		s->busy_since_ms = monotonic_ms();
+	waited_ms = monotonic_ms() - s->busy_since_ms;
+	if (waited_ms >= s->busy_ms)
+		return 0;
+	usleep(waited_ms < BUSY_SHORT_MS ? BUSY_PAUSE_US : BUSY_LONG_US);
+	return 1;
+}
+
 enum store_err
 sql_open(struct sql *s, const char *path, int flags, const char *uri_options, int busy_ms,
     const struct log *log)
@@ -82,7 +111,7 @@ sql_open(struct sql *s, const char *path, int flags, const char *uri_options, in
 	char *name = uri_options != NULL ? make_uri(path, uri_options) : mem_strdup(path);
 	int rc;
 
-	*s = (struct sql){ .log = log, .path = mem_strdup(path) };
+	*s = (struct sql){ .log = log, .path = mem_strdup(path), .busy_ms = busy_ms };
 	flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 	if (uri_options != NULL)
 		flags |= SQLITE_OPEN_URI;
@@ -90,7 +119,7 @@ sql_open(struct sql *s, const char *path, int flags, const char *uri_options, in
 	free(name);
 	if (rc != SQLITE_OK)
 		return translate(s, rc);
-	sqlite3_busy_timeout(s->db, busy_ms);
+	sqlite3_busy_handler(s->db, on_busy, s);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	return STORE_OK;

@@ -18,6 +18,7 @@ struct sql {
 	sqlite3 *db;
 	const struct log *log; /* borrowed */
 	char *path;
+	int64_t busy_ms, busy_since_ms; /* for others' locks */
 	struct {
 		const char *text;
 		sqlite3_stmt *stmt;
