@@ -101,12 +101,10 @@ struct spool_draft {
 };
 
 struct adding {
-	struct adding *next;
+	struct spool_waiting waiting; /* first, so that it is found by it */
 	const struct spool_draft *draft;
 	const struct spool_message *envelope;
 	int64_t received, first_attempt;
-	enum store_err err;
-	bool done;
 };
 
 /* --- names and owners -------------------------------------------------------------------------- */
@@ -269,6 +267,12 @@ open_sql(struct spool *spool, const char *dir)
 					    " PRAGMA temp_store = MEMORY");
 	if (err == STORE_OK)
 		err = sql_migrate(&spool->sql, MIGRATIONS, SPOOL_VERSION);
+	if (err == STORE_OK)
+		err = sql_open(
+		    &spool->reader, path, SQLITE_OPEN_READWRITE, NULL, SPOOL_BUSY_MS, spool->log);
+	if (err == STORE_OK)
+		err =
+		    sql_set_up(&spool->reader, "PRAGMA query_only = 1; PRAGMA temp_store = MEMORY");
 	if (err != STORE_OK)
 		log_error(
 		    spool->log, "spool", "path=%s doing=open error=%s", path, store_err_text(err));
@@ -379,8 +383,10 @@ spool_open(const char *dir, const struct spool_options *options, const struct lo
 	if (options != NULL)
 		spool->options = *options;
 	pthread_mutex_init(&spool->mutex, NULL);
-	pthread_mutex_init(&spool->add_mutex, NULL);
-	pthread_cond_init(&spool->added, NULL);
+	pthread_mutex_init(&spool->read_mutex, NULL);
+	pthread_mutex_init(&spool->count_mutex, NULL);
+	spool_group_init(&spool->names);
+	spool_group_init(&spool->rows);
 	err = open_dirs(spool, dir);
 	if (err == STORE_OK)
 		err = open_sql(spool, dir);
@@ -410,6 +416,7 @@ spool_close(struct spool *spool)
 {
 	if (spool == NULL)
 		return;
+	sql_close(&spool->reader);
 	sql_close(&spool->sql);
 	while (spool->unsaved != NULL) {
 		struct unsaved *u = spool->unsaved;
@@ -427,8 +434,10 @@ spool_close(struct spool *spool)
 	close_fd(spool->msg_fd);
 	close_fd(spool->dir_fd);
 	pthread_mutex_destroy(&spool->mutex);
-	pthread_mutex_destroy(&spool->add_mutex);
-	pthread_cond_destroy(&spool->added);
+	pthread_mutex_destroy(&spool->read_mutex);
+	pthread_mutex_destroy(&spool->count_mutex);
+	spool_group_end(&spool->names);
+	spool_group_end(&spool->rows);
 	free(spool);
 }
 
@@ -456,20 +465,31 @@ check_room(struct spool *spool)
 		return STORE_FULL;
 	if (spool->options.messages_max == 0)
 		return STORE_OK;
-	pthread_mutex_lock(&spool->mutex);
+	pthread_mutex_lock(&spool->count_mutex);
 	old = spool->counted_s == 0 || monotonic_s() - spool->counted_s > COUNT_AGE_S;
-	pthread_mutex_unlock(&spool->mutex);
+	pthread_mutex_unlock(&spool->count_mutex);
 	if (old)
 		err = spool_count(spool, &counts);
-	pthread_mutex_lock(&spool->mutex);
+	pthread_mutex_lock(&spool->count_mutex);
 	if (old && err == STORE_OK) {
 		spool->message_count = counts.messages;
 		spool->counted_s = monotonic_s();
 	}
 	if (err == STORE_OK && spool->message_count >= spool->options.messages_max)
 		err = STORE_LIMIT;
-	pthread_mutex_unlock(&spool->mutex);
+	pthread_mutex_unlock(&spool->count_mutex);
 	return err;
+}
+
+void
+spool_count_one(struct spool *spool, int change)
+{
+	pthread_mutex_lock(&spool->count_mutex);
+	if (change > 0)
+		spool->message_count++;
+	else if (spool->message_count > 0)
+		spool->message_count--;
+	pthread_mutex_unlock(&spool->count_mutex);
 }
 
 enum store_err
@@ -573,11 +593,28 @@ spool_abort(struct spool_draft *draft)
 	draft_free(draft);
 }
 
+/* One fsync of msg/ makes all names durable that were there when it began. */
+static void
+sync_names(struct spool *spool, struct spool_waiting *first)
+{
+	enum store_err err = STORE_OK;
+
+	if (fsync(spool->msg_fd) != 0) {
+		int errnum = errno;
+
+		log_error(spool->log, "spool", "doing=fsync-directory error=%s", strerror(errnum));
+		err = errnum == ENOSPC || errnum == EDQUOT ? STORE_FULL : STORE_IO;
+	}
+	for (struct spool_waiting *w = first; w != NULL; w = w->next)
+		w->err = err;
+}
+
 /* All bytes on disk, under the final name, and the name too. */
 static enum store_err
 make_durable(struct spool_draft *d)
 {
 	struct spool *spool = d->spool;
+	struct spool_waiting name = { 0 };
 	struct stat st;
 
 	if (flush_draft(d) != STORE_OK)
@@ -590,10 +627,10 @@ make_durable(struct spool_draft *d)
 		return draft_failed(d, "fsync");
 	if (renameat2(spool->tmp_fd, d->name, spool->msg_fd, d->name, RENAME_NOREPLACE) != 0)
 		return draft_failed(d, "rename");
-	if (fsync(spool->msg_fd) != 0) {
-		draft_failed(d, "fsync-directory");
+	spool_group_join(spool, &spool->names, &name, sync_names);
+	d->err = name.err;
+	if (d->err != STORE_OK)
 		unlinkat(spool->msg_fd, d->name, 0);
-	}
 	return d->err;
 }
 
@@ -679,71 +716,28 @@ note_sent(struct spool *spool, const struct adding *a)
 }
 
 static enum store_err
-insert_rows(struct spool *spool, struct adding *first)
+write_adding(struct spool *spool, struct spool_waiting *w)
 {
-	enum store_err err = STORE_OK;
+	const struct adding *a = (const struct adding *)w;
+	enum store_err err = note_sent(spool, a);
 
-	for (struct adding *a = first; err == STORE_OK && a != NULL; a = a->next) {
-		a->err = note_sent(spool, a);
-		if (a->err == STORE_LIMIT)
-			continue;
-		err = a->err == STORE_OK ? insert_message(spool, a) : a->err;
-	}
-	return err;
-}
-
-/* The rows of all that wait, with one transaction and so with one sync.  Each has its own `err` then. */
-static void
-insert_all(struct spool *spool, struct adding *first)
-{
-	enum store_err err;
-
-	pthread_mutex_lock(&spool->mutex);
-	err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
-	if (err == STORE_OK)
-		err = sql_end(&spool->sql, insert_rows(spool, first));
-	for (struct adding *a = first; a != NULL; a = a->next) {
-		if (err != STORE_OK)
-			a->err = err;
-		else if (a->err == STORE_OK)
-			spool->message_count++;
-	}
-	pthread_mutex_unlock(&spool->mutex);
-}
-
-/* Takes all that wait and commits them for everybody.  With the add_mutex held. */
-static void
-lead(struct spool *spool)
-{
-	struct adding *batch = spool->adding, *next;
-
-	spool->adding = NULL;
-	spool->add_leader = true;
-	pthread_mutex_unlock(&spool->add_mutex);
-	insert_all(spool, batch);
-	pthread_mutex_lock(&spool->add_mutex);
-	for (struct adding *a = batch; a != NULL; a = next) {
-		next = a->next; /* a is gone once its thread sees `done` */
-		a->done = true;
-	}
-	spool->add_leader = false;
-	pthread_cond_broadcast(&spool->added);
+	if (err != STORE_OK)
+		return err;
+	err = insert_message(spool, a);
+	/* These would be answers, with something written already. */
+	return err == STORE_LIMIT || err == STORE_NOT_FOUND ? STORE_IO : err;
 }
 
 static enum store_err
 add_row(struct spool *spool, struct adding *a)
 {
-	pthread_mutex_lock(&spool->add_mutex);
-	a->next = spool->adding;
-	spool->adding = a;
-	while (!a->done) {
-		if (spool->add_leader)
-			pthread_cond_wait(&spool->added, &spool->add_mutex);
-		else
-			lead(spool);
-	}
-	pthread_mutex_unlock(&spool->add_mutex);
-	return a->err;
+	enum store_err err;
+
+	a->waiting.write = write_adding;
+	err = spool_write_together(spool, &a->waiting);
+	if (err == STORE_OK)
+		spool_count_one(spool, 1);
+	return err;
 }
 
 static bool

@@ -158,7 +158,10 @@ enum store_err spool_save(struct spool *spool, const struct spool_message *msg);
  * file are removed.  After an error the message stays claimed, and each spool_claim() by this handle tries
  * again to save it. */
 enum store_err spool_release(struct spool *spool, struct spool_message *msg);
-/* The same for a message that can neither go on nor back (a double bounce): saves it, keeps it held with the
+/* Removes row and file of a message of which no recipient is pending, without saving it before.  It stays the
+ * caller's, who ends it with spool_message_free() after STORE_OK, else with spool_release(). */
+enum store_err spool_complete(struct spool *spool, const struct spool_message *msg);
+/* As spool_release(), for a message that can neither go on nor back (a double bounce): saves it, keeps it held with the
  * reason, whatever became of its recipients, until spool_hold(false), spool_delete() or its next_attempt. */
 enum store_err spool_park(struct spool *spool, struct spool_message *msg, const char *reason);
 /* Removes, with a line in the log, what is parked and whose next_attempt has come. */

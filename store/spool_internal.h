@@ -9,7 +9,22 @@
 
 #define SPOOL_FILE_NAME_BYTES (2 * SPOOL_ID_LEN + 2) /* ID.OWNER and the NUL */
 
-struct adding; /* one spool_commit() that waits for its row */
+/* One thread that waits for a group: for its rows to be committed, or for its name to be durable. */
+struct spool_waiting {
+	struct spool_waiting *next;
+	enum store_err (*write)(
+	    struct spool *spool, struct spool_waiting *w); /* of rows: its statements */
+	enum store_err err;
+	bool done;
+};
+
+/* While one thread works for those that it found waiting, the next ones gather. */
+struct spool_group {
+	pthread_mutex_t mutex; /* of all in here */
+	pthread_cond_t over;
+	struct spool_waiting *first, *last;
+	bool led;
+};
 
 struct unsaved { /* a release that failed; tried again by each claim */
 	struct unsaved *next;
@@ -23,17 +38,38 @@ struct spool {
 	int lock_fd; /* of our own file in owner/ */
 	char owner[SPOOL_ID_LEN + 1];
 
-	pthread_mutex_t mutex; /* sql, unsaved, count */
+	pthread_mutex_t mutex; /* sql, unsaved */
 	struct sql sql;
 	struct unsaved *unsaved;
+
+	/* A second connection, for those who must not wait until the first one has synced. */
+	pthread_mutex_t read_mutex;
+	struct sql reader;
+
+	pthread_mutex_t count_mutex;
 	uint64_t message_count; /* as of counted_s, plus what this handle added */
 	int64_t counted_s;
 
-	pthread_mutex_t add_mutex; /* adding, add_leader */
-	pthread_cond_t added;
-	struct adding *adding;
-	bool add_leader;
+	struct spool_group names, rows;
 };
+
+/* --- spool_group.c: what many wait for is done once --- */
+
+/* Works for all from `first` on, and sets their `err`. */
+typedef void spool_group_fn(struct spool *spool, struct spool_waiting *first);
+
+void spool_group_init(struct spool_group *g);
+void spool_group_end(struct spool_group *g);
+/* Returns when `run` has been called, by this thread or another, with a list that w is in; it began after this. */
+void spool_group_join(
+    struct spool *spool, struct spool_group *g, struct spool_waiting *w, spool_group_fn *run);
+/* Calls w->write() in a transaction, which it shares with others that wait, and commits durably.  STORE_LIMIT and
+ * STORE_NOT_FOUND of write() are answers: it must have written nothing.  Any other error writes nothing of w;
+ * it fails others only if it is the COMMIT's. */
+enum store_err spool_write_together(struct spool *spool, struct spool_waiting *w);
+/* The number of messages grows, or shrinks. */
+void spool_count_one(struct spool *spool, int change);
+/* --- */
 
 /* A new id or owner: 48 bits of milliseconds, 32 of chance, in letters that sort like the time. */
 void spool_make_id(char id_out[SPOOL_ID_LEN + 1]);
@@ -44,8 +80,9 @@ void spool_file_name(char name_out[SPOOL_FILE_NAME_BYTES], const char *id, const
 bool spool_owner_is_dead(struct spool *spool, const char *owner);
 /* STORE_OK if there is a message of that id; STORE_NOT_FOUND.  With the mutex held. */
 enum store_err spool_has_row(struct spool *spool, const char *id);
-/* The owner column's part of a message's file name, the caller's; NULL with the error.  With the mutex held. */
-char *spool_file_owner(struct spool *spool, const char *id, enum store_err *err_out);
+/* The owner column's part of a message's file name, the caller's; NULL with the error.  With the mutex of that
+ * connection held. */
+char *spool_file_owner(struct sql *sql, const char *id, enum store_err *err_out);
 /* A message and its recipients, within the caller's transaction. */
 enum store_err spool_delete_rows(struct spool *spool, const char *id);
 /* Tells the runners to look. */

@@ -152,7 +152,7 @@ static enum store_err
 doom(struct spool *spool, const char *id, struct doomed *doomed)
 {
 	enum store_err err;
-	char *owner = spool_file_owner(spool, id, &err);
+	char *owner = spool_file_owner(&spool->sql, id, &err);
 
 	if (owner == NULL)
 		return err == STORE_OK ? STORE_CORRUPT : err;
@@ -205,8 +205,7 @@ unlink_all(struct spool *spool, const struct doomed *doomed)
 {
 	for (size_t i = 0; i < doomed->count; i++) {
 		unlinkat(spool->msg_fd, doomed->names[i], 0);
-		if (spool->message_count > 0)
-			spool->message_count--;
+		spool_count_one(spool, -1);
 	}
 }
 

@@ -278,13 +278,13 @@ spool_count_account(struct spool *spool, const char *account, uint64_t *messages
 }
 
 char *
-spool_file_owner(struct spool *spool, const char *id, enum store_err *err_out)
+spool_file_owner(struct sql *sql, const char *id, enum store_err *err_out)
 {
-	sqlite3_stmt *stmt = sql_get(&spool->sql, "SELECT owner FROM message WHERE id = ?");
+	sqlite3_stmt *stmt = sql_get(sql, "SELECT owner FROM message WHERE id = ?");
 	char *owner = NULL;
 
 	sql_bind_text(stmt, 1, id);
-	*err_out = sql_step(&spool->sql, stmt);
+	*err_out = sql_step(sql, stmt);
 	if (*err_out == STORE_OK) {
 		owner = sql_column_dup(stmt, 0);
 		sqlite3_reset(stmt);
@@ -300,9 +300,9 @@ spool_content(struct spool *spool, const char *id, int *fd_out)
 	char *owner;
 
 	*fd_out = -1;
-	pthread_mutex_lock(&spool->mutex);
-	owner = spool_file_owner(spool, id, &err);
-	pthread_mutex_unlock(&spool->mutex);
+	pthread_mutex_lock(&spool->read_mutex);
+	owner = spool_file_owner(&spool->reader, id, &err);
+	pthread_mutex_unlock(&spool->read_mutex);
 	if (owner == NULL)
 		return err;
 	spool_file_name(name, id, owner);
@@ -607,27 +607,40 @@ spool_delete_rows(struct spool *spool, const char *id)
 	return err == STORE_OK ? sql_run(&spool->sql, stmt) : err;
 }
 
+/* The rows go within the caller's transaction; *owner_out is the caller's, also after an error. */
+static enum store_err
+remove_rows(struct spool *spool, const char *id, char **owner_out)
+{
+	enum store_err err;
+
+	*owner_out = spool_file_owner(&spool->sql, id, &err);
+	return err == STORE_OK ? spool_delete_rows(spool, id) : err;
+}
+
+static void
+remove_file(struct spool *spool, const char *id, const char *owner)
+{
+	char name[SPOOL_FILE_NAME_BYTES];
+
+	if (owner != NULL) {
+		spool_file_name(name, id, owner);
+		unlinkat(spool->msg_fd, name, 0);
+	}
+	spool_count_one(spool, -1);
+}
+
 /* The row goes first, durably: a file alone is swept, a row alone would be a lost message. */
 static enum store_err
 remove_message(struct spool *spool, const char *id)
 {
-	char name[SPOOL_FILE_NAME_BYTES];
-	enum store_err err;
-	char *owner;
+	enum store_err err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
+	char *owner = NULL;
 
-	err = sql_exec(&spool->sql, "BEGIN IMMEDIATE");
 	if (err != STORE_OK)
 		return err;
-	owner = spool_file_owner(spool, id, &err);
+	err = sql_end(&spool->sql, remove_rows(spool, id, &owner));
 	if (err == STORE_OK)
-		err = spool_delete_rows(spool, id);
-	err = sql_end(&spool->sql, err);
-	if (err == STORE_OK && owner != NULL) {
-		spool_file_name(name, id, owner);
-		unlinkat(spool->msg_fd, name, 0);
-	}
-	if (err == STORE_OK && spool->message_count > 0)
-		spool->message_count--;
+		remove_file(spool, id, owner);
 	free(owner);
 	return err;
 }
@@ -704,6 +717,33 @@ spool_release(struct spool *spool, struct spool_message *msg)
 		spool->unsaved = u;
 	}
 	pthread_mutex_unlock(&spool->mutex);
+	return err;
+}
+
+struct completing {
+	struct spool_waiting waiting; /* first, so that it is found by it */
+	const char *id;
+	char *owner;
+};
+
+static enum store_err
+write_completing(struct spool *spool, struct spool_waiting *w)
+{
+	struct completing *c = (struct completing *)w;
+
+	free(c->owner); /* of a transaction that failed for another */
+	return remove_rows(spool, c->id, &c->owner);
+}
+
+enum store_err
+spool_complete(struct spool *spool, const struct spool_message *msg)
+{
+	struct completing c = { .waiting.write = write_completing, .id = msg->id };
+	enum store_err err = spool_write_together(spool, &c.waiting);
+
+	if (err == STORE_OK)
+		remove_file(spool, msg->id, c.owner);
+	free(c.owner);
 	return err;
 }
 

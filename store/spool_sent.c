@@ -7,11 +7,11 @@
 #define HOUR_S 3600
 #define DAY_S  (24 * HOUR_S)
 
-/* With the mutex held. */
+/* With the mutex of that connection held. */
 static enum store_err
-count_sent(struct spool *spool, const char *account, int64_t now, struct spool_sent *sent)
+count_sent(struct sql *sql, const char *account, int64_t now, struct spool_sent *sent)
 {
-	sqlite3_stmt *stmt = sql_get(&spool->sql,
+	sqlite3_stmt *stmt = sql_get(sql,
 	    "SELECT count(*), total(recipients), count(iif(at > ?2, 1, NULL)),"
 	    " total(iif(at > ?2, recipients, 0)) FROM sent WHERE account = ?1 AND at > ?3");
 	enum store_err err;
@@ -21,7 +21,7 @@ count_sent(struct spool *spool, const char *account, int64_t now, struct spool_s
 	sql_bind_text(stmt, 1, account);
 	sqlite3_bind_int64(stmt, 2, now - HOUR_S);
 	sqlite3_bind_int64(stmt, 3, now - DAY_S);
-	err = sql_step(&spool->sql, stmt);
+	err = sql_step(sql, stmt);
 	if (err != STORE_OK)
 		return err;
 	*sent = (struct spool_sent){
@@ -40,9 +40,9 @@ spool_sent_count(struct spool *spool, const char *account, int64_t now, struct s
 	enum store_err err;
 
 	*sent_out = (struct spool_sent){ 0 };
-	pthread_mutex_lock(&spool->mutex);
-	err = count_sent(spool, account, now, sent_out);
-	pthread_mutex_unlock(&spool->mutex);
+	pthread_mutex_lock(&spool->read_mutex);
+	err = count_sent(&spool->reader, account, now, sent_out);
+	pthread_mutex_unlock(&spool->read_mutex);
 	return err;
 }
 
@@ -97,7 +97,7 @@ spool_note_sent(struct spool *spool, const char *account, int64_t now, uint64_t 
 
 	*before_out = (struct spool_sent){ 0 };
 	if (is_limited(most))
-		err = count_sent(spool, account, now, before_out);
+		err = count_sent(&spool->sql, account, now, before_out);
 	if (err == STORE_OK && is_too_much(before_out, recipients, most))
 		err = STORE_LIMIT;
 	return err == STORE_OK ? add_sent(spool, account, now, recipients) : err;
