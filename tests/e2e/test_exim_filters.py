@@ -226,6 +226,7 @@ def places(result):
     return out
 
 
+@pytest.mark.once
 def test_converted_filters_do_the_same(tmp_path):
     """What `filter convert` turns into Sieve without remarks sends the message to the same places."""
     wrong, converted = [], 0
