@@ -126,6 +126,33 @@ static const char *const MIGRATIONS[ACCOUNT_DB_VERSION] = {
 	"  DELETE FROM alias WHERE account = OLD.id;"
 	"  DELETE FROM account_limit WHERE account = OLD.id;"
 	" END;",
+	/* 3 -> 4.  App passwords (protocols NULL: all; expires NULL: never); what an account may log in with (app_only NULL or
+	 * no row: as configured). */
+	"CREATE TABLE app_password ("
+	"  id         INTEGER PRIMARY KEY,"
+	"  account    INTEGER NOT NULL,"
+	"  label      TEXT NOT NULL COLLATE NOCASE,"
+	"  password   VARCHAR NOT NULL,"
+	"  protocols  TEXT NULL,"
+	"  created    INTEGER NOT NULL,"
+	"  expires    INTEGER NULL,"
+	"  UNIQUE (account, label));"
+	"CREATE TABLE account_login ("
+	"  account    INTEGER PRIMARY KEY,"
+	"  app_only   INTEGER NULL);"
+	"DROP TRIGGER account_deleted;"
+	"CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"
+	"  DELETE FROM account_scram WHERE account = OLD.id;"
+	"  DELETE FROM account_leave WHERE account = OLD.id;"
+	"  DELETE FROM script WHERE account = OLD.id;"
+	"  DELETE FROM filter_history WHERE account = OLD.id;"
+	"  DELETE FROM list_member WHERE list IN (SELECT id FROM list WHERE account = OLD.id);"
+	"  DELETE FROM list WHERE account = OLD.id;"
+	"  DELETE FROM alias WHERE account = OLD.id;"
+	"  DELETE FROM account_limit WHERE account = OLD.id;"
+	"  DELETE FROM app_password WHERE account = OLD.id;"
+	"  DELETE FROM account_login WHERE account = OLD.id;"
+	" END;",
 };
 
 #define COLUMNS "id, localpart, domain, password, realname, filter, active, quota"

@@ -58,6 +58,22 @@ static const char *const MIGRATIONS[STATE_VERSION] = {
 	"  PRIMARY KEY (mailbox, entry)) WITHOUT ROWID;",
 	"CREATE TABLE quota_warning ("
 	"  threshold INTEGER PRIMARY KEY);",
+	/* Logins, counted by where they came from and what became of them; app: label of the app password, '': none. */
+	"CREATE TABLE login ("
+	"  source    TEXT NOT NULL,"
+	"  client    TEXT NOT NULL,"
+	"  protocol  TEXT NOT NULL,"
+	"  method    TEXT NOT NULL,"
+	"  app       TEXT NOT NULL,"
+	"  outcome   TEXT NOT NULL,"
+	"  first     INTEGER NOT NULL,"
+	"  last      INTEGER NOT NULL,"
+	"  count     INTEGER NOT NULL,"
+	"  delayed   INTEGER NOT NULL,"
+	"  PRIMARY KEY (source, client, protocol, method, app, outcome)) WITHOUT ROWID;"
+	"CREATE TABLE app_use ("
+	"  app       INTEGER PRIMARY KEY,"
+	"  last      INTEGER NOT NULL);",
 };
 /* clang-format on */
 

@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "store/err.h"
 
-#define STATE_VERSION            2
+#define STATE_VERSION            3
 #define STATE_BUSY_MS            5000
 #define STATE_ONCE_MAX           20000 /* rows of an account */
 #define STATE_MEMORY_MAX         20000
