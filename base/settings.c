@@ -328,6 +328,15 @@ const struct setting SETTINGS[] = {
 	    "Where it is then sent by rsync: a directory or file, as HOST:PATH or PATH."),
 	LIST("publish", "columns", SETTING_STRING, "quota", 32,
 	    "Columns of an account in that copy beside its name, active and leaving: quota, realname."),
+
+	PATH("backup", "dir", NULL,
+	    "Where mailadmin backup makes its snapshots, best on another disk. It belongs to server.user. Not set: DIR must be given."),
+	NUMBER("backup", "keep_daily", "snapshots", "7", 0, 10000,
+	    "Of so many days the newest snapshot is kept, of days that have one."),
+	NUMBER("backup", "keep_weekly", "snapshots", "5", 0, 10000,
+	    "The same for weeks (from Monday on, in UTC)."),
+	NUMBER("backup", "keep_monthly", "snapshots", "12", 0, 10000,
+	    "The same for months. The newest good snapshot is kept always."),
 };
 /* clang-format on */
 const size_t SETTINGS_COUNT = ARRAY_LEN(SETTINGS);
