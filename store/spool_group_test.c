@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/spool_internal.h"
+#include "store/spool_test_place.h"
 
 #define THREADS 16
 #define EACH    12 /* messages of a thread */
@@ -25,37 +26,10 @@
 static const struct spool_options OPTIONS = { .messages_max = 100000 };
 static char GOOD[] = "good@example.org", BAD[] = "bad@example.org", LIMITED[] = "few@example.org";
 
-static int
-setup(void **state)
-{
-	char dir[] = "/tmp/spool_group_test.XXXXXX";
-
-	assert_non_null(mkdtemp(dir));
-	*state = mem_printf("%s/spool", dir);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	char *dir = *state, *command;
-
-	*strrchr(dir, '/') = '\0';
-	command = mem_printf("rm -rf %s", dir);
-	assert_int_equal(system(command), 0);
-	free(command);
-	free(dir);
-	return 0;
-}
-
 static struct spool *
 open_spool(const char *dir)
 {
-	struct spool *spool;
-
-	assert_int_equal(spool_open(dir, &OPTIONS, NULL, &spool), STORE_OK);
-	spool_sweep(spool);
-	return spool;
+	return spool_place_open(dir, &OPTIONS);
 }
 
 /* But those of a handle that was killed before it had its name, tmp/ID.ID, which wait an hour. */
@@ -381,10 +355,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_some_fail, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_commit_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_directory_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_some_fail, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_commit_fails, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_directory_fails, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_killed, spool_place_set_up, spool_place_tear_down),
 	};
 
 	srand((unsigned)getpid());

@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/spool_internal.h"
+#include "store/spool_test_place.h"
 
 static const struct spool_options OPTIONS = {
 	.free_space_floor = 1024,
@@ -26,37 +27,10 @@ static const struct spool_options OPTIONS = {
 	.messages_max = 100000,
 };
 
-static int
-setup(void **state)
-{
-	char dir[] = "/tmp/spool_test.XXXXXX";
-
-	assert_non_null(mkdtemp(dir));
-	*state = mem_printf("%s/spool", dir);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	char *dir = *state, *command;
-
-	*strrchr(dir, '/') = '\0';
-	command = mem_printf("rm -rf %s", dir);
-	assert_int_equal(system(command), 0);
-	free(command);
-	free(dir);
-	return 0;
-}
-
 static struct spool *
 open_spool(const char *dir)
 {
-	struct spool *spool;
-
-	assert_int_equal(spool_open(dir, &OPTIONS, NULL, &spool), STORE_OK);
-	spool_sweep(spool);
-	return spool;
+	return spool_place_open(dir, &OPTIONS);
 }
 
 static char ADDRESS_B[] = "b@example.org", ADDRESS_C[] = "c@example.org";
@@ -1092,24 +1066,42 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_opened_together, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_whole_life, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_managing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_killed_together, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_settled_leftover, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_older_spool, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_line, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_overdue, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_future_release, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_parking, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sent, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_change, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sent_at_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_opened_together, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_whole_life, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_managing, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_limits, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_sweep, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_threads, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_killed, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_killed_together, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_settled_leftover, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_older_spool, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_order, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_line, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_overdue, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_future_release, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_parking, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_sent, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_change, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_sent_at_commit, spool_place_set_up, spool_place_tear_down),
 	};
 
 	srand((unsigned)getpid());
