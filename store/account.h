@@ -135,6 +135,18 @@ enum store_err account_rename_mailbox(struct account *acct, const char *from, co
 enum store_err account_subscribe(struct account *acct, const char *name);
 enum store_err account_unsubscribe(struct account *acct, const char *name);
 
+/* Gives a mailbox its special use, and takes it from whichever has it; SPECIAL_NONE takes its own. */
+enum store_err account_set_special_use(
+    struct account *acct, const char *name, enum special_use use);
+
+/* For mail that comes from another server with its UIDs: the mailbox takes over the UIDVALIDITY it had there, which
+ * only an empty one can (STORE_EXISTS), and gives no UID below `uidnext` any more.  One that has that UIDVALIDITY already
+ * only does the latter.  Open sessions on it end where UIDVALIDITY changes. */
+enum store_err account_take_uids(
+    struct account *acct, const char *name, uint32_t uidvalidity, uint32_t uidnext);
+/* A new UIDVALIDITY, for when UIDs are not what clients of the other server saw; messages keep their UIDs here. */
+enum store_err account_renew_uids(struct account *acct, const char *name);
+
 struct mailbox_status {
 	uint32_t messages, recent, unseen, deleted;
 	uint32_t uidnext, uidvalidity;

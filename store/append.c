@@ -17,6 +17,7 @@ struct append_item {
 	char **keywords;
 	size_t keyword_count;
 	time_t internaldate_s;
+	uint32_t wanted_uid;
 	bool sealed;
 	struct index_message m; /* as it is published */
 };
@@ -26,6 +27,7 @@ struct append {
 	char *name;
 	struct append_item *items;
 	size_t count;
+	bool bulk;          /* the files are synced together, by append_commit() */
 	enum store_err err; /* the first; everything after it says the same */
 };
 
@@ -46,6 +48,12 @@ append_begin(struct account *acct, const char *mailbox, struct append **ap_out)
 	return STORE_OK;
 }
 
+void
+append_in_bulk(struct append *ap)
+{
+	ap->bulk = true;
+}
+
 static enum store_err
 seal_last(struct append *ap)
 {
@@ -54,7 +62,8 @@ seal_last(struct append *ap)
 
 	if (item == NULL || item->sealed)
 		return STORE_OK;
-	err = maildir_delivery_seal(item->delivery, item->internaldate_s);
+	err = ap->bulk ? maildir_delivery_seal_unsynced(item->delivery, item->internaldate_s)
+		       : maildir_delivery_seal(item->delivery, item->internaldate_s);
 	item->sealed = true;
 	item->m.disk_size = maildir_delivery_size(item->delivery);
 	item->m.size = maildir_delivery_crlf_size(item->delivery);
@@ -96,7 +105,10 @@ append_message(struct append *ap, const struct append_message_info *info)
 		return ap->err;
 	ap->items = mem_realloc_array(ap->items, ap->count + 1, sizeof(*ap->items));
 	item = &ap->items[ap->count++];
+	if (info->unique != NULL)
+		maildir_delivery_set_unique(delivery, info->unique);
 	*item = (struct append_item){ .delivery = delivery,
+		.wanted_uid = info->uid,
 		.flags = info->flags & MESSAGE_FLAGS_ALL,
 		.internaldate_s = info->internaldate_s < 0 ? time(NULL) : info->internaldate_s };
 	item->keywords = mem_alloc((info->keyword_count + 1) * sizeof(char *));
@@ -117,7 +129,7 @@ append_write(struct append *ap, const void *bytes, size_t len)
 
 /* Renames one message into cur/ under its UID. */
 static enum store_err
-place(struct append *ap, struct append_item *item, struct sync_box *sb)
+place(struct append_item *item, struct sync_box *sb)
 {
 	static const struct keyword_set NONE = { { 0 } };
 	const char *name;
@@ -133,7 +145,8 @@ place(struct append *ap, struct append_item *item, struct sync_box *sb)
 	}
 	if (err != STORE_OK)
 		return err;
-	(void)ap;
+	if (item->wanted_uid > sb->row.uidnext)
+		sb->row.uidnext = item->wanted_uid; /* reserved, see uids_needed() */
 	item->m.uid = sync_take_uid(sb);
 	item->m.modseq = sb->modseq;
 	item->m.flags = item->flags;
@@ -145,6 +158,23 @@ place(struct append *ap, struct append_item *item, struct sync_box *sb)
 		return err;
 	snprintf(item->m.name, sizeof(item->m.name), "%s", name);
 	return sync_extra_keywords(sb, item->m.name, &NONE, &item->m.keywords);
+}
+
+/* The bytes of all are on disk before the first is seen. */
+static enum store_err
+sync_bulk(struct append *ap)
+{
+	struct maildir_delivery **all;
+	enum store_err err;
+
+	if (!ap->bulk)
+		return STORE_OK;
+	all = mem_alloc((ap->count + 1) * sizeof(struct maildir_delivery *));
+	for (size_t i = 0; i < ap->count; i++)
+		all[i] = ap->items[i].delivery;
+	err = maildir_delivery_sync_all(all, ap->count);
+	free(all);
+	return err;
 }
 
 /* One fsync for all.  The deliveries are gone afterwards, whatever happened. */
@@ -174,15 +204,28 @@ take_back(struct append *ap)
 	}
 }
 
+/* From UIDNEXT to the last that is given, with the gaps in front of wanted ones. */
+static uint64_t
+uids_needed(const struct append *ap, uint32_t uidnext)
+{
+	uint64_t next = uidnext;
+
+	for (size_t i = 0; i < ap->count; i++)
+		next = (ap->items[i].wanted_uid > next ? ap->items[i].wanted_uid : next) + 1;
+	return next - uidnext;
+}
+
 static enum store_err
 publish(struct append *ap, struct sync_box *sb)
 {
-	enum store_err err = sync_reserve_uids(sb, (uint32_t)ap->count);
+	uint64_t needed = uids_needed(ap, sb->row.uidnext);
+	enum store_err err =
+	    needed < UINT32_MAX ? sync_reserve_uids(sb, (uint32_t)needed) : STORE_LIMIT;
 
 	if (err == STORE_OK)
 		err = sync_modseq(sb);
 	for (size_t i = 0; i < ap->count && err == STORE_OK; i++)
-		err = place(ap, &ap->items[i], sb);
+		err = place(&ap->items[i], sb);
 	if (err == STORE_OK)
 		err = confirm(ap);
 	else
@@ -232,6 +275,8 @@ append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_
 
 	if (ap->err == STORE_OK)
 		ap->err = seal_last(ap);
+	if (ap->err == STORE_OK)
+		ap->err = sync_bulk(ap);
 	if (ap->err != STORE_OK)
 		return ap->err;
 	do {

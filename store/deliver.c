@@ -16,7 +16,7 @@
 #define WRITE_BUFFER_BYTES (32 * 1024)
 #define NAME_TRIES         16
 
-enum delivery_state { DELIVERY_WRITING, DELIVERY_SEALED, DELIVERY_PLACED };
+enum delivery_state { DELIVERY_WRITING, DELIVERY_UNSYNCED, DELIVERY_SEALED, DELIVERY_PLACED };
 
 struct maildir_delivery {
 	struct store_root *root;
@@ -25,6 +25,7 @@ struct maildir_delivery {
 	enum store_err err;                /* the first, kept */
 	int fd;                            /* -1: not open */
 	char unique[DIR_UNIQUE_MAX_BYTES]; /* also the tmp file's name */
+	char *wanted_unique;               /* NULL: that of the tmp file */
 	char *placed_name;                 /* in placed_fd; NULL: still in tmp/ */
 	int placed_fd;                     /* new or cur of the folder, borrowed */
 	bool cr_held;                      /* a CR that may turn out to be half of a CRLF */
@@ -191,7 +192,7 @@ maildir_delivery_fd(const struct maildir_delivery *d)
 }
 
 enum store_err
-maildir_delivery_seal(struct maildir_delivery *d, time_t internal_date)
+maildir_delivery_seal_unsynced(struct maildir_delivery *d, time_t internal_date)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = internal_date } };
 	struct stat st;
@@ -210,10 +211,45 @@ maildir_delivery_seal(struct maildir_delivery *d, time_t internal_date)
 	}
 	if (internal_date >= 0 && futimens(d->fd, times) < 0)
 		return failed(d, "date");
+	d->state = DELIVERY_UNSYNCED;
+	return STORE_OK;
+}
+
+enum store_err
+maildir_delivery_seal(struct maildir_delivery *d, time_t internal_date)
+{
+	enum store_err err = maildir_delivery_seal_unsynced(d, internal_date);
+
+	if (err != STORE_OK)
+		return err;
 	if (fsync(d->fd) < 0)
 		return failed(d, "fsync"); /* never again on this file: its pages may be gone */
 	d->state = DELIVERY_SEALED;
 	return STORE_OK;
+}
+
+enum store_err
+maildir_delivery_sync_all(struct maildir_delivery *const *d, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (d[i]->state != DELIVERY_UNSYNCED)
+			return d[i]->err != STORE_OK ? d[i]->err : STORE_INVALID;
+	if (count > 0 && syncfs(d[0]->fd) < 0)
+		return failed(d[0], "syncfs");
+	for (size_t i = 0; i < count; i++)
+		d[i]->state = DELIVERY_SEALED;
+	return STORE_OK;
+}
+
+void
+maildir_delivery_set_unique(struct maildir_delivery *d, const char *unique)
+{
+	struct maildir_name name;
+	bool good = maildir_name_parse(str_from(unique), &name) &&
+		    name.unique.len == strlen(unique) && name.unique.len < sizeof(d->unique);
+
+	free(d->wanted_unique);
+	d->wanted_unique = good ? mem_strdup(unique) : NULL;
 }
 
 /* The rename into new/ or cur/. */
@@ -227,7 +263,7 @@ place(struct maildir_delivery *d, int to_fd, uint32_t uid, bool with_info, uint3
 
 	if (d->state != DELIVERY_SEALED)
 		return d->err != STORE_OK ? d->err : STORE_INVALID;
-	strcpy(unique, d->unique);
+	strcpy(unique, d->wanted_unique != NULL ? d->wanted_unique : d->unique);
 	for (int i = 0; err == STORE_EXISTS && i < NAME_TRIES; i++) {
 		if (i > 0) /* somebody has that name, against all odds */
 			dir_unique_name(unique);
@@ -267,6 +303,7 @@ delivery_free(struct maildir_delivery *d)
 		close(d->fd);
 	folder_cache_put(d->root, d->folder);
 	free(d->placed_name);
+	free(d->wanted_unique);
 	free(d);
 }
 

@@ -56,6 +56,13 @@ enum store_err maildir_delivery_finish(struct maildir_delivery *d, time_t intern
 
 /* All bytes, the mtime and an fsync.  No more writes afterwards. */
 enum store_err maildir_delivery_seal(struct maildir_delivery *d, time_t internal_date);
+/* For many messages at once: each is sealed without its fsync, then one sync of the file system makes
+ * all of them durable.  Before that none may be placed. */
+enum store_err maildir_delivery_seal_unsynced(struct maildir_delivery *d, time_t internal_date);
+enum store_err maildir_delivery_sync_all(struct maildir_delivery *const *d, size_t count);
+/* The unique part of the name it is to have, instead of one of ours, if nobody has it and it can stand in a name.
+ * Before place or finish. */
+void maildir_delivery_set_unique(struct maildir_delivery *d, const char *unique);
 /* The rename into cur/ with uid, flags and keywords in the name; not durable yet. The name is
  * borrowed until the delivery ends. */
 enum store_err maildir_delivery_place(struct maildir_delivery *d, uint32_t uid, uint32_t flags,

@@ -828,6 +828,12 @@ open_ahead(struct mailbox *box, uint32_t uid, int *fd_out)
 enum store_err
 mailbox_message_open(struct mailbox *box, uint32_t uid, int *fd_out)
 {
+	return mailbox_message_open_named(box, uid, fd_out, NULL);
+}
+
+enum store_err
+mailbox_message_open_named(struct mailbox *box, uint32_t uid, int *fd_out, struct buf *name_out)
+{
 	enum store_err err;
 
 	if (!uidset_contains(&box->view, uid))
@@ -842,6 +848,8 @@ mailbox_message_open(struct mailbox *box, uint32_t uid, int *fd_out)
 			break;
 		err = open_ahead(box, uid, fd_out);
 	}
+	if (err == STORE_OK && name_out != NULL)
+		buf_adds(name_out, name_ahead(box, uid)->name);
 	return err;
 }
 

@@ -181,6 +181,9 @@ enum store_err mailbox_find(struct mailbox *box, const struct mailbox_query *que
 /* Opens the message's file (LF line ends, as on disk).  The caller closes *fd_out.  Finds it under whatever
  * name it has now.  STORE_NOT_FOUND: it is gone; the next sync with allow_expunge will say so. */
 enum store_err mailbox_message_open(struct mailbox *box, uint32_t uid, int *fd_out);
+/* The same, and appends the file's name to *name_out. */
+enum store_err mailbox_message_open_named(
+    struct mailbox *box, uint32_t uid, int *fd_out, struct buf *name_out);
 
 /* What one parse of a message learnt; kept in the index, made when first asked for. */
 struct message_parsed {
@@ -267,6 +270,10 @@ struct append_message_info {
 	size_t keyword_count;
 	int64_t internaldate_s;   /* < 0: now */
 	uint64_t announced_bytes; /* size of the literal, for quota and space; 0: unknown */
+	/* For mail that comes from elsewhere and shall stay what it was: its UID there, which it gets unless that one or
+	 * a higher one has been given (then, and for 0, the next one), and the unique part of its file's name (NULL: ours). */
+	uint32_t uid;
+	const char *unique;
 };
 /* STORE_NOT_FOUND: no such mailbox ([TRYCREATE]). */
 enum store_err append_begin(struct account *acct, const char *mailbox, struct append **ap_out);
@@ -274,7 +281,10 @@ enum store_err append_begin(struct account *acct, const char *mailbox, struct ap
 enum store_err append_message(struct append *ap, const struct append_message_info *info);
 /* Bytes as they come from the client; CRLF becomes LF on disk (a lone CR or LF stays). */
 enum store_err append_write(struct append *ap, const void *bytes, size_t len);
-/* fsyncs all files, takes the lock, gives UIDs, publishes.  uids_out (may be NULL) is replaced. */
+/* For many messages: one sync of the file system at the commit instead of one of each file.  Call it first. */
+void append_in_bulk(struct append *ap);
+/* fsyncs all files, takes the lock, gives UIDs, publishes.  uids_out (may be NULL) is replaced; its n-th is that of
+ * the n-th message. */
 enum store_err append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_out);
 void append_end(struct append *ap); /* NULL is fine */
 
