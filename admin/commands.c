@@ -49,6 +49,7 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_publish,
 	&admin_cmd_bayes,
 	&admin_cmd_why,
+	&admin_cmd_clientconfig,
 	&admin_cmd_config_check,
 	&admin_cmd_config_list,
 	&admin_cmd_doctor,

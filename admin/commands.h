@@ -50,6 +50,7 @@ extern const struct admin_command admin_cmd_queue_reroute;
 extern const struct admin_command admin_cmd_publish;
 extern const struct admin_command admin_cmd_bayes;
 extern const struct admin_command admin_cmd_why;
+extern const struct admin_command admin_cmd_clientconfig;
 extern const struct admin_command admin_cmd_config_check;
 extern const struct admin_command admin_cmd_config_list;
 extern const struct admin_command admin_cmd_doctor;

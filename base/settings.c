@@ -54,6 +54,11 @@
 		.most = (most_), .help = (h)                                                       \
 	}
 
+#define HOST(sec, k, h)                                                                            \
+	{                                                                                          \
+		.section = (sec), .key = (k), .type = SETTING_HOST, .unit = "", .help = (h)        \
+	}
+
 /* clang-format off */
 const struct setting SETTINGS[] = {
 	TEXT("server", "hostname", NULL, 1, 255,
@@ -337,6 +342,30 @@ const struct setting SETTINGS[] = {
 	    "The same for weeks (from Monday on, in UTC)."),
 	NUMBER("backup", "keep_monthly", "snapshots", "12", 0, 10000,
 	    "The same for months. The newest good snapshot is kept always."),
+
+	LIST("statusd", "listen_public", SETTING_LISTEN, NULL, 0,
+	    "Addresses for the public pages over HTTPS: set-up of mail clients, and new passwords. The usual port is 443. Not set: there are none."),
+	BOOL("statusd", "password_change", "no",
+	    "Users may set a new password on the public pages, with the one they have. statusd may then write store.account_db."),
+	NUMBER("statusd", "password_length_min", "characters", "10", 1, 100,
+	    "The shortest password they may choose."),
+
+	TEXT("clients", "name", NULL, 1, 100,
+	    "What clients call the mail service, for example the organisation's name. Not set: the domain."),
+	HOST("clients", "imaps",
+	    "Where clients reach IMAP over TLS; without a port 993. Not set: server.hostname with the port of imapd.listen_tls. Empty: not offered."),
+	HOST("clients", "imap",
+	    "Where clients reach IMAP with STARTTLS; without a port 143. Not set: server.hostname with the port of imapd.listen_starttls. Empty: not offered."),
+	HOST("clients", "submissions",
+	    "Where clients reach submission over TLS; without a port 465. Not set: server.hostname with the port of submitd.listen_tls. Empty: not offered."),
+	HOST("clients", "submission",
+	    "Where clients reach submission with STARTTLS; without a port 587. Not set: server.hostname with the port of submitd.listen_starttls. Empty: not offered."),
+	HOST("clients", "sieve",
+	    "Where clients reach ManageSieve; without a port 4190. Not set: server.hostname with the port of managesieved.listen_starttls. Empty: not offered."),
+	HOST("clients", "web",
+	    "Where clients reach the public pages; without a port 443. Not set: server.hostname with the port of statusd.listen_public. Empty: not offered."),
+	BOOL("clients", "sign_profiles", "yes",
+	    "Sign the profiles for Apple's devices that the public pages give out with tls.certificate, so that they show who made them."),
 };
 /* clang-format on */
 const size_t SETTINGS_COUNT = ARRAY_LEN(SETTINGS);
