@@ -301,7 +301,7 @@ static const char *
 readers(const char *section)
 {
 	return strcmp(section, "publish") == 0 ? "admin/cmd_publish.c"
-					       : "service imapd submitd lda managesieved filter";
+					       : "service imapd submitd lda managesieved statusd filter";
 }
 
 /* A setting that nothing reads is a lie: each stands by its name in a daemon's sources, or by its key

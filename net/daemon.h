@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "net/addr.h"
 #include "net/limits.h"
 
 struct log;
@@ -28,6 +29,14 @@ enum net_drain {
 	NET_DRAIN_END,    /* end: finish the command in hand, say goodbye, close */
 };
 
+/* Who is at the other end of a socket, and its place among the connections. */
+struct net_socket {
+	struct net_ip ip;
+	bool is_unix; /* then there is no address */
+	uint16_t port;
+	struct net_limits_slot place;
+};
+
 struct net_listener_spec {
 	const char *name;    /* "imaps", for the log */
 	const char *address; /* as net_endpoint_parse() takes it: "*:993", "[::1]:993", "/run/x" */
@@ -42,6 +51,9 @@ struct net_listener_spec {
 	/* On the worker's loop: a new connection, within limits.  Ends with
 	 * net_stream_begin() [and net_stream_start_tls()], or net_stream_abort(). */
 	void (*on_accept)(struct net_worker *w, struct net_stream *st, void *arg);
+	/* Instead of on_accept, for a library that reads and writes by itself: the connected socket is the
+	 * caller's now.  When it has closed it, the caller gives `place` back with net_worker_socket_gone(). */
+	void (*on_socket)(struct net_worker *w, int fd, const struct net_socket *peer, void *arg);
 	void *arg; /* this listener's, not the daemon's */
 };
 
@@ -87,6 +99,8 @@ bool net_worker_draining(const struct net_worker *w);
 /* The daemon's own state of this worker. */
 void net_worker_set_data(struct net_worker *w, void *data);
 void *net_worker_data(const struct net_worker *w);
+/* A connection of on_socket is closed. */
+void net_worker_socket_gone(struct net_worker *w, struct net_limits_slot *place);
 /* Work that is no accepted stream and no job (a relay conversation) and must end before the worker may. */
 void net_worker_hold(struct net_worker *w);
 void net_worker_release(struct net_worker *w);

@@ -19,6 +19,12 @@ struct net_timer {
 	void *arg;
 };
 
+struct net_poll {
+	uv_poll_t uv;
+	void (*on_readable)(void *arg);
+	void *arg;
+};
+
 struct net_job {
 	uv_work_t uv;
 	struct net_loop *loop;
@@ -200,6 +206,43 @@ net_timer_free(struct net_timer *t)
 {
 	if (t != NULL)
 		uv_close((uv_handle_t *)&t->uv, on_timer_closed);
+}
+
+/* --- descriptors --- */
+
+static void
+on_poll(uv_poll_t *h, int status, int events)
+{
+	struct net_poll *p = h->data;
+
+	(void)status, (void)events; /* also in error: who reads will find it */
+	p->on_readable(p->arg);
+}
+
+struct net_poll *
+net_poll_new(struct net_loop *loop, int fd, void (*fn)(void *arg), void *arg)
+{
+	struct net_poll *p = mem_zalloc(sizeof(*p));
+
+	uv_poll_init(&loop->uv, &p->uv, fd);
+	p->uv.data = p;
+	p->on_readable = fn;
+	p->arg = arg;
+	uv_poll_start(&p->uv, UV_READABLE, on_poll);
+	return p;
+}
+
+static void
+on_poll_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+void
+net_poll_free(struct net_poll *p)
+{
+	if (p != NULL)
+		uv_close((uv_handle_t *)&p->uv, on_poll_closed);
 }
 
 /* --- jobs --- */

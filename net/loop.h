@@ -61,6 +61,13 @@ struct net_watch *net_watch_new(struct net_loop *loop, const char *path, unsigne
     void (*on_change)(void *arg, unsigned seen), void *arg);
 void net_watch_free(struct net_watch *w); /* NULL is fine */
 
+/* --- descriptors that a library reads and writes by itself --- */
+/* on_readable(arg) whenever fd can be read, until net_poll_free().  fd stays the caller's, and open as long as that. */
+struct net_poll;
+struct net_poll *net_poll_new(
+    struct net_loop *loop, int fd, void (*on_readable)(void *arg), void *arg);
+void net_poll_free(struct net_poll *p); /* NULL is fine; on_readable will not come any more */
+
 /* --- host names --- */
 #define NET_RESOLVE_MAX 16 /* addresses told of one name */
 /* getaddrinfo as a job.  on_resolved gets the addresses in the order to try, valid during the call;

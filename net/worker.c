@@ -165,6 +165,18 @@ find_place(struct acceptor *a, int fd, const struct net_ip *ip, const struct net
 	return false;
 }
 
+static void
+hand_over(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port,
+    const struct net_limits_slot *slot)
+{
+	struct net_socket peer = { .is_unix = ip == NULL, .port = port, .place = *slot };
+
+	if (ip != NULL)
+		peer.ip = *ip;
+	a->worker->streams++;
+	a->spec->on_socket(a->worker, fd, &peer, a->spec->arg);
+}
+
 /* The client is known: itself, or who a proxy says it is. */
 static void
 admit(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port)
@@ -175,6 +187,10 @@ admit(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port)
 
 	if (!find_place(a, fd, ip, ip, &slot))
 		return;
+	if (a->spec->on_socket != NULL) {
+		hand_over(a, fd, ip, port, &slot);
+		return;
+	}
 	st = net_stream_new(w->loop, fd, ip, port);
 	st->owner = &OWNER;
 	st->owner_arg = w;
@@ -522,6 +538,14 @@ void *
 net_worker_data(const struct net_worker *w)
 {
 	return w->data;
+}
+
+void
+net_worker_socket_gone(struct net_worker *w, struct net_limits_slot *place)
+{
+	net_limits_disconnect(w->limits, place);
+	w->streams--;
+	end_if_idle(w);
 }
 
 void

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -535,6 +536,7 @@ make_listeners(struct service *sv, size_t count)
 				.unix_mode = 0660,
 				.refusal = door->refusal,
 				.on_accept = door->on_accept,
+				.on_socket = door->on_socket,
 				.arg = sv,
 				.proxies = from_proxy ? &sv->proxies : NULL,
 				.limits = {
@@ -579,6 +581,8 @@ run_daemon(struct service *sv)
 	};
 	int status;
 
+	if (getrandom(sv->secret, sizeof(sv->secret), 0) != (ssize_t)sizeof(sv->secret))
+		abort(); /* so few bytes always come */
 	status = net_daemon_run(&daemon);
 	free(listeners);
 	free(pid_file);

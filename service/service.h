@@ -33,6 +33,9 @@ struct service_door {
 	/* Said to a connection beyond a limit; NULL on TLS doors. */
 	const char *refusal;
 	void (*on_accept)(struct net_worker *w, struct net_stream *st, void *service);
+	/* Instead of it: net/daemon.h. */
+	void (*on_socket)(
+	    struct net_worker *w, int fd, const struct net_socket *peer, void *service);
 };
 
 enum service_needs {
@@ -43,7 +46,8 @@ enum service_needs {
 	SERVICE_ACCOUNTS_WRITE = 16, /* the account DB is opened for writing */
 };
 
-#define SERVICE_DOORS_MAX 8
+#define SERVICE_DOORS_MAX    8
+#define SERVICE_SECRET_BYTES 32
 
 struct service_spec {
 	const char *name;          /* "imapd"; also its section of the configuration */
@@ -68,6 +72,9 @@ struct service {
 	struct net_tls_keys *keys;
 	struct net_cidr_list relays;  /* of relay_setting */
 	struct net_cidr_list proxies; /* server.proxy_networks */
+
+	/* Random, of this daemon's life: the same in all its workers. */
+	unsigned char secret[SERVICE_SECRET_BYTES];
 
 	/* of a worker */
 	struct net_worker *worker;

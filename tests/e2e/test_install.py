@@ -15,7 +15,8 @@ def verify_units(top):
     units = sorted((top / "lib/systemd/system").iterdir())
     assert [u.name for u in units] == [
         "sanger-imapd.service", "sanger-lda.service", "sanger-managesieved.service",
-        "sanger-publish.service", "sanger-publish.timer", "sanger-submitd.service", "sanger.target"]
+        "sanger-publish.service", "sanger-publish.timer", "sanger-statusd.service",
+        "sanger-submitd.service", "sanger.target"]
     for unit in units:
         for start in re.findall(r"^ExecStart=(\S+)", unit.read_text(), re.M):
             assert (top / pathlib.Path(start).relative_to("/opt/sanger")).exists()
@@ -34,7 +35,7 @@ def test_install_and_run():
         run(TOP / "admin/install", env=env)
         top = root / "opt/sanger"
         for name in ("libexec/sanger/imapd", "libexec/sanger/submitd", "libexec/sanger/lda",
-                     "libexec/sanger/managesieved", "share/man/man8/managesieved.8",
+                     "libexec/sanger/managesieved", "libexec/sanger/statusd", "share/man/man8/managesieved.8",
                      "bin/mailadmin", "sbin/sanger-instance", "share/man/man8/imapd.8",
                      "share/man/man5/sanger.conf.5", "share/man/man1/mailadmin.1",
                      "share/doc/sanger/README.md"):
@@ -45,7 +46,7 @@ def test_install_and_run():
         run(instance, "create", root / "own", "--base-port", base, env=env)
         try:
             out = run(instance, "start", root / "own", env=env).stdout.decode()
-            assert out.count("started") == 4
+            assert out.count("started") == 5
             run(top / "bin/mailadmin", "-c", root / "own/sanger.conf", "account", "add",
                 "ann@example.org", "--generate", env=env)
             done = run(top / "libexec/sanger/lda", "-c", root / "own/sanger.conf", "-d",

@@ -1,0 +1,66 @@
+/* statusd: shows a person and a monitoring system how the server is. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "service/service.h"
+#include "statusd/statusd.h"
+
+static void
+on_status(struct net_worker *w, int fd, const struct net_socket *peer, void *arg)
+{
+	struct service *sv = arg;
+	struct statusd *d = sv->data;
+
+	(void)w;
+	http_site_accept(d->status, fd, peer);
+}
+
+static void
+stop(struct service *sv)
+{
+	struct statusd *d = sv->data;
+
+	http_site_free(d->status);
+	free(d);
+	sv->data = NULL;
+}
+
+static bool
+start(struct service *sv, struct net_worker *w)
+{
+	struct statusd *d = mem_zalloc(sizeof(*d));
+
+	(void)w;
+	d->service = sv;
+	sv->data = d;
+	return status_site_start(d);
+}
+
+static void
+drain(struct service *sv, enum net_drain how)
+{
+	struct statusd *d = sv->data;
+
+	http_site_drain(d->status, how);
+}
+
+static const struct service_door DOORS[] = {
+	{ .name = "status", .setting = "statusd.listen", .on_socket = on_status },
+};
+
+static const struct service_spec SPEC = {
+	.name = "statusd",
+	.needs = SERVICE_SPOOL,
+	.may_connect = true,
+	.doors = DOORS,
+	.door_count = ARRAY_LEN(DOORS),
+	.start = start,
+	.drain = drain,
+	.stop = stop,
+};
+
+int
+main(int argc, char **argv)
+{
+	return service_main(argc, argv, &SPEC);
+}

@@ -1,0 +1,19 @@
+/* statusd: what a person and a monitoring system see of the server.  Its parts, one per worker. */
+#ifndef STATUSD_STATUSD_H
+#define STATUSD_STATUSD_H
+
+#include "net/daemon.h"
+#include "statusd/http.h"
+
+struct service;
+
+struct statusd {
+	struct service *service;
+	struct http_site_spec status_spec;
+	struct http_site *status; /* the status page, /metrics, /healthz: status_site.c */
+};
+
+/* status_site.c */
+bool status_site_start(struct statusd *d); /* false with the reason logged */
+
+#endif
