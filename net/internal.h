@@ -125,6 +125,8 @@ bool net_ip_from_sockaddr(const struct sockaddr *sa, struct net_ip *ip_out, uint
 /* tls.c.  The cipher side of a stream: SSL reads and writes through net_stream_recv() and
  * loop->cipher. */
 SSL *net_tls_session(struct net_tls *tls, struct net_stream *st);
+/* A client's on a connected socket; NULL if `host` cannot be checked. */
+SSL *net_tls_client_session(struct net_tls *tls, int fd, const char *host);
 void net_tls_maybe_check(struct net_tls *tls, struct net_loop *loop);
 void net_tls_ref(struct net_tls *tls);
 unsigned net_tls_handshake_s(const struct net_tls *tls);

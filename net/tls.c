@@ -786,6 +786,21 @@ net_tls_session(struct net_tls *tls, struct net_stream *st)
 	return NULL;
 }
 
+SSL *
+net_tls_client_session(struct net_tls *tls, int fd, const char *host)
+{
+	SSL *ssl = SSL_new(tls->ctx);
+
+	if (ssl == NULL)
+		return NULL;
+	if (SSL_set_fd(ssl, fd) == 1 && (set_server_name(ssl, host) || tls->verify != NET_TLS_CA)) {
+		SSL_set_connect_state(ssl);
+		return ssl;
+	}
+	SSL_free(ssl);
+	return NULL;
+}
+
 static bool
 is_pinned(const struct net_tls *tls, const unsigned char digest[static TLS_DIGEST_BYTES])
 {

@@ -71,19 +71,19 @@ seal_last(struct append *ap)
 }
 
 static enum store_err
-check_room(struct append *ap, uint64_t announced_bytes)
+check_room(struct append *ap, const struct append_message_info *info)
 {
 	struct quota_rules rules = account_quota_rules(ap->acct);
 	struct quota_usage usage;
 	struct statvfs vfs;
 
-	if (quota_is_limited(&rules) && !quota_excludes(&rules, ap->name) &&
+	if (!info->quota_exempt && quota_is_limited(&rules) && !quota_excludes(&rules, ap->name) &&
 	    quota_usage(ap->acct->home, &rules, &usage) == STORE_OK &&
 	    !quota_allows(&rules, &usage))
 		return STORE_OVER_QUOTA;
 	if (ap->acct->st->free_floor_bytes > 0 && fstatvfs(ap->acct->home->fd, &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize <
-		ap->acct->st->free_floor_bytes + announced_bytes)
+		ap->acct->st->free_floor_bytes + info->announced_bytes)
 		return STORE_FULL;
 	return STORE_OK;
 }
@@ -97,7 +97,7 @@ append_message(struct append *ap, const struct append_message_info *info)
 	if (ap->err == STORE_OK)
 		ap->err = seal_last(ap);
 	if (ap->err == STORE_OK)
-		ap->err = check_room(ap, info->announced_bytes);
+		ap->err = check_room(ap, info);
 	if (ap->err == STORE_OK)
 		ap->err = maildir_delivery_begin(ap->acct->st->root, ap->acct->localpart,
 		    ap->acct->domain, ap->name, false, &delivery);

@@ -274,6 +274,7 @@ struct append_message_info {
 	 * a higher one has been given (then, and for 0, the next one), and the unique part of its file's name (NULL: ours). */
 	uint32_t uid;
 	const char *unique;
+	bool quota_exempt; /* the administrator brings it: no quota stops it, though it counts */
 };
 /* STORE_NOT_FOUND: no such mailbox ([TRYCREATE]). */
 enum store_err append_begin(struct account *acct, const char *mailbox, struct append **ap_out);
@@ -287,5 +288,9 @@ void append_in_bulk(struct append *ap);
  * the n-th message. */
 enum store_err append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_out);
 void append_end(struct append *ap); /* NULL is fine */
+/* For who must know, after a kill at any instruction, whether a commit was done: he notes the `unique` names before it, and
+ * asks for them afterwards.  The UIDs of messages in files with such names; 0: there is none. */
+enum store_err append_find(struct account *acct, const char *mailbox, const char *const *uniques,
+    size_t count, uint32_t *uids_out);
 
 #endif
