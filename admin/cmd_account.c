@@ -509,6 +509,7 @@ const struct admin_command admin_cmd_account_passwd = {
 static enum admin_status
 delete_run(struct admin *a)
 {
+	bool dry = admin_option(a, "--dry-run") != NULL;
 	struct account_row row = { 0 };
 	struct account *mail = NULL;
 	enum admin_status status;
@@ -518,11 +519,14 @@ delete_run(struct admin *a)
 		return ADMIN_REFUSED;
 	}
 	account_open(a->store, row.localpart, row.domain, 0, &mail);
-	status = admin_result(account_db_delete(a->accounts, row.id), a->args[0]);
+	status =
+	    dry ? ADMIN_DONE : admin_result(account_db_delete(a->accounts, row.id), a->args[0]);
 	if (status == ADMIN_DONE && mail != NULL)
-		printf("%s deleted; its mail stays in %s\n", a->args[0], account_path(mail));
+		printf("%s %s; its mail %s in %s\n", a->args[0], dry ? "would go" : "deleted",
+		    dry ? "would stay" : "stays", account_path(mail));
 	else if (status == ADMIN_DONE)
-		printf("%s deleted; it had no mail\n", a->args[0]);
+		printf("%s %s; it %s no mail\n", a->args[0], dry ? "would go" : "deleted",
+		    dry ? "has" : "had");
 	account_close(mail);
 	account_row_free(&row);
 	return status;
@@ -534,9 +538,11 @@ const struct admin_command admin_cmd_account_delete = {
 	.args = "ADDRESS",
 	.args_least = 1,
 	.args_most = 1,
+	.options = { { "--dry-run", NULL, "only say what would go" } },
 	.summary = "Removes an account; its mail stays on disk.",
 	.help = "Takes no mail and no logins from then on.  It says where the mail lies: remove "
 		"the\ndirectory yourself, or add the account again and have it back.",
 	.example = "mailadmin account delete ann@example.org",
+	.removes = true,
 	.run = delete_run,
 };

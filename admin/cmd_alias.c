@@ -53,15 +53,29 @@ add_one(struct admin *a, const struct account_row *row, const char *alias)
 }
 
 static enum admin_status
+delete_one(struct admin *a, const char *alias)
+{
+	struct str localpart, domain;
+
+	if (!parse(alias, &localpart, &domain))
+		return ADMIN_REFUSED;
+	return admin_result(account_alias_delete(a->accounts, localpart, domain), alias);
+}
+
+/* All of them or none: what was added before one that cannot be goes again. */
+static enum admin_status
 add_run(struct admin *a)
 {
 	struct account_row row = { 0 };
 	enum admin_status status = ADMIN_DONE;
+	size_t count = 1;
 
 	if (!admin_find_account(a, a->args[0], &row))
 		return ADMIN_REFUSED;
-	for (size_t i = 1; i < a->arg_count && status == ADMIN_DONE; i++)
-		status = add_one(a, &row, a->args[i]);
+	for (; count < a->arg_count && status == ADMIN_DONE; count++)
+		status = add_one(a, &row, a->args[count]);
+	for (size_t i = 1; i + 1 < count && status != ADMIN_DONE; i++)
+		delete_one(a, a->args[i]);
 	account_row_free(&row);
 	return status;
 }
@@ -83,10 +97,10 @@ const struct admin_command admin_cmd_alias_add = {
 
 /* --- delete ------------------------------------------------------------------------------------- */
 
+/* That it is there; with `show` whose it is. */
 static enum admin_status
-delete_one(struct admin *a, const char *alias)
+find_one(struct admin *a, const char *alias, bool show)
 {
-	bool dry = admin_option(a, "--dry-run") != NULL;
 	struct account_row row = { 0 };
 	struct str localpart, domain;
 	enum store_err err;
@@ -95,7 +109,7 @@ delete_one(struct admin *a, const char *alias)
 	if (!parse(alias, &localpart, &domain))
 		return ADMIN_REFUSED;
 	err = account_alias_find(a->accounts, localpart, domain, &row);
-	if (err == STORE_OK && dry) {
+	if (err == STORE_OK && show) {
 		address = account_row_address(&row);
 		output_text(alias);
 		output_text(" of ");
@@ -104,21 +118,23 @@ delete_one(struct admin *a, const char *alias)
 		free(address);
 	}
 	account_row_free(&row);
-	if (err == STORE_OK && !dry)
-		err = account_alias_delete(a->accounts, localpart, domain);
 	if (err == STORE_NOT_FOUND)
 		return admin_refuse("there is no alias %s", alias);
 	return admin_result(err, alias);
 }
 
+/* All of them are looked for first: a name that is not there changes nothing. */
 static enum admin_status
 delete_run(struct admin *a)
 {
+	bool dry = admin_option(a, "--dry-run") != NULL;
 	enum admin_status status = ADMIN_DONE;
 
 	if (!admin_open_accounts(a))
 		return ADMIN_REFUSED;
 	for (size_t i = 0; i < a->arg_count && status == ADMIN_DONE; i++)
+		status = find_one(a, a->args[i], dry);
+	for (size_t i = 0; i < a->arg_count && status == ADMIN_DONE && !dry; i++)
 		status = delete_one(a, a->args[i]);
 	return status;
 }
@@ -131,8 +147,9 @@ const struct admin_command admin_cmd_alias_delete = {
 	.args_most = ADMIN_ARGS_MAX,
 	.options = { { "--dry-run", NULL, "only show what would go" } },
 	.summary = "Takes aliases away from their accounts.",
-	.help = "Those behind the first that is not there stay.",
+	.help = "If one of them is not there, all stay.",
 	.example = "mailadmin alias delete info@example.org",
+	.removes = true,
 	.run = delete_run,
 };
 

@@ -12,6 +12,7 @@
 #include "admin/bayes.h"
 #include "admin/commands.h"
 #include "admin/output.h"
+#include "admin/progress.h"
 #include "admin/tar.h"
 #include "base/mem.h"
 #include "store/dir.h"
@@ -343,22 +344,21 @@ archive_all(struct bayes *b)
 {
 	struct account_row *rows;
 	size_t count;
-	bool terminal = isatty(STDERR_FILENO), ok = true;
+	struct progress *progress;
+	bool ok = true;
 	enum store_err err = account_db_list(b->a->accounts, NULL, &rows, &count);
 
 	if (err != STORE_OK) {
 		admin_result(err, "account list");
 		return false;
 	}
+	progress = progress_begin("Looking for training mail, accounts", count);
 	for (size_t i = 0; i < count && !b->tar_failed; i++) {
 		ok = archive_account(b, &rows[i]) && ok;
 		store_idle(b->a->store);
-		if (terminal && (i % 16 == 0 || i + 1 == count))
-			fprintf(stderr, "\r%zu of %zu accounts, %zu messages ", i + 1, count,
-			    b->archived[0] + b->archived[1]);
+		progress_step(progress, i + 1);
 	}
-	if (terminal)
-		fputc('\n', stderr);
+	progress_end(progress);
 	account_rows_free(rows, count);
 	return ok;
 }
@@ -472,14 +472,18 @@ create_all(struct admin *a)
 	struct account_row *rows;
 	size_t count;
 	bool ok = true;
+	struct progress *progress;
 	enum store_err err = account_db_list(a->accounts, NULL, &rows, &count);
 
 	if (err != STORE_OK)
 		return admin_result(err, "account list");
+	progress = progress_begin("Making training folders", count);
 	for (size_t i = 0; i < count; i++) {
 		ok = create_for(a, &rows[i]) && ok;
 		store_idle(a->store);
+		progress_step(progress, i + 1);
 	}
+	progress_end(progress);
 	account_rows_free(rows, count);
 	return ok ? ADMIN_DONE : ADMIN_REFUSED;
 }
@@ -529,5 +533,6 @@ const struct admin_command admin_cmd_bayes = {
 	    "The folders are training.spam_folder and training.ham_folder; what imapd collected\n"
 	    "(imapd.junk_training) goes along.",
 	.example = "mailadmin bayes /var/lib/sanger/training",
+	.removes = true,
 	.run = run,
 };

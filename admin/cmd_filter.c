@@ -293,6 +293,25 @@ set_run(struct admin *a)
 	return status;
 }
 
+/* For `filter clear --dry-run`. */
+static enum admin_status
+say_what_goes(struct admin *a, const struct account_row *row)
+{
+	struct account_filter f;
+	enum store_err err = account_filter_get(a->accounts, row->id, &f);
+
+	if (err != STORE_OK)
+		return admin_result(err, a->args[0]);
+	if (f.text == NULL) {
+		puts("the default filter is active already");
+	} else {
+		output_text(f.name != NULL ? f.name : "the active filter");
+		printf(" would go, of %zu bytes; the history keeps it\n", f.text_len);
+	}
+	account_filter_clear(&f);
+	return ADMIN_DONE;
+}
+
 static enum admin_status
 clear_run(struct admin *a)
 {
@@ -300,7 +319,9 @@ clear_run(struct admin *a)
 	enum admin_status status = ADMIN_REFUSED;
 
 	if (admin_find_account(a, a->args[0], &row))
-		status = set(a, &row, (struct str){ NULL, 0 });
+		status = admin_option(a, "--dry-run") != NULL
+			     ? say_what_goes(a, &row)
+			     : set(a, &row, (struct str){ NULL, 0 });
 	account_row_free(&row);
 	return status;
 }
@@ -328,8 +349,10 @@ const struct admin_command admin_cmd_filter_clear = {
 	.args = "ADDRESS",
 	.args_least = 1,
 	.args_most = 1,
+	.options = { { "--dry-run", NULL, "only say what would go" } },
 	.summary = "Goes back to the default filter; named scripts stay.",
 	.example = "mailadmin filter clear ann@example.org",
+	.removes = true,
 	.run = clear_run,
 };
 

@@ -11,6 +11,7 @@
 #include "admin/commands.h"
 #include "admin/filter_tools.h"
 #include "admin/output.h"
+#include "admin/progress.h"
 #include "service/hostname.h"
 #include "store/mailbox.h"
 
@@ -26,6 +27,8 @@ struct run {
 	struct arena arena; /* of one message */
 	bool dry;
 	bool failed; /* on some message: exit status 1 */
+	struct progress *progress;
+	uint64_t seen; /* messages */
 	json_t *rows;
 };
 
@@ -269,7 +272,10 @@ filter_one(struct run *r, const struct message *stored)
 static bool
 on_message(void *arg, const struct message *m)
 {
-	filter_one(arg, m);
+	struct run *r = arg;
+
+	filter_one(r, m);
+	progress_step(r->progress, ++r->seen);
 	return true;
 }
 
@@ -312,9 +318,14 @@ print_rows(struct run *r)
 static enum admin_status
 run_all(struct run *r)
 {
-	enum store_err err = mailbox_messages(r->box, mailbox_view(r->box), on_message, r);
+	struct mailbox_facts facts;
+	enum store_err err;
 	bool printed;
 
+	mailbox_facts(r->box, &facts);
+	r->progress = progress_begin("Filtering messages", facts.messages);
+	err = mailbox_messages(r->box, mailbox_view(r->box), on_message, r);
+	progress_end(r->progress);
 	if (err != STORE_OK)
 		admin_result(err, r->a->args[1]);
 	printed = r->a->json ? output_list(json_incref(r->rows), NULL, 0, true) : print_rows(r);
@@ -390,5 +401,6 @@ const struct admin_command admin_cmd_filter_run = {
 	    "refused or\nedited: that is named and skipped, and such messages stay.  Exit status 1 "
 	    "if something failed\nwith a message; it stays too.",
 	.example = "mailadmin filter run ann@example.org INBOX --dry-run",
+	.removes = true,
 	.run = run_run,
 };

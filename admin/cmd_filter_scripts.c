@@ -151,7 +151,7 @@ put_run(struct admin *a)
 const struct admin_command admin_cmd_filter_put = {
 	.group = "filter",
 	.name = "put",
-	.args = "ADDRESS NAME [FILE]",
+	.args = "ADDRESS SCRIPT [FILE]",
 	.args_least = 2,
 	.args_most = 3,
 	.summary = "Stores a Sieve script under a name, new or in place of another.",
@@ -211,7 +211,7 @@ get_run(struct admin *a)
 const struct admin_command admin_cmd_filter_get = {
 	.group = "filter",
 	.name = "get",
-	.args = "ADDRESS NAME [FILE]",
+	.args = "ADDRESS SCRIPT [FILE]",
 	.args_least = 2,
 	.args_most = 3,
 	.summary = "Prints a named script, or writes it to a file.",
@@ -252,7 +252,20 @@ activate_run(struct admin *a)
 static enum admin_status
 delete_script(struct admin *a, const struct account_row *row)
 {
-	return script_result(account_script_delete(a->accounts, row->id, a->args[1]), a->args[1]);
+	bool dry = admin_option(a, "--dry-run") != NULL;
+	struct account_script script = { 0 };
+	enum store_err err = account_script_get(a->accounts, row->id, a->args[1], &script);
+
+	if (err == STORE_OK && dry && script.active) {
+		err = STORE_BUSY;
+	} else if (err == STORE_OK && dry) {
+		output_text(script.name);
+		printf(" would go, of %zu bytes\n", script.text_len);
+	} else if (err == STORE_OK) {
+		err = account_script_delete(a->accounts, row->id, a->args[1]);
+	}
+	account_script_clear(&script);
+	return script_result(err, a->args[1]);
 }
 
 static enum admin_status
@@ -264,7 +277,7 @@ delete_run(struct admin *a)
 const struct admin_command admin_cmd_filter_activate = {
 	.group = "filter",
 	.name = "activate",
-	.args = "ADDRESS NAME",
+	.args = "ADDRESS SCRIPT",
 	.args_least = 2,
 	.args_most = 2,
 	.summary = "Makes a named script the active filter.",
@@ -275,10 +288,12 @@ const struct admin_command admin_cmd_filter_activate = {
 const struct admin_command admin_cmd_filter_delete = {
 	.group = "filter",
 	.name = "delete",
-	.args = "ADDRESS NAME",
+	.args = "ADDRESS SCRIPT",
 	.args_least = 2,
 	.args_most = 2,
+	.options = { { "--dry-run", NULL, "only say what would go" } },
 	.summary = "Deletes a named script; the active one cannot be deleted.",
 	.example = "mailadmin filter delete ann@example.org holidays",
+	.removes = true,
 	.run = delete_run,
 };

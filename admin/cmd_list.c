@@ -118,11 +118,34 @@ add_run(struct admin *a)
 	return with_account(a, add);
 }
 
+/* What removing would do: STORE_NOT_FOUND where it would fail. */
+static enum store_err
+say_what_goes(struct admin *a, const struct account_row *row)
+{
+	char **members;
+	size_t count;
+	enum store_err err =
+	    account_list_members(a->accounts, row->id, a->args[1], &members, &count);
+
+	if (err != STORE_OK)
+		return err;
+	account_texts_free(members, count);
+	for (size_t i = 2; i < a->arg_count && err == STORE_OK; i++)
+		err = account_list_has(a->accounts, row->id, a->args[1], str_from(a->args[i]));
+	if (err == STORE_OK)
+		printf("%zu of %zu members would go%s\n",
+		    a->arg_count > 2 ? a->arg_count - 2 : count, count,
+		    a->arg_count > 2 ? "" : ", and the list");
+	return err;
+}
+
 static enum admin_status
 remove_members(struct admin *a, const struct account_row *row)
 {
-	enum store_err err =
-	    account_list_remove(a->accounts, row->id, a->args[1], &a->args[2], a->arg_count - 2);
+	enum store_err err = admin_option(a, "--dry-run") != NULL
+				 ? say_what_goes(a, row)
+				 : account_list_remove(a->accounts, row->id, a->args[1],
+				       &a->args[2], a->arg_count - 2);
 
 	if (err == STORE_NOT_FOUND && a->arg_count > 2)
 		return admin_refuse("list %s does not have all of these", a->args[1]);
@@ -156,7 +179,9 @@ const struct admin_command admin_cmd_list_remove = {
 	.args = "ADDRESS LIST [MEMBER]...",
 	.args_least = 2,
 	.args_most = ADMIN_ARGS_MAX,
+	.options = { { "--dry-run", NULL, "only say what would go" } },
 	.summary = "Removes members from a list, or without any the whole list.",
 	.example = "mailadmin list remove ann@example.org friends bob@example.net",
+	.removes = true,
 	.run = remove_run,
 };

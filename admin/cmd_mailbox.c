@@ -169,19 +169,31 @@ const struct admin_command admin_cmd_mailbox_create = {
 
 /* --- delete ------------------------------------------------------------------------------------- */
 
-static enum admin_status delete (struct admin *a, struct account *mail) {
-	const char *name = a->args[1]; enum store_err err;
+static enum admin_status
+delete_mailbox(struct admin *a, struct account *mail)
+{
+	bool dry = admin_option(a, "--dry-run") != NULL;
+	const char *name = a->args[1];
+	struct mailbox_status status;
+	enum store_err err;
 
-	if (mailbox_name_is_inbox(name)) return admin_refuse("INBOX cannot be deleted");
-	err = account_delete_mailbox(mail, name);
-	return err == STORE_NOT_FOUND ? admin_refuse("there is no mailbox %s", name)
-				      : admin_result(err, name);
+	if (mailbox_name_is_inbox(name))
+		return admin_refuse("INBOX cannot be deleted");
+	err = dry ? account_status(mail, name, &status) : account_delete_mailbox(mail, name);
+	if (err == STORE_NOT_FOUND)
+		return admin_refuse("there is no mailbox %s", name);
+	if (err == STORE_OK && dry) {
+		output_text(name);
+		printf(" would go with %u message%s\n", status.messages,
+		    status.messages == 1 ? "" : "s");
+	}
+	return admin_result(err, name);
 }
 
 static enum admin_status
 delete_run(struct admin *a)
 {
-	return with_mail(a, delete);
+	return with_mail(a, delete_mailbox);
 }
 
 const struct admin_command admin_cmd_mailbox_delete = {
@@ -190,9 +202,11 @@ const struct admin_command admin_cmd_mailbox_delete = {
 	.args = "ADDRESS MAILBOX",
 	.args_least = 2,
 	.args_most = 2,
+	.options = { { "--dry-run", NULL, "only say what would go" } },
 	.summary = "Deletes a mailbox with the messages in it.",
 	.help = "Mailboxes below it stay, and so does its subscription.  There is no way back.",
-	.example = "mailadmin mailbox delete ann@example.org Projects/2026",
+	.example = "mailadmin mailbox delete ann@example.org Projects/2026 --dry-run",
+	.removes = true,
 	.run = delete_run,
 };
 

@@ -41,7 +41,8 @@ list_run(struct admin *a)
 	if (summary != NULL)
 		return queue_summary(a, &filter, summary);
 	out = output_stream_begin(QUEUE_LIST_COLUMNS, QUEUE_LIST_COLUMN_COUNT, a->json);
-	status = queue_each(a, &filter, 0, list_page, out);
+	status =
+	    queue_each(a, &filter, 0, isatty(STDOUT_FILENO) ? NULL : "Listing", list_page, out);
 	return output_stream_end(out) ? status : ADMIN_REFUSED;
 }
 
@@ -51,7 +52,7 @@ const struct admin_command admin_cmd_queue_list = {
 	.args = "[ID]...",
 	.args_most = ADMIN_ARGS_MAX,
 	.options = { QUEUE_OPTIONS,
-	    { "--summary", "WORD", "count by domain of the recipients, or by account" },
+	    { "--summary", "domain|account", "count by domain of the recipients, or by account" },
 	    { "--json", NULL, "as JSON, with every recipient" } },
 	.summary = "Lists the messages that wait for the relay, oldest first.",
 	.help = QUEUE_OPTIONS_HELP,

@@ -104,7 +104,8 @@ change(struct admin *a, const struct verb *verb, const char *route, size_t first
 		return ADMIN_REFUSED;
 	if (dry)
 		c.shown = output_stream_begin(QUEUE_LIST_COLUMNS, QUEUE_LIST_COLUMN_COUNT, a->json);
-	status = queue_each(a, &filter, first_arg, change_page, &c);
+	status =
+	    queue_each(a, &filter, first_arg, dry ? NULL : "Changing messages", change_page, &c);
 	if (dry)
 		return output_stream_end(c.shown) ? status : ADMIN_REFUSED;
 	return say_result(a, &c, status);
@@ -219,6 +220,7 @@ const struct admin_command admin_cmd_queue_delete = {
 	.summary = "Removes messages; neither recipients nor senders hear of it.",
 	.help = "Messages that are being sent at this moment stay. " QUEUE_OPTIONS_HELP,
 	.example = "mailadmin queue delete --account ann@example.org --older-than 1h --dry-run",
+	.removes = true,
 	.run = delete_run,
 };
 

@@ -3,6 +3,7 @@
 
 #include "admin/commands.h"
 #include "admin/output.h"
+#include "admin/progress.h"
 #include "base/mem.h"
 
 static const struct output_column COLUMNS[] = {
@@ -31,6 +32,16 @@ print_usage(const struct account_row *row, const struct account_quota *usage, bo
 									: ADMIN_REFUSED;
 }
 
+static enum store_err
+recount_quota(struct account *mail)
+{
+	struct progress *progress = progress_begin("Counting", 0);
+	enum store_err err = account_quota_recount(mail);
+
+	progress_end(progress);
+	return err;
+}
+
 static enum admin_status
 usage_of(struct admin *a, bool recount)
 {
@@ -44,7 +55,7 @@ usage_of(struct admin *a, bool recount)
 		return ADMIN_REFUSED;
 	if (admin_open_mail(a, &row, &mail)) {
 		if (recount)
-			err = account_quota_recount(mail);
+			err = recount_quota(mail);
 		if (err == STORE_OK)
 			err = account_quota(mail, &usage);
 		status = err == STORE_OK ? print_usage(&row, &usage, a->json)

@@ -28,8 +28,9 @@ enum admin_status { ADMIN_DONE = 0, ADMIN_REFUSED = 1, ADMIN_USAGE = 64 };
 #define ADMIN_ARGS_MAX    200
 
 struct admin_option {
-	const char *name;  /* "--quota" */
-	const char *value; /* "SIZE"; NULL: the option stands alone */
+	const char *name; /* "--quota" */
+	const char
+	    *value; /* "SIZE", "yes|no", a word of complete.h; NULL: the option stands alone */
 	const char *help;
 };
 
@@ -38,7 +39,7 @@ struct admin;
 struct admin_command {
 	const char *group; /* "account", "doctor" */
 	const char *name;  /* "add"; NULL: the group is the command */
-	const char *args;  /* "ADDRESS", "" */
+	const char *args;  /* "ADDRESS [MAILBOX]...", "FILE|ADDRESS", "": words of complete.h */
 	size_t args_least, args_most;
 	struct admin_option options[ADMIN_OPTIONS_MAX]; /* ends with a NULL name */
 	const char *summary;                            /* one line */
@@ -46,6 +47,8 @@ struct admin_command {
 	const char *example;
 	/* Runs before the configuration is read and the user changed; admin_start() does it. */
 	bool before_config;
+	/* Takes away what cannot just be put back: such a command has --dry-run. */
+	bool removes;
 	enum admin_status (*run)(struct admin *a);
 };
 

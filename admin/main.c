@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include "admin/command.h"
+#include "admin/complete.h"
+#include "admin/near.h"
 #include "admin/output.h"
 #include "base/mem.h"
 #include "store/spool.h"
@@ -103,6 +105,22 @@ is_group(const char *group)
 	return false;
 }
 
+static enum admin_status
+unknown_option(struct admin *a, const char *word, size_t len)
+{
+	char *typed = mem_strndup(word, len);
+	struct near meant = { .typed = typed };
+	enum admin_status status;
+
+	for (size_t i = 0; i < ADMIN_OPTIONS_MAX && a->command->options[i].name != NULL; i++)
+		near_offer(&meant, a->command->options[i].name);
+	status = meant.best != NULL
+		     ? admin_bad_usage(a, "unknown option %s; did you mean %s?", typed, meant.best)
+		     : admin_bad_usage(a, "unknown option %s", typed);
+	free(typed);
+	return status;
+}
+
 /* Takes one option, "--name value" or "--name=value", at argv[*at]. */
 static enum admin_status
 take_option(struct admin *a, char **argv, int argc, int *at)
@@ -131,7 +149,7 @@ take_option(struct admin *a, char **argv, int argc, int *at)
 			a->json = true;
 		return ADMIN_DONE;
 	}
-	return admin_bad_usage(a, "unknown option %s", word);
+	return unknown_option(a, word, len);
 }
 
 static enum admin_status
@@ -214,19 +232,56 @@ take_config_path(struct admin *a, int argc, char **argv)
 	return at;
 }
 
+/* What was meant instead of a group or, where `group` is not NULL, a command of it. */
+static enum admin_status
+no_such_word(struct admin *a, const char *group, const char *word)
+{
+	struct near meant = { .typed = word };
+
+	for (size_t i = 0; i < ADMIN_COMMANDS_COUNT; i++) {
+		const struct admin_command *c = ADMIN_COMMANDS[i];
+
+		if (group == NULL)
+			near_offer(&meant, c->group);
+		else if (strcmp(c->group, group) == 0)
+			near_offer(&meant, c->name);
+	}
+	if (group == NULL && meant.best == NULL)
+		return admin_bad_usage(a, "there is no command %s", word);
+	if (group == NULL)
+		return admin_bad_usage(
+		    a, "there is no command %s; did you mean %s?", word, meant.best);
+	if (meant.best == NULL)
+		return admin_bad_usage(a, "%s has no command %s", group, word);
+	return admin_bad_usage(
+	    a, "%s has no command %s; did you mean %s %s?", group, word, group, meant.best);
+}
+
 /* There is no such row: what is wrong, or the list of the group's commands. */
 static enum admin_status
 no_command(struct admin *a, int argc, char **argv)
 {
 	if (!is_group(argv[0]))
-		return admin_bad_usage(a, "there is no command %s", argv[0]);
+		return no_such_word(a, NULL, argv[0]);
 	if (wants_help(argc, argv)) {
 		print_commands(argv[0]);
 		return ADMIN_DONE;
 	}
 	if (argc == 1)
 		return admin_bad_usage(a, "%s needs a command", argv[0]);
-	return admin_bad_usage(a, "%s has no command %s", argv[0], argv[1]);
+	return no_such_word(a, argv[0], argv[1]);
+}
+
+/* For the shell that asks while somebody types: nothing is said but candidates. */
+static enum admin_status
+complete(struct admin *a, const char *line)
+{
+	enum admin_status status;
+
+	a->log = log_open("mailadmin", NULL, LOG_LEVEL_ERROR);
+	status = complete_run(a, line);
+	close_all(a);
+	return status;
 }
 
 static enum admin_status
@@ -242,6 +297,8 @@ dispatch(struct admin *a, int argc, char **argv)
 		print_help();
 		return ADMIN_DONE;
 	}
+	if (strcmp(argv[0], "--complete") == 0 && argc == 2)
+		return complete(a, argv[1]);
 	a->command = find_command(argv[0], argc > 1 ? argv[1] : NULL);
 	if (a->command == NULL)
 		return no_command(a, argc, argv);

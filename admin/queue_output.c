@@ -249,7 +249,7 @@ enum admin_status
 queue_summary(struct admin *a, const struct queue_filter *filter, const char *word)
 {
 	struct summing s = { find_summary(word), json_object() };
-	enum admin_status status = queue_each(a, filter, 0, sum_page, &s);
+	enum admin_status status = queue_each(a, filter, 0, "Counting messages", sum_page, &s);
 
 	return output_list(
 		   sorted(s.sums), s.summary->columns, ARRAY_LEN(s.summary->columns), a->json)

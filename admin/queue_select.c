@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "admin/progress.h"
 #include "base/mem.h"
 
 bool
@@ -119,27 +120,44 @@ each_named(struct admin *a, const struct queue_filter *filter, size_t first_arg,
 	return given != ADMIN_DONE ? given : status;
 }
 
+static struct progress *
+begin_progress(struct admin *a, const char *doing)
+{
+	struct spool_counts counts;
+
+	if (doing == NULL || spool_count(a->spool, &counts) != STORE_OK)
+		return NULL;
+	return progress_begin(doing, counts.messages);
+}
+
 enum admin_status
-queue_each(struct admin *a, const struct queue_filter *filter, size_t first_arg,
+queue_each(struct admin *a, const struct queue_filter *filter, size_t first_arg, const char *doing,
     queue_page_fn *page, void *arg)
 {
 	char after[SPOOL_ID_LEN + 1] = "";
 	enum admin_status status = ADMIN_DONE;
+	struct progress *progress;
 	size_t count = QUEUE_PAGE;
+	uint64_t seen = 0;
 
 	if (a->arg_count > first_arg)
 		return each_named(a, filter, first_arg, page, arg);
+	progress = begin_progress(a, doing);
 	while (count == QUEUE_PAGE && status == ADMIN_DONE) {
 		struct spool_message **messages;
 		enum store_err err = spool_list(
 		    a->spool, *after != '\0' ? after : NULL, QUEUE_PAGE, &messages, &count);
 
-		if (err != STORE_OK)
-			return admin_result(err, "queue");
+		if (err != STORE_OK) {
+			status = admin_result(err, "queue");
+			break;
+		}
 		if (count > 0)
 			memcpy(after, messages[count - 1]->id, sizeof(after));
 		status = give(a, filter, messages, count, page, arg);
+		progress_step(progress, seen += count);
 		spool_messages_free(messages, count);
 	}
+	progress_end(progress);
 	return status;
 }

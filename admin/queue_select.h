@@ -39,7 +39,8 @@ bool queue_filter_matches(const struct queue_filter *filter, const struct spool_
  * 1 to QUEUE_PAGE messages, which are freed behind it; anything but ADMIN_DONE from it ends the walk. */
 typedef enum admin_status queue_page_fn(
     struct admin *a, void *arg, struct spool_message *const *messages, size_t count);
+/* `doing`: what progress says on a terminal; NULL where the callback prints to it. */
 enum admin_status queue_each(struct admin *a, const struct queue_filter *filter, size_t first_arg,
-    queue_page_fn *page, void *arg);
+    const char *doing, queue_page_fn *page, void *arg);
 
 #endif

@@ -159,8 +159,9 @@ struct mailbox_status {
 /* Syncs the mailbox first; costs a few stat calls and one row when nothing has changed. */
 enum store_err account_status(struct account *acct, const char *name, struct mailbox_status *out);
 
-/* Rebuilds the index of the account from the tree. */
-enum store_err account_reindex(struct account *acct);
+/* Rebuilds the index of the account from the tree, mailbox by mailbox; `on_mailbox` (or NULL) hears how many are done. */
+enum store_err account_reindex(
+    struct account *acct, void (*on_mailbox)(void *arg, size_t done, size_t count), void *arg);
 
 /* --- quota ------------------------------------------------------------------------------------- */
 

@@ -540,7 +540,8 @@ account_status(struct account *acct, const char *any_name, struct mailbox_status
 }
 
 enum store_err
-account_reindex(struct account *acct)
+account_reindex(
+    struct account *acct, void (*on_mailbox)(void *arg, size_t done, size_t count), void *arg)
 {
 	struct mailbox_list list = { 0 };
 	enum store_err err = account_write_begin(acct);
@@ -556,6 +557,8 @@ account_reindex(struct account *acct)
 	for (size_t i = 0; i < list.count && err == STORE_OK; i++) {
 		if ((list.boxes[i].attributes & MAILBOX_NONEXISTENT) == 0)
 			err = sync_refresh(acct, list.boxes[i].name, 0, NULL, NULL);
+		if (on_mailbox != NULL)
+			on_mailbox(arg, i + 1, list.count);
 	}
 	mailbox_list_free(&list);
 	return err;

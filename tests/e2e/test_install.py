@@ -38,6 +38,7 @@ def test_install_and_run():
                      "libexec/sanger/managesieved", "libexec/sanger/statusd", "share/man/man8/managesieved.8",
                      "bin/mailadmin", "sbin/sanger-instance", "share/man/man8/imapd.8",
                      "share/man/man5/sanger.conf.5", "share/man/man1/mailadmin.1",
+                     "share/bash-completion/completions/mailadmin",
                      "share/doc/sanger/README.md"):
             assert (top / name).exists(), name
         verify_units(top)
