@@ -300,8 +300,9 @@ test_manual(void **state)
 static const char *
 readers(const char *section)
 {
-	return strcmp(section, "publish") == 0 ? "admin/cmd_publish.c"
-					       : "service imapd submitd lda managesieved statusd filter";
+	return strcmp(section, "publish") == 0
+		   ? "admin/cmd_publish.c"
+		   : "service clients imapd submitd lda managesieved statusd filter";
 }
 
 /* A setting that nothing reads is a lie: each stands by its name in a daemon's sources, or by its key

@@ -316,6 +316,12 @@ const struct setting SETTINGS[] = {
 	    "Threads per worker for the databases and password hashes."),
 	NUMBER("statusd", "max_connections", "connections", "200", 1, 1000000,
 	    "Connections in all workers together."),
+	LIST("statusd", "listen_public", SETTING_LISTEN, NULL, 0,
+	    "Addresses for the public pages over HTTPS: set-up of mail clients, and new passwords. The usual port is 443. Not set: there are none."),
+	BOOL("statusd", "password_change", "no",
+	    "Users may set a new password on the public pages, with the one they have. statusd may then write store.account_db."),
+	NUMBER("statusd", "password_length_min", "characters", "10", 1, 100,
+	    "The shortest password they may choose."),
 
 	PATH("filter", "default", NULL,
 	    "Filter script of accounts that have none of their own. Not set: what the relay calls spam (X-Spam-Score of five or more, X-Spam-Flag, X-Spam-Status) goes to Junk, all else to INBOX."),
@@ -361,13 +367,6 @@ const struct setting SETTINGS[] = {
 	    "The same for weeks (from Monday on, in UTC)."),
 	NUMBER("backup", "keep_monthly", "snapshots", "12", 0, 10000,
 	    "The same for months. The newest good snapshot is kept always."),
-
-	LIST("statusd", "listen_public", SETTING_LISTEN, NULL, 0,
-	    "Addresses for the public pages over HTTPS: set-up of mail clients, and new passwords. The usual port is 443. Not set: there are none."),
-	BOOL("statusd", "password_change", "no",
-	    "Users may set a new password on the public pages, with the one they have. statusd may then write store.account_db."),
-	NUMBER("statusd", "password_length_min", "characters", "10", 1, 100,
-	    "The shortest password they may choose."),
 
 	TEXT("clients", "name", NULL, 1, 100,
 	    "What clients call the mail service, for example the organisation's name. Not set: the domain."),
