@@ -15,8 +15,7 @@
 #include "net/loop.h"
 #include "service/service.h"
 #include "statusd/form.h"
-
-#define PEM_MAX_BYTES (1024 * 1024)
+#include "statusd/http_tls.h"
 
 struct http_connection { /* the socket; many requests, one after the other */
 	struct http_site *site;
@@ -24,7 +23,8 @@ struct http_connection { /* the socket; many requests, one after the other */
 	struct net_socket peer;
 	char peer_text[NET_IP_TEXT_BYTES];
 	int fd;
-	bool busy; /* a request has begun and is not answered yet */
+	bool busy;                /* a request has begun and is not answered yet */
+	struct exchange *waiting; /* for the end of its delay */
 };
 
 struct http_site {
@@ -35,7 +35,7 @@ struct http_site {
 	struct net_timer *timer;
 	struct http_connection *connections;
 	struct http_connection *arriving; /* on its way through MHD_add_connection() */
-	struct buf certificate, key;
+	struct http_tls *tls;
 	bool draining;
 };
 
@@ -45,6 +45,7 @@ struct exchange { /* one request and its reply */
 	struct http_reply reply;
 	struct buf body;
 	char *path;
+	struct net_timer *delay;
 	bool over_limit, answered;
 };
 
@@ -180,8 +181,8 @@ path_matches(const char *pattern, const char *path)
 	size_t len = strlen(pattern);
 
 	if (len > 0 && pattern[len - 1] == '*')
-		return strncmp(pattern, path, len - 1) == 0;
-	return strcmp(pattern, path) == 0;
+		return str_has_prefix_nocase(str_from(path), (struct str){ pattern, len - 1 });
+	return ascii_eq_nocase(pattern, path);
 }
 
 static void
@@ -229,6 +230,56 @@ on_exchange_run(void *arg)
 	run_site(x->connection->site);
 }
 
+static void
+start_job(struct exchange *x)
+{
+	net_job_run(x->connection->site->sv->loop, run_exchange, on_exchange_run, x);
+}
+
+static void
+end_delay(struct exchange *x)
+{
+	net_timer_free(x->delay);
+	x->delay = NULL;
+	x->connection->waiting = NULL;
+}
+
+static void
+on_delay_over(void *arg)
+{
+	struct exchange *x = arg;
+
+	end_delay(x);
+	start_job(x);
+}
+
+/* The daemon ends: nobody waits any longer. */
+static void
+cut_delay(struct exchange *x)
+{
+	end_delay(x);
+	http_reply_text(&x->reply, 503, "Try again in a minute.");
+	MHD_resume_connection(x->request.connection);
+}
+
+/* The request is whole. */
+static void
+start_exchange(struct exchange *x)
+{
+	const struct http_site *site = x->connection->site;
+	const struct http_site_spec *spec = site->spec;
+	uint64_t delay_ms = spec->delay_ms != NULL ? spec->delay_ms(&x->request) : 0;
+
+	MHD_suspend_connection(x->request.connection);
+	if (delay_ms == 0) {
+		start_job(x);
+		return;
+	}
+	x->connection->waiting = x;
+	x->delay = net_timer_new(site->sv->loop, on_delay_over, x);
+	net_timer_start_ms(x->delay, delay_ms);
+}
+
 static struct exchange *
 exchange_new(struct http_connection *c, struct MHD_Connection *connection, const char *url,
     const char *method)
@@ -247,7 +298,7 @@ exchange_new(struct http_connection *c, struct MHD_Connection *connection, const
 		.path = x->path,
 		.peer = c->peer.is_unix ? NULL : &c->peer.ip,
 		.peer_text = c->peer_text,
-		.tls = c->site->spec->certificate != NULL,
+		.tls = c->site->tls != NULL,
 		.log = c->site->sv->log,
 		.arg = c->site->spec->arg,
 		.connection = connection,
@@ -309,8 +360,7 @@ on_request(void *arg, struct MHD_Connection *connection, const char *url, const 
 	if (x->request.body.p != NULL)
 		return send_reply(x, connection);
 	x->request.body = (struct str){ buf_cstr(&x->body), x->body.len };
-	MHD_suspend_connection(connection);
-	net_job_run(c->site->sv->loop, run_exchange, on_exchange_run, x);
+	start_exchange(x);
 	return MHD_YES;
 }
 
@@ -423,7 +473,7 @@ run_site(void *arg)
 		net_timer_stop(site->timer);
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 on_library_log(void *arg, const char *format, va_list args)
 {
 	struct http_site *site = arg;
@@ -436,24 +486,19 @@ on_library_log(void *arg, const char *format, va_list args)
 	buf_free(&line);
 }
 
-static bool
-read_pem(const struct http_site *site, const char *path, struct buf *out)
+/* GnuTLS asks in each handshake; its session knows the library's connection. */
+static int
+on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+    gnutls_pcert_st **chain, unsigned *chain_len, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_len,
+    gnutls_privkey_t *key, unsigned *flags)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd >= 0 ? 1 : -1;
+	const struct http_connection *c = connection_of(gnutls_session_get_ptr(session));
 
-	while (got > 0 && out->len < PEM_MAX_BYTES) {
-		buf_reserve(out, 65536);
-		got = read(fd, out->data + out->len, 65536);
-		out->len += got > 0 ? (size_t)got : 0;
-	}
-	if (got != 0)
-		log_error(site->sv->log, "certificate", "path=%s error=%s", path,
-		    got < 0 ? strerror(errno) : "too large");
-	if (fd >= 0)
-		close(fd);
-	buf_cstr(out);
-	return got == 0;
+	(void)info;
+	*ocsp = NULL;
+	*ocsp_len = 0;
+	*flags = GNUTLS_CERT_RETR_DEINIT_ALL;
+	return c != NULL ? http_tls_choose(c->site->tls, session, chain, chain_len, key) : -1;
 }
 
 static bool
@@ -461,15 +506,13 @@ start_library(struct http_site *site)
 {
 	unsigned flags =
 	    MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-	char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 	struct MHD_OptionItem tls[] = {
-		{ MHD_OPTION_HTTPS_MEM_CERT, 0, site->certificate.data },
-		{ MHD_OPTION_HTTPS_MEM_KEY, 0, site->key.data },
-		{ MHD_OPTION_HTTPS_PRIORITIES, 0, versions },
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)on_certificate },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, mem_strdup(http_tls_priorities(site->sv)) },
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	struct MHD_OptionItem plain[] = { { MHD_OPTION_END, 0, NULL } };
-	bool with_tls = site->spec->certificate != NULL;
+	bool with_tls = site->tls != NULL;
 
 	if (with_tls)
 		flags |= MHD_USE_TLS;
@@ -481,6 +524,7 @@ start_library(struct http_site *site)
 	    (unsigned)config_integer(site->sv->config, "statusd.max_connections") + 1,
 	    MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, with_tls ? tls : plain,
 	    MHD_OPTION_END);
+	free(tls[1].ptr_value);
 	return site->mhd != NULL;
 }
 
@@ -492,18 +536,18 @@ http_site_new(struct service *sv, const struct http_site_spec *spec)
 
 	site->sv = sv;
 	site->spec = spec;
-	if (spec->certificate != NULL && (!read_pem(site, spec->certificate, &site->certificate) ||
-					     !read_pem(site, spec->key, &site->key))) {
-		http_site_free(site);
-		return NULL;
+	if (spec->tls) {
+		site->tls = http_tls_new(sv);
+		if (site->tls == NULL) {
+			http_site_free(site);
+			return NULL;
+		}
 	}
 	if (start_library(site))
 		info = MHD_get_daemon_info(site->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	if (info == NULL || info->epoll_fd < 0) {
 		log_error(sv->log, "http", "site=%s error=%s", spec->name,
-		    spec->certificate != NULL ? "libmicrohttpd does not start; is the certificate "
-						"good, and does its key belong to it?"
-					      : "libmicrohttpd does not start");
+		    "libmicrohttpd does not start");
 		http_site_free(site);
 		return NULL;
 	}
@@ -516,9 +560,12 @@ void
 http_site_drain(struct http_site *site, enum net_drain how)
 {
 	site->draining = true;
-	for (struct http_connection *c = site->connections; c != NULL; c = c->next)
-		if (how == NET_DRAIN_END && !c->busy)
+	for (struct http_connection *c = site->connections; c != NULL; c = c->next) {
+		if (how == NET_DRAIN_END && c->waiting != NULL)
+			cut_delay(c->waiting);
+		else if (how == NET_DRAIN_END && !c->busy)
 			shutdown(c->fd, SHUT_RDWR); /* the library sees its end and closes it */
+	}
 	run_site(site);
 }
 
@@ -531,9 +578,6 @@ http_site_free(struct http_site *site)
 	net_timer_free(site->timer);
 	if (site->mhd != NULL)
 		MHD_stop_daemon(site->mhd);
-	if (site->key.len > 0)
-		mem_wipe(site->key.data, site->key.len);
-	buf_free(&site->key);
-	buf_free(&site->certificate);
+	http_tls_free(site->tls);
 	free(site);
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/text.h"
@@ -69,7 +70,8 @@ void http_html(struct buf *out, struct str text);
 
 struct http_route {
 	const char *method; /* "GET", "POST" */
-	const char *path;   /* all of it, or its beginning with '*' behind: "/.well-known/x*" */
+	const char *
+	    path; /* all of it, or its beginning with '*' behind: "/.well-known/x*"; in any letter case */
 	void (*run)(const struct http_request *rq, struct http_reply *reply);
 };
 
@@ -80,8 +82,9 @@ struct http_site_spec {
 	/* Before any route, in the job: false if the request is not to be answered by one; the reply says why then.
 	 * NULL: all are. */
 	bool (*admit)(const struct http_request *rq, struct http_reply *reply);
-	/* TLS: paths of PEM files, read when the site is made, so by a reload; NULL: plain HTTP. */
-	const char *certificate, *key;
+	/* NULL, or how long a request waits, without a thread, before all that.  On the loop: must not block. */
+	uint64_t (*delay_ms)(const struct http_request *rq);
+	bool tls; /* HTTPS, with the certificates of the configuration (statusd/http_tls.h) */
 	void *arg;
 };
 
