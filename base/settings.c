@@ -96,6 +96,8 @@ const struct setting SETTINGS[] = {
 	    "Domain of login names without one. Not set: they are unknown."),
 	DURATION("auth", "cache_ttl", "5m", 0, HOUR,
 	    "How long a verified password is remembered (as a keyed digest, until the account changes)."),
+	BOOL("auth", "app_passwords_only", "no",
+	    "Only app passwords log in, where an account says nothing else: the password itself is for changing things."),
 	DURATION("auth", "login_timeout", "60s", 5, 10 * MIN,
 	    "Time from connection to successful login."),
 	NUMBER("auth", "fail_limit", "logins", "10", 1, 1000,

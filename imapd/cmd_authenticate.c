@@ -13,15 +13,23 @@ state_free(void *state)
 	sasl_session_free(state);
 }
 
+static struct imap_identity
+identity_of(const struct sasl_session *sasl)
+{
+	return (struct imap_identity){ sasl_session_user(sasl), sasl_session_mechanism(sasl),
+		sasl_session_note(sasl) };
+}
+
 static enum imap_result
 authenticated(struct imap_session *s, struct imap_request *req, struct sasl_session *sasl)
 {
 	struct account_row row = { 0 };
 	enum store_err err = auth_account(s->imapd->auth, str_from(sasl_session_login(sasl)), &row);
+	struct imap_identity who = identity_of(sasl);
 	enum imap_result result;
 
 	if (err == STORE_OK)
-		result = imap_login(s, req, &row, sasl_session_mechanism(sasl));
+		result = imap_login(s, req, &row, &who);
 	else
 		result = imap_no(req, "UNAVAILABLE", "The account cannot be opened now");
 	account_row_free(&row);
@@ -33,6 +41,7 @@ answer(struct imap_session *s, struct imap_request *req, enum sasl_status status
     struct buf *challenge)
 {
 	struct sasl_session *sasl = req->state;
+	struct imap_identity who = identity_of(sasl);
 
 	switch (status) {
 	case SASL_STATUS_MORE:
@@ -40,7 +49,7 @@ answer(struct imap_session *s, struct imap_request *req, enum sasl_status status
 		return IMAP_WAIT;
 	case SASL_STATUS_DONE: return authenticated(s, req, sasl);
 	case SASL_STATUS_DENIED:
-		imap_login_failed(s, sasl_session_user(sasl), sasl_session_mechanism(sasl));
+		imap_login_failed(s, &who);
 		return imap_no(req, "AUTHENTICATIONFAILED", "Wrong user name or password");
 	case SASL_STATUS_TEMPFAIL:
 		return imap_no(req, "UNAVAILABLE", "Logins cannot be checked now, try again");

@@ -13,23 +13,25 @@ static enum imap_result
 try_login(struct imap_session *s, struct imap_request *req, const char *user, struct str password)
 {
 	struct account_row row = { 0 };
-	struct buf login = { 0 };
+	struct buf login = { 0 }, note = { 0 };
 	const struct sasl_service *sasl = s->imapd->sasl;
 	enum sasl_verdict verdict =
-	    sasl->backend->verify_password(sasl->arg, user, password, s->peer, &login);
+	    sasl->backend->verify_password(sasl->arg, user, password, s->peer, &login, &note);
+	struct imap_identity who = { user, "LOGIN", { note.data, note.len } };
 	enum imap_result result;
 
 	if (verdict == SASL_VERDICT_OK &&
 	    auth_account(s->imapd->auth, (struct str){ login.data, login.len }, &row) == STORE_OK) {
-		result = imap_login(s, req, &row, "LOGIN");
+		result = imap_login(s, req, &row, &who);
 	} else if (verdict == SASL_VERDICT_DENIED) {
-		imap_login_failed(s, user, "LOGIN");
+		imap_login_failed(s, &who);
 		result = imap_no(req, "AUTHENTICATIONFAILED", "Wrong user name or password");
 	} else {
 		result = imap_no(req, "UNAVAILABLE", "Logins cannot be checked now, try again");
 	}
 	account_row_free(&row);
 	buf_free(&login);
+	buf_free(&note);
 	return result;
 }
 

@@ -286,7 +286,7 @@ start_command(struct imap_connection *conn)
 	if (conn->s.state == IMAP_UNAUTHENTICATED)
 		cmd = imap_command_of(text, &tag, &uid, &args);
 	if (cmd != NULL && (cmd->flags & IMAP_CMD_LOGIN) != 0)
-		conversation_run_login(&conn->c, JOB_BEGIN);
+		conversation_run_login(&conn->c, JOB_BEGIN, &conn->s.login_delayed);
 	else
 		conversation_run(&conn->c, JOB_BEGIN);
 }

@@ -14,18 +14,30 @@
 
 /* For the log and the count of failures; NULL for a UNIX socket, which has no address. */
 static void
-ended(struct imap_session *s, const char *login, const char *user, const char *mechanism)
+ended(struct imap_session *s, const char *login, const struct imap_identity *who)
 {
 	struct net_ip ip;
 	bool has_ip = net_ip_parse(str_from(s->peer), &ip);
+	struct login_end end = { .ip = has_ip ? &ip : NULL,
+		.login = login,
+		.user = login != NULL ? login : who->user,
+		.mechanism = who->mechanism,
+		.note = who->note,
+		.client = s->client,
+		.delayed = s->login_delayed };
+	bool wait_for_id = login != NULL && s->client == NULL;
 
-	login_ended(s->imapd->service, s->log, has_ip ? &ip : NULL, login, user, mechanism);
+	login_ended(s->imapd->service, s->log, &end, wait_for_id ? &s->event : NULL);
+	if (login == NULL)
+		return;
+	free(s->client);
+	s->client = NULL;
 }
 
 void
-imap_login_failed(struct imap_session *s, const char *user, const char *mechanism)
+imap_login_failed(struct imap_session *s, const struct imap_identity *who)
 {
-	ended(s, NULL, user, mechanism);
+	ended(s, NULL, who);
 }
 
 static enum imap_result
@@ -42,7 +54,7 @@ logged_in_reply(struct imap_session *s, struct imap_request *req)
 
 enum imap_result
 imap_login(struct imap_session *s, struct imap_request *req, const struct account_row *row,
-    const char *mechanism)
+    const struct imap_identity *who)
 {
 	struct quota_limits limits;
 	enum store_err err;
@@ -58,6 +70,6 @@ imap_login(struct imap_session *s, struct imap_request *req, const struct accoun
 	s->state = IMAP_AUTHENTICATED;
 	free(s->channel);
 	s->channel = NULL;
-	ended(s, s->user, s->user, mechanism);
+	ended(s, s->user, who);
 	return logged_in_reply(s, req);
 }

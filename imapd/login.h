@@ -5,11 +5,18 @@
 #include "imapd/commands.h"
 #include "store/account_db.h"
 
+/* What an exchange has shown. */
+struct imap_identity {
+	const char *user; /* as claimed */
+	const char *mechanism;
+	struct str note; /* of LOGIN_BACKEND, service/login.h */
+};
+
 /* Opens the account (making its default folders at the first login); the reply carries the
  * capabilities, RFC 9051 §6.2.2. */
 enum imap_result imap_login(struct imap_session *s, struct imap_request *req,
-    const struct account_row *row, const char *mechanism);
-/* Logs a failed login, and counts it if nobody has yet. */
-void imap_login_failed(struct imap_session *s, const char *user, const char *mechanism);
+    const struct account_row *row, const struct imap_identity *who);
+/* Logs and notes a failed login, and counts it if nobody has yet. */
+void imap_login_failed(struct imap_session *s, const struct imap_identity *who);
 
 #endif

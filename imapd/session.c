@@ -6,6 +6,7 @@
 #include "imapd/parse.h"
 #include "imapd/response.h"
 #include "net/sasl.h"
+#include "service/login.h"
 #include "store/account.h"
 #include "store/mailbox.h"
 #include "store/uidset.h"
@@ -48,6 +49,10 @@ imap_session_clear(struct imap_session *s)
 	s->acct = NULL;
 	free(s->user);
 	s->user = NULL;
+	free(s->client);
+	s->client = NULL;
+	login_event_free(s->event);
+	s->event = NULL;
 	free(s->channel);
 	s->channel = NULL;
 	buf_free(&s->out);

@@ -19,6 +19,7 @@ struct account;
 struct mailbox;
 struct uidset;
 struct imapd;
+struct login_event;
 struct sasl_channel;
 
 #define IMAP_LINE_MAX_BYTES       (64 * 1024) /* a command without its literals; RFC 7162 §4: 8192 */
@@ -52,6 +53,9 @@ struct imap_session {
 	const char *peer;             /* address as text, "local" for a UNIX socket */
 	struct sasl_channel *channel; /* what TLS knows, for SASL; NULL after login */
 	char *user;                   /* address of the account; NULL before login */
+	char *client;                 /* what it said by ID before login; or NULL */
+	struct login_event *event;    /* its login, until ID says who the client is; or NULL */
+	bool login_delayed;           /* the last login waited, because others had failed before */
 	struct account *acct;         /* open from login to logout */
 
 	/* The selected mailbox: SELECT and EXAMINE set it, imap_deselect() ends it.  The view that the

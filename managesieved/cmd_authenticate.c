@@ -29,9 +29,14 @@ ended(struct msieve_session *s, const char *login, struct sasl_session *sasl)
 {
 	struct net_ip ip;
 	bool has_ip = net_ip_parse(str_from(s->peer), &ip);
+	struct login_end end = { .ip = has_ip ? &ip : NULL,
+		.login = login,
+		.user = sasl_session_user(sasl),
+		.mechanism = sasl_session_mechanism(sasl),
+		.note = sasl_session_note(sasl),
+		.delayed = s->login_delayed };
 
-	login_ended(s->daemon->service, s->log, has_ip ? &ip : NULL, login, sasl_session_user(sasl),
-	    sasl_session_mechanism(sasl));
+	login_ended(s->daemon->service, s->log, &end, NULL);
 }
 
 static void

@@ -89,7 +89,7 @@ start_command(struct msieve_connection *conn)
 	if (conn->s.state == MSIEVE_UNAUTHENTICATED)
 		cmd = msieve_command_of(text, &args);
 	if (cmd != NULL && cmd->login)
-		conversation_run_login(&conn->c, JOB_BEGIN);
+		conversation_run_login(&conn->c, JOB_BEGIN, &conn->s.login_delayed);
 	else
 		conversation_run(&conn->c, JOB_BEGIN);
 }

@@ -18,9 +18,10 @@ check(enum store_err err)
 }
 
 static enum sasl_verdict
-verify_password(
-    void *arg, const char *user, struct str password, const char *peer, struct buf *login_out)
+verify_password(void *arg, const char *user, struct str password, const char *peer,
+    struct buf *login_out, struct buf *note_out)
 {
+	(void)note_out;
 	(void)arg;
 	(void)peer;
 	if (strcmp(user, "ann@example.org") != 0 || !str_eq(password, STR(WORLD_PASSWORD)))

@@ -57,6 +57,7 @@ sasl_session_free(struct sasl_session *s)
 		s->mechanism->end(s);
 	buf_free(&s->user);
 	buf_free(&s->login);
+	buf_free(&s->note);
 	mem_wipe(s, sizeof(*s));
 	free(s);
 }
@@ -149,6 +150,12 @@ const char *
 sasl_session_mechanism(const struct sasl_session *s)
 {
 	return s->mechanism->name;
+}
+
+struct str
+sasl_session_note(const struct sasl_session *s)
+{
+	return (struct str){ s->note.data, s->note.len };
 }
 
 bool

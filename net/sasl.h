@@ -54,16 +54,17 @@ struct sasl_scram_keys { /* RFC 5802 §3 */
 };
 
 /* Called on the thread that steps the session.  `user` is SASLprepped and NUL-terminated.  With OK
- * they append the canonical login name (the account's address) to login_out. */
+ * they append the canonical login name (the account's address) to login_out.  What goes into note_out
+ * means nothing here: who asked finds it again by sasl_session_note(). */
 struct sasl_backend {
 	/* `peer` is the session's peer address as text, for caches and limits. */
 	enum sasl_verdict (*verify_password)(void *arg, const char *user, struct str password,
-	    const char *peer, struct buf *login_out);
+	    const char *peer, struct buf *login_out, struct buf *note_out);
 	/* Also with DENIED (unknown user, no keys kept) all of *keys_out must be filled, with a salt
 	 * and a count that stay the same for this name and look like real ones: the exchange then
 	 * goes on and fails at its end.  NULL: SCRAM is not offered. */
-	enum sasl_verdict (*scram_keys)(
-	    void *arg, const char *user, struct sasl_scram_keys *keys_out, struct buf *login_out);
+	enum sasl_verdict (*scram_keys)(void *arg, const char *user,
+	    struct sasl_scram_keys *keys_out, struct buf *login_out, struct buf *note_out);
 };
 
 struct sasl_service {
@@ -138,5 +139,7 @@ const char *sasl_session_login(const struct sasl_session *s);
 /* The name the client gave, as far as it was understood, for the log; "" before. */
 const char *sasl_session_user(const struct sasl_session *s);
 const char *sasl_session_mechanism(const struct sasl_session *s); /* "SCRAM-SHA-256-PLUS" */
+/* What the backend has left for who asked; empty if it was not called.  Valid until sasl_session_free(). */
+struct str sasl_session_note(const struct sasl_session *s);
 
 #endif

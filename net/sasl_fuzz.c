@@ -10,9 +10,10 @@
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
 static enum sasl_verdict
-verify_password(
-    void *arg, const char *user, struct str password, const char *peer, struct buf *login_out)
+verify_password(void *arg, const char *user, struct str password, const char *peer,
+    struct buf *login_out, struct buf *note_out)
 {
+	(void)note_out;
 	(void)arg;
 	(void)password;
 	(void)peer;
@@ -21,8 +22,10 @@ verify_password(
 }
 
 static enum sasl_verdict
-scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys, struct buf *login_out)
+scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys, struct buf *login_out,
+    struct buf *note_out)
 {
+	(void)note_out;
 	(void)arg;
 	(void)user;
 	memset(keys, 7, sizeof(*keys));

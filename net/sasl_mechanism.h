@@ -11,6 +11,7 @@ struct sasl_session {
 	void *state;      /* the mechanism's */
 	struct buf user;  /* as claimed, prepared */
 	struct buf login; /* canonical, set by the backend */
+	struct buf note;  /* the backend's */
 	bool done;
 };
 

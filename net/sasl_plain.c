@@ -183,7 +183,7 @@ on_checkpass(sasl_conn_t *conn, void *context, const char *user, const char *pas
 	if (sasl_session_claim(s, str_from(user)) && len > 0 && len <= SASL_PASSWORD_MAX_BYTES &&
 	    memchr(password, '\0', len) == NULL && text_is_utf8(pass))
 		p->verdict = s->service->backend->verify_password(
-		    s->service->arg, s->user.data, pass, s->channel.peer, &s->login);
+		    s->service->arg, s->user.data, pass, s->channel.peer, &s->login, &s->note);
 	return CODES[p->verdict];
 }
 

@@ -250,8 +250,8 @@ step_client_first(struct sasl_session *s, struct str in, struct buf *out)
 		return status;
 	if (!parse_client_first_bare(s, &c))
 		return SASL_STATUS_MALFORMED;
-	sc->verdict =
-	    s->service->backend->scram_keys(s->service->arg, s->user.data, &sc->keys, &s->login);
+	sc->verdict = s->service->backend->scram_keys(
+	    s->service->arg, s->user.data, &sc->keys, &s->login, &s->note);
 	if (sc->verdict == SASL_VERDICT_TEMPFAIL || !keys_are_sane(&sc->keys) ||
 	    !write_server_first(sc, out))
 		return SASL_STATUS_TEMPFAIL;

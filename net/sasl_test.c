@@ -36,9 +36,10 @@ mac(const unsigned char *key, struct str text, unsigned char out[32])
 }
 
 static enum sasl_verdict
-verify_password(
-    void *arg, const char *user, struct str password, const char *peer, struct buf *login_out)
+verify_password(void *arg, const char *user, struct str password, const char *peer,
+    struct buf *login_out, struct buf *note_out)
 {
+	(void)note_out;
 	(void)arg;
 	(void)peer;
 	if (strcmp(user, "down") == 0)
@@ -51,8 +52,10 @@ verify_password(
 }
 
 static enum sasl_verdict
-scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys, struct buf *login_out)
+scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys, struct buf *login_out,
+    struct buf *note_out)
 {
+	(void)note_out;
 	unsigned char salted[32], client_key[32];
 	(void)arg;
 

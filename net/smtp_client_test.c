@@ -496,9 +496,10 @@ static const struct smtp_handlers OWN_HANDLERS = {
 };
 
 static enum sasl_verdict
-own_password(
-    void *arg, const char *user, struct str password, const char *peer, struct buf *login_out)
+own_password(void *arg, const char *user, struct str password, const char *peer,
+    struct buf *login_out, struct buf *note_out)
 {
+	(void)note_out;
 	(void)arg;
 	(void)peer;
 	buf_adds(login_out, user);

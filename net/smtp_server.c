@@ -597,6 +597,12 @@ smtp_session_peer_ip(const struct smtp_session *s)
 	return s->has_peer_ip ? &s->peer_ip : NULL;
 }
 
+struct str
+smtp_session_auth_note(const struct smtp_session *s)
+{
+	return s->sasl != NULL ? sasl_session_note(s->sasl) : (struct str){ NULL, 0 };
+}
+
 struct log *
 smtp_session_log(const struct smtp_session *s)
 {

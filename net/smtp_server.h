@@ -184,7 +184,9 @@ void *smtp_session_data(const struct smtp_session *s); /* the on_end_arg of star
 void *smtp_session_service_arg(const struct smtp_session *s);
 const struct smtp_facts *smtp_session_facts(struct smtp_session *s);
 const struct net_ip *smtp_session_peer_ip(
-    const struct smtp_session *s);                          /* NULL for a UNIX socket */
+    const struct smtp_session *s); /* NULL for a UNIX socket */
+struct str smtp_session_auth_note(
+    const struct smtp_session *s);                          /* inside auth(): sasl_session_note() */
 struct log *smtp_session_log(const struct smtp_session *s); /* carries s=… */
 
 #endif

@@ -124,9 +124,10 @@ static const struct smtp_handlers JOBS = {
 static struct smtp_handlers fast_handlers;
 
 static enum sasl_verdict
-verify_password(
-    void *arg, const char *user, struct str password, const char *peer, struct buf *login_out)
+verify_password(void *arg, const char *user, struct str password, const char *peer,
+    struct buf *login_out, struct buf *note_out)
 {
+	(void)note_out;
 	(void)arg;
 	(void)peer;
 	if (strcmp(user, "ann") != 0 || !str_eq(password, STR("secret")))
@@ -142,8 +143,10 @@ mac(const unsigned char *key, struct str text, unsigned char out[32])
 }
 
 static enum sasl_verdict
-scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys, struct buf *login_out)
+scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys, struct buf *login_out,
+    struct buf *note_out)
 {
+	(void)note_out;
 	unsigned char salted[32], key[32];
 	(void)arg;
 	(void)user;

@@ -108,11 +108,12 @@ on_delayed(void *arg)
 }
 
 void
-conversation_run_login(struct conversation *c, unsigned job)
+conversation_run_login(struct conversation *c, unsigned job, bool *delayed_out)
 {
 	const struct service *sv = c->all->service;
 	uint64_t delay_ms = login_delay_ms(sv, net_stream_peer_ip(c->st));
 
+	*delayed_out = delay_ms > 0;
 	if (delay_ms == 0) {
 		conversation_run(c, job);
 		return;

@@ -101,8 +101,9 @@ void conversation_start_tls(struct conversation *c);
 void conversation_step(struct conversation *c);
 
 void conversation_run(struct conversation *c, unsigned job);
-/* The same for a login: after failed ones of its address a client waits before the next password is looked at. */
-void conversation_run_login(struct conversation *c, unsigned job);
+/* The same for a login: after failed ones of its address a client waits before the next password is looked at.
+ * *delayed_out, set before the job runs: this one does. */
+void conversation_run_login(struct conversation *c, unsigned job, bool *delayed_out);
 
 /* After the job of a login.  False: the account has too many conversations; BYE is said. */
 bool conversation_logged_in(struct conversation *c, uint64_t account);

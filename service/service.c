@@ -20,13 +20,15 @@
 #include "net/sasl_prep.h"
 #include "net/tls.h"
 #include "service/login.h"
+#include "service/login_history.h"
 #include "store/account.h"
 #include "store/auth.h"
 #include "store/record.h"
 #include "store/spool.h"
 #include "store/sql_heap.h"
 
-#define STORE_IDLE_EVERY_S 30
+#define STORE_IDLE_EVERY_S   30
+#define HISTORY_LOOK_EVERY_S 2
 
 /* --- configuration and log ---------------------------------------------------------------------- */
 
@@ -190,12 +192,32 @@ open_store(struct service *sv)
 	return sv->store != NULL;
 }
 
+enum login_protocol
+service_protocol(const struct service *sv)
+{
+	static const struct {
+		const char *sasl_name;
+		enum login_protocol protocol;
+	} PROTOCOLS[] = {
+		{ "imap", LOGIN_IMAP },
+		{ "smtp", LOGIN_SUBMISSION },
+		{ "sieve", LOGIN_SIEVE },
+	};
+
+	for (size_t i = 0; sv->spec->sasl_name != NULL && i < ARRAY_LEN(PROTOCOLS); i++)
+		if (strcmp(sv->spec->sasl_name, PROTOCOLS[i].sasl_name) == 0)
+			return PROTOCOLS[i].protocol;
+	return (enum login_protocol)0;
+}
+
 static bool
 open_auth(struct service *sv)
 {
 	struct auth_options options = {
 		.default_domain = config_string(sv->config, "auth.default_domain"),
 		.cache_ttl_s = config_duration_s(sv->config, "auth.cache_ttl"),
+		.protocol = service_protocol(sv),
+		.app_only = config_bool(sv->config, "auth.app_passwords_only"),
 		.prepare = sasl_prep,
 	};
 
@@ -212,6 +234,9 @@ open_auth(struct service *sv)
 		.arg = sv,
 		.log = sv->log,
 	};
+	if (sv->worker != NULL && sv->store != NULL && options.protocol != 0)
+		sv->history =
+		    login_history_new(config_string(sv->config, "store.mail_root"), sv->log);
 	return sv->auth != NULL;
 }
 
@@ -271,6 +296,7 @@ service_open_stores(struct service *sv)
 void
 service_close(struct service *sv)
 {
+	login_history_free(sv->history);
 	spool_close(sv->spool);
 	records_close(sv->records);
 	auth_free(sv->auth);
@@ -369,6 +395,34 @@ on_idle_time(void *arg)
 	net_timer_start_s(sv->idle_timer, STORE_IDLE_EVERY_S);
 }
 
+static void
+write_history(void *arg)
+{
+	struct service *sv = arg;
+
+	login_history_write(sv->history);
+}
+
+static void
+on_history_written(void *arg)
+{
+	struct service *sv = arg;
+
+	net_timer_start_s(sv->history_timer, HISTORY_LOOK_EVERY_S);
+}
+
+/* Also while the worker drains: its sessions may last for hours. */
+static void
+on_history_time(void *arg)
+{
+	struct service *sv = arg;
+
+	if (login_history_is_due(sv->history))
+		net_job_run(sv->loop, write_history, on_history_written, sv);
+	else
+		on_history_written(sv);
+}
+
 static bool
 worker_start(struct net_worker *w, void *arg)
 {
@@ -390,6 +444,10 @@ worker_start(struct net_worker *w, void *arg)
 		sv->idle_timer = net_timer_new(sv->loop, on_idle_time, sv);
 		net_timer_start_s(sv->idle_timer, STORE_IDLE_EVERY_S);
 	}
+	if (sv->history != NULL) {
+		sv->history_timer = net_timer_new(sv->loop, on_history_time, sv);
+		net_timer_start_s(sv->history_timer, HISTORY_LOOK_EVERY_S);
+	}
 	return true;
 }
 
@@ -410,6 +468,7 @@ worker_stop(struct net_worker *w, void *arg)
 	struct service *sv = arg;
 
 	(void)w;
+	net_timer_free(sv->history_timer);
 	if (sv->spec->stop != NULL)
 		sv->spec->stop(sv);
 	if ((sv->spec->needs & SERVICE_AUTH) != 0)

@@ -14,9 +14,11 @@
 #include "net/cidr.h"
 #include "net/daemon.h"
 #include "net/sasl.h"
+#include "store/account_apps.h"
 #include "store/account_db.h"
 
 struct auth;
+struct login_history;
 struct net_stream;
 struct net_tls;
 struct net_tls_keys;
@@ -84,6 +86,9 @@ struct service {
 	struct store *store;
 	struct auth *auth;
 	struct sasl_service sasl;
+	struct login_history
+	    *history; /* of a worker with SERVICE_AUTH and SERVICE_STORE; else NULL */
+	struct net_timer *history_timer;
 	struct spool *spool;
 	struct records *records; /* of those that have to do with the spool; NULL: none are kept */
 	struct net_timer *idle_timer;
@@ -100,6 +105,9 @@ bool service_open(
 /* Opens what the spec needs, in this process.  Errors are logged. */
 bool service_open_stores(struct service *sv);
 void service_close(struct service *sv);
+
+/* What its logins are for, by sasl_name; 0: for managing the account (store/auth.h). */
+enum login_protocol service_protocol(const struct service *sv);
 
 /* Where the records are (store/record.h), the caller's to free. */
 char *service_records_dir(const struct config *config);

@@ -45,9 +45,9 @@ bool account_app_normalise(
     struct str typed, char normal_out[static ACCOUNT_APP_PASSWORD_CHARS + 1]);
 bool account_app_label_is_valid(struct str label);
 
-/* Adds one; id, account, label, protocols, created_s and expires_s are taken as they are, `plain` is hashed and wiped
- * by nobody.  STORE_EXISTS: the account has that label (in any letter case); STORE_LIMIT, STORE_INVALID,
- * STORE_NOT_FOUND (account) and what writing may fail of. */
+/* Adds `plain`, which stays the caller's to wipe, hashed, with all that `app` says but its id and password.
+ * STORE_EXISTS: the account has that label (in any letter case); STORE_LIMIT, STORE_INVALID, STORE_NOT_FOUND (account)
+ * and what writing may fail of. */
 enum store_err account_app_add(
     struct account_db *db, const struct account_app *app, struct str plain);
 /* STORE_NOT_FOUND: the account has none of that label. */
@@ -66,5 +66,15 @@ enum store_err account_app_only_get(
     struct account_db *db, int64_t account, enum account_app_only *only_out);
 enum store_err account_app_only_set(
     struct account_db *db, int64_t account, enum account_app_only only);
+
+/* What a login asks, in one look-up: an account without a row, and one in an older file, has the default and no app
+ * passwords.  Those are read only if `want_apps`; free them by account_apps_free(). */
+struct account_login_facts {
+	enum account_app_only only;
+	struct account_app *apps;
+	size_t app_count;
+};
+enum store_err account_login_facts(
+    struct account_db *db, int64_t account, bool want_apps, struct account_login_facts *facts_out);
 
 #endif

@@ -4,10 +4,13 @@
  *   account_scripts.c    its filter, named scripts, history
  *   account_lists.c      its lists
  *   account_aliases.c    its further addresses; whose an address is
- *   account_limits.c     what it may */
+ *   account_limits.c     what it may
+ *   account_apps.c       its app passwords
+ *   account_bulk.c       many accounts in one transaction */
 #ifndef STORE_ACCOUNT_DB_INTERNAL_H
 #define STORE_ACCOUNT_DB_INTERNAL_H
 
+#include "store/account_apps.h"
 #include "store/account_db.h"
 #include "store/sql.h"
 
@@ -26,5 +29,7 @@ enum store_err account_limits_write(
     struct sql *sql, int64_t account, const struct account_limits *limits);
 /* STORE_EXISTS where the address is an alias. */
 enum store_err account_alias_refuse(struct sql *sql, const char *localpart, const char *domain);
+enum store_err account_app_only_write(
+    struct sql *sql, int64_t account, enum account_app_only only);
 
 #endif

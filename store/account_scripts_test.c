@@ -333,6 +333,7 @@ test_older_file(void **state)
 	place_run_sql(p->path,
 	    "DROP TRIGGER account_deleted; DROP TABLE script; DROP TABLE filter_history;"
 	    "DROP TABLE list; DROP TABLE list_member; DROP TABLE alias; DROP TABLE account_limit;"
+	    "DROP TABLE app_password; DROP TABLE account_login;"
 	    "ALTER TABLE account_leave DROP COLUMN whole;"
 	    "PRAGMA user_version = 1;"
 	    "CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"

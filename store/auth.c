@@ -25,6 +25,8 @@ struct auth {
 	const struct log *log;
 	char *default_domain;
 	int64_t cache_ttl_s;
+	unsigned protocol;
+	bool app_only;
 	bool (*prepare)(struct str in, struct buf *out);
 	uint8_t key[DIGEST_BYTES];               /* of the cache's digests; this process's alone */
 	uint8_t secret[ACCOUNT_DB_SECRET_BYTES]; /* of invented SCRAM keys */
@@ -60,6 +62,8 @@ auth_new(struct account_db *db, const struct auth_options *options, const struct
 	auth->db = db;
 	auth->log = log;
 	auth->cache_ttl_s = (int64_t)options->cache_ttl_s;
+	auth->protocol = options->protocol;
+	auth->app_only = options->app_only;
 	auth->prepare = options->prepare;
 	if (options->default_domain != NULL)
 		auth->default_domain = mem_strdup(options->default_domain);
@@ -179,21 +183,49 @@ find(struct auth *auth, struct str user, struct account_row *row)
 	return err == STORE_INVALID ? STORE_NOT_FOUND : err;
 }
 
-static enum store_err
-give(struct account_row *row, struct account_row *row_out)
+const char *
+auth_outcome_name(enum auth_outcome outcome)
 {
-	if (row_out != NULL)
-		*row_out = *row;
-	else
-		account_row_free(row);
-	return STORE_OK;
+	static const char *const NAMES[AUTH_OUTCOME_COUNT] = {
+		[AUTH_OK] = "ok",
+		[AUTH_UNKNOWN] = "unknown-user",
+		[AUTH_WRONG] = "wrong-password",
+		[AUTH_INACTIVE] = "inactive",
+		[AUTH_APP_ONLY] = "app-passwords-only",
+		[AUTH_APP_EXPIRED] = "app-password-expired",
+		[AUTH_APP_PROTOCOL] = "app-password-protocol",
+		[AUTH_NO_KEYS] = "no-scram-keys",
+		[AUTH_OTHER_USER] = "other-user",
+	};
+
+	return NAMES[outcome];
+}
+
+void
+auth_login_free(struct auth_login *login)
+{
+	account_row_free(&login->row);
+	*login = (struct auth_login){ .outcome = AUTH_UNKNOWN };
 }
 
 static enum store_err
-deny(struct account_row *row)
+verdict(const struct auth_login *login)
 {
-	account_row_free(row);
-	return STORE_DENIED;
+	return login->outcome == AUTH_OK ? STORE_OK : STORE_DENIED;
+}
+
+/* Gives the row of a login that succeeded; row_out may be NULL. */
+static enum store_err
+give(struct auth_login *login, enum store_err err, struct account_row *row_out)
+{
+	if (row_out != NULL)
+		*row_out = (struct account_row){ 0 };
+	if (row_out != NULL && err == STORE_OK) {
+		*row_out = login->row;
+		login->row = (struct account_row){ 0 };
+	}
+	auth_login_free(login);
+	return err;
 }
 
 /* Is this hash of the scheme that unknown users are checked against? */
@@ -212,19 +244,27 @@ pretend(const struct auth *auth, struct str password)
 	(void)password_verify(auth->dummy, password);
 }
 
+/* `remember` false: what is right but refused is no faster the second time. */
 static bool
-check(struct auth *auth, const struct account_row *row, struct str password, bool *cached)
+check(struct auth *auth, const struct account_row *row, struct str password, bool remember,
+    bool *cached)
 {
 	uint8_t digest[DIGEST_BYTES];
 	enum password_result result;
 
-	cache_digest(auth, row, password, digest);
-	*cached = cache_has(auth, digest);
+	*cached = false;
+	if (remember) {
+		cache_digest(auth, row, password, digest);
+		*cached = cache_has(auth, digest);
+	}
 	if (*cached)
 		return true;
 	result = password_verify(row->password, password);
 	if (result == PASSWORD_MATCH) {
-		cache_add(auth, digest);
+		if (remember)
+			cache_add(auth, digest);
+		else if (!is_usual_scheme(auth, row->password))
+			pretend(auth, password);
 	} else if (result == PASSWORD_BAD_HASH) {
 		log_warn(auth->log, "bad-password-hash", "user=%s@%s do=%s", row->localpart,
 		    row->domain, "set the password anew, mailadmin passwd");
@@ -235,40 +275,114 @@ check(struct auth *auth, const struct account_row *row, struct str password, boo
 	return result == PASSWORD_MATCH;
 }
 
+/* --- app passwords ------------------------------------------------------------------------------ */
+
+static bool
+is_app_only(const struct auth *auth, enum account_app_only only)
+{
+	return auth->protocol != 0 && (only == ACCOUNT_APP_ONLY_YES ||
+					  (only == ACCOUNT_APP_ONLY_DEFAULT && auth->app_only));
+}
+
+/* The app password that was typed, by its place; `count` if it is none of them.  All are looked at. */
+static size_t
+find_app(const struct account_app *apps, size_t count, const char *normal)
+{
+	size_t found = count;
+
+	for (size_t i = 0; i < count; i++)
+		if (password_verify(apps[i].password, str_from(normal)) == PASSWORD_MATCH)
+			found = i;
+	return found;
+}
+
+static enum auth_outcome
+judge_app(const struct auth *auth, const struct account_row *row, const struct account_app *app)
+{
+	return app->expires_s != 0 && app->expires_s <= time(NULL) ? AUTH_APP_EXPIRED
+	       : (app->protocols & auth->protocol) == 0            ? AUTH_APP_PROTOCOL
+	       : !row->active                                      ? AUTH_INACTIVE
+								   : AUTH_OK;
+}
+
+/* False: it is none of the account's app passwords. */
+static bool
+try_apps(struct auth *auth, const struct account_login_facts *facts, struct str password,
+    const char *normal, struct auth_login *login)
+{
+	size_t i = find_app(facts->apps, facts->app_count, normal);
+	const struct account_app *app = &facts->apps[i];
+
+	if (i == facts->app_count)
+		return false;
+	login->app_id = app->id;
+	snprintf(login->app, sizeof(login->app), "%s", app->label);
+	login->outcome = judge_app(auth, &login->row, app);
+	login->cached = login->outcome == AUTH_OK;
+	if (login->outcome != AUTH_OK)
+		pretend(auth, password);
+	return true;
+}
+
+static void
+try_main(struct auth *auth, bool app_only, struct str password, struct auth_login *login)
+{
+	bool welcome = login->row.active && !app_only;
+
+	if (!check(auth, &login->row, password, welcome, &login->cached))
+		login->outcome = AUTH_WRONG;
+	else
+		login->outcome = !login->row.active ? AUTH_INACTIVE
+				 : app_only         ? AUTH_APP_ONLY
+						    : AUTH_OK;
+}
+
+enum store_err
+auth_login(struct auth *auth, struct str user, struct str password, struct auth_login *login_out)
+{
+	char normal[ACCOUNT_APP_PASSWORD_CHARS + 1];
+	bool app_like = auth->protocol != 0 && account_app_normalise(password, normal);
+	struct account_login_facts facts = { 0 };
+	enum store_err err, asked;
+
+	*login_out = (struct auth_login){ .outcome = AUTH_UNKNOWN };
+	err = find(auth, user, &login_out->row);
+	if (err != STORE_OK && err != STORE_NOT_FOUND)
+		return err;
+	/* For nobody too: as many questions to the database. */
+	asked = account_login_facts(auth->db, login_out->row.id, app_like, &facts);
+	if (asked != STORE_OK)
+		err = asked;
+	else if (err == STORE_NOT_FOUND)
+		pretend(auth, password);
+	else if (!app_like || !try_apps(auth, &facts, password, normal, login_out))
+		try_main(auth, is_app_only(auth, facts.only), password, login_out);
+	account_apps_free(facts.apps, facts.app_count);
+	mem_wipe(normal, sizeof(normal));
+	return err == STORE_OK || err == STORE_NOT_FOUND ? verdict(login_out) : err;
+}
+
 enum store_err
 auth_password(struct auth *auth, struct str user, struct str password, struct account_row *row_out,
     bool *cached_out)
 {
-	struct account_row row;
-	enum store_err err;
-	bool cached = false, right;
+	struct auth_login login;
+	enum store_err err = auth_login(auth, user, password, &login);
 
-	if (row_out != NULL)
-		*row_out = (struct account_row){ 0 };
-	err = find(auth, user, &row);
-	if (err == STORE_NOT_FOUND) {
-		pretend(auth, password);
-		err = STORE_DENIED;
-	} else if (err == STORE_OK) {
-		right = check(auth, &row, password, &cached);
-		err = right && row.active ? give(&row, row_out) : deny(&row);
-	}
 	if (cached_out != NULL)
-		*cached_out = cached;
-	return err;
+		*cached_out = login.cached;
+	return give(&login, err, row_out);
 }
 
 enum store_err
 auth_account(struct auth *auth, struct str user, struct account_row *row_out)
 {
-	struct account_row row;
-	enum store_err err = find(auth, user, &row);
+	struct auth_login login = { .outcome = AUTH_UNKNOWN };
+	enum store_err err = find(auth, user, &login.row);
 
-	if (row_out != NULL)
-		*row_out = (struct account_row){ 0 };
-	if (err != STORE_OK)
-		return err == STORE_NOT_FOUND ? STORE_DENIED : err;
-	return row.active ? give(&row, row_out) : deny(&row);
+	if (err == STORE_NOT_FOUND || (err == STORE_OK && !login.row.active))
+		err = STORE_DENIED;
+	return give(&login, err, row_out);
 }
 
 /* --- SCRAM ------------------------------------------------------------------------------------- */
@@ -335,24 +449,51 @@ keys_of_account(struct auth *auth, const struct account_row *row, struct scram_k
 	return err;
 }
 
+static enum auth_outcome
+judge_keys(const struct auth *auth, const struct account_row *row, enum account_app_only only,
+    bool has_keys)
+{
+	return !row->active              ? AUTH_INACTIVE
+	       : is_app_only(auth, only) ? AUTH_APP_ONLY
+	       : !has_keys               ? AUTH_NO_KEYS
+					 : AUTH_OK;
+}
+
+enum store_err
+auth_login_keys(
+    struct auth *auth, struct str user, struct scram_keys *keys_out, struct auth_login *login_out)
+{
+	struct account_login_facts facts = { 0 };
+	enum store_err err, keys;
+	bool has_keys;
+
+	*login_out = (struct auth_login){ .outcome = AUTH_UNKNOWN };
+	err = find(auth, user, &login_out->row);
+	if (err != STORE_OK && err != STORE_NOT_FOUND)
+		return err;
+	if (err == STORE_OK)
+		keys = keys_of_account(auth, &login_out->row, keys_out);
+	else /* as many questions to the database */
+		keys = account_db_scram_keys(auth->db, 0, keys_out);
+	if (keys != STORE_OK && keys != STORE_NOT_FOUND)
+		return keys;
+	has_keys = keys == STORE_OK;
+	keys = account_login_facts(auth->db, login_out->row.id, false, &facts);
+	if (keys != STORE_OK)
+		return keys;
+	if (err == STORE_OK)
+		login_out->outcome = judge_keys(auth, &login_out->row, facts.only, has_keys);
+	if (login_out->outcome != AUTH_OK)
+		invent_keys(auth, user, keys_out);
+	return verdict(login_out);
+}
+
 enum store_err
 auth_scram_keys(
     struct auth *auth, struct str user, struct scram_keys *keys_out, struct account_row *row_out)
 {
-	struct account_row row;
-	enum store_err err = find(auth, user, &row);
+	struct auth_login login;
+	enum store_err err = auth_login_keys(auth, user, keys_out, &login);
 
-	if (row_out != NULL)
-		*row_out = (struct account_row){ 0 };
-	if (err == STORE_OK)
-		err = keys_of_account(auth, &row, keys_out);
-	else if (err == STORE_NOT_FOUND) /* as many questions to the database */
-		err = account_db_scram_keys(auth->db, 0, keys_out);
-	if (err == STORE_OK && row.active)
-		return give(&row, row_out);
-	account_row_free(&row);
-	if (err != STORE_OK && err != STORE_NOT_FOUND)
-		return err;
-	invent_keys(auth, user, keys_out);
-	return STORE_DENIED;
+	return give(&login, err, row_out);
 }

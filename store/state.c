@@ -1,4 +1,4 @@
-#include "store/state.h"
+#include "store/state_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "store/sql.h"
 
 /* 1. Each change is one transaction, begun with the write lock: what it reads first still holds when it writes.
  * 2. The file is opened by the path that the account's descriptor has at that moment, and looked at again through
@@ -288,12 +286,9 @@ state_close(struct state *st)
 
 /* --- transactions ------------------------------------------------------------------------------- */
 
-typedef enum store_err (*state_fn)(struct sql *sql, void *arg);
-
-/* Runs `fn` in a transaction, in a new file if this one turns out to be damaged or was replaced.  NOT_FOUND is an
- * answer, so what was changed before it stays. */
-static enum store_err
-run(struct state *st, state_fn fn, void *arg)
+/* In a new file if this one turns out to be damaged or was replaced. */
+enum store_err
+state_run(struct state *st, state_fn fn, void *arg)
 {
 	enum store_err err = STORE_OK, answer = STORE_OK;
 
@@ -316,6 +311,14 @@ run(struct state *st, state_fn fn, void *arg)
 	if (err == STORE_CORRUPT || err == STORE_DENIED)
 		return STORE_IO;
 	return err == STORE_OK ? answer : err;
+}
+
+/* Between state_run()s. */
+enum store_err
+state_relax(struct state *st)
+{
+	sqlite3_db_config(st->sql.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return sql_exec(&st->sql, "PRAGMA synchronous = NORMAL");
 }
 
 static void
@@ -423,7 +426,7 @@ state_once(struct state *st, const char *key, const char *recipient, uint64_t se
 	enum store_err err;
 
 	hash_key(key, o.key);
-	err = run(st, claim_once, &o);
+	err = state_run(st, claim_once, &o);
 	*may_out = err == STORE_OK && o.may;
 	return err;
 }
@@ -443,7 +446,7 @@ state_once_undo(struct state *st, const char *key, const char *recipient)
 	struct once o = { .recipient = recipient };
 
 	hash_key(key, o.key);
-	return run(st, undo_once, &o);
+	return state_run(st, undo_once, &o);
 }
 
 /* --- memory ------------------------------------------------------------------------------------- */
@@ -486,7 +489,7 @@ state_remember(struct state *st, const char *key, uint64_t seconds, int64_t now)
 	struct memory m = { .seconds = seconds, .now = now };
 
 	hash_key(key, m.key);
-	return run(st, remember, &m);
+	return state_run(st, remember, &m);
 }
 
 static enum store_err
@@ -513,7 +516,7 @@ state_remembered(struct state *st, const char *key, int64_t now, bool *is_out)
 	enum store_err err;
 
 	hash_key(key, m.key);
-	err = run(st, remembered, &m);
+	err = state_run(st, remembered, &m);
 	*is_out = err == STORE_OK && m.is;
 	return err;
 }
@@ -563,7 +566,7 @@ state_warnings(struct state *st, const unsigned *thresholds, size_t count,
     bool (*percent)(void *arg, uint64_t *percent_out), void *arg, unsigned *due_out)
 {
 	struct warnings w = { thresholds, count, percent, arg, 0 };
-	enum store_err err = run(st, settle_warnings, &w);
+	enum store_err err = state_run(st, settle_warnings, &w);
 
 	*due_out = err == STORE_OK ? w.due : 0;
 	return err;
@@ -579,7 +582,7 @@ undo_warning(struct sql *sql, void *arg)
 enum store_err
 state_warning_undo(struct state *st, unsigned threshold)
 {
-	return run(st, undo_warning, &threshold);
+	return state_run(st, undo_warning, &threshold);
 }
 
 /* --- errors ------------------------------------------------------------------------------------- */
@@ -659,7 +662,7 @@ state_error_add(struct state *st, const char *kind, unsigned line, const char *t
 
 	if (e.text.len > ERROR_TEXT_BYTES)
 		e.text.len = ERROR_TEXT_BYTES;
-	err = run(st, add_error, &e);
+	err = state_run(st, add_error, &e);
 	*report_due_out = err == STORE_OK && e.due;
 	return err;
 }
@@ -701,7 +704,7 @@ enum store_err
 state_errors(struct state *st, struct state_error **errors_out, size_t *count_out)
 {
 	struct error_list l = { 0 };
-	enum store_err err = run(st, list_errors, &l);
+	enum store_err err = state_run(st, list_errors, &l);
 
 	if (err != STORE_OK) {
 		state_errors_free(l.rows, l.count);
@@ -732,7 +735,7 @@ clear_errors(struct sql *sql, void *arg)
 enum store_err
 state_errors_clear(struct state *st)
 {
-	return run(st, clear_errors, NULL);
+	return state_run(st, clear_errors, NULL);
 }
 
 /* --- METADATA ----------------------------------------------------------------------------------- */
@@ -821,7 +824,7 @@ state_metadata_get(struct state *st, struct arena *a, const char *mailbox_id, co
 	if (!metadata_of(&m, mailbox_id, entry))
 		return STORE_NOT_FOUND;
 	m.arena = a;
-	err = run(st, get_metadata, &m);
+	err = state_run(st, get_metadata, &m);
 	*value_out = m.value;
 	return err;
 }
@@ -865,7 +868,7 @@ state_metadata_set(struct state *st, const char *mailbox_id, const char *entry, 
 	if (value.len > STATE_METADATA_BYTES_MAX)
 		return STORE_LIMIT;
 	m.value = value;
-	return run(st, set_metadata, &m);
+	return state_run(st, set_metadata, &m);
 }
 
 static enum store_err
@@ -896,7 +899,7 @@ state_metadata_list(struct state *st, const char *mailbox_id,
 	metadata_of(&m, mailbox_id, NULL);
 	m.each = each;
 	m.arg = arg;
-	return run(st, list_metadata, &m);
+	return state_run(st, list_metadata, &m);
 }
 
 static enum store_err
@@ -912,7 +915,7 @@ state_metadata_drop(struct state *st, const char *mailbox_id)
 	struct metadata m;
 
 	metadata_of(&m, mailbox_id, NULL);
-	return run(st, drop_metadata, &m);
+	return state_run(st, drop_metadata, &m);
 }
 
 enum store_err

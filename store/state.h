@@ -1,6 +1,6 @@
 /* state.db: what an account's servers have learnt and must not forget, and what is neither mail nor cache: whom a
- * vacation has answered, which messages were seen, which errors its filter had, METADATA.  SQLite in the account's
- * directory, each change durable when the function returns.  doc/formats.md has the tables.
+ * vacation has answered, which messages were seen, which errors its filter had, METADATA, logins (store/state_login.h).
+ * SQLite in the account's directory, each change durable when the function returns.  doc/formats.md has the tables.
  *
  * Any number of processes use it at once; a handle serves one thread at a time.  A damaged file is set aside as
  * state.db.damaged-<time> with a log line and begun anew: it never stands in the way of mail.

@@ -22,6 +22,7 @@ struct submit_session {
 	struct submit_door *door;
 	struct smtp_session *smtp;
 	struct submit_session *next, **link;
+	bool login_delayed; /* the last login waited, because others had failed before */
 
 	/* the transaction */
 	struct arena arena;
@@ -69,16 +70,28 @@ forget_transaction(struct submit_session *ss)
 static uint64_t
 auth_delay_ms(struct smtp_session *s)
 {
-	return login_delay_ms(session_of(s)->door->sv, smtp_session_peer_ip(s));
+	struct submit_session *ss = session_of(s);
+	uint64_t delay_ms = login_delay_ms(ss->door->sv, smtp_session_peer_ip(s));
+
+	ss->login_delayed = delay_ms > 0;
+	return delay_ms;
 }
 
 static void
 on_auth(struct smtp_session *s, const char *login, const char *user, const char *mechanism,
     struct smtp_reply *r)
 {
+	const struct submit_session *ss = session_of(s);
+	struct login_end end = { .ip = smtp_session_peer_ip(s),
+		.login = login,
+		.user = user,
+		.mechanism = mechanism,
+		.note = smtp_session_auth_note(s),
+		.client = smtp_session_facts(s)->helo,
+		.delayed = ss->login_delayed };
+
 	(void)r;
-	login_ended(session_of(s)->door->sv, smtp_session_log(s), smtp_session_peer_ip(s), login,
-	    user, mechanism);
+	login_ended(ss->door->sv, smtp_session_log(s), &end, NULL);
 }
 
 /* When the message may go, RFC 4865; a time that is past is now. */
