@@ -65,9 +65,9 @@ stop(struct service *sv)
 }
 
 static const struct service_door DOORS[] = {
-	{ "imaps", "imapd.listen_tls", 993, NULL, on_imaps },
+	{ "imaps", "imapd.listen_tls", 993, NULL, on_imaps, NULL },
 	{ "imap", "imapd.listen_starttls", 143, "* BYE [UNAVAILABLE] Too many connections\r\n",
-	    on_imap },
+	    on_imap, NULL },
 };
 
 static const struct service_spec SPEC = {

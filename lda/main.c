@@ -87,10 +87,10 @@ stop(struct service *sv)
 
 #define TOO_MANY "421 4.7.0 Too many connections, try again later\r\n"
 static const struct service_door DOORS[] = {
-	{ "lmtp", "lda.listen_lmtp", 24, TOO_MANY, on_lmtp },
-	{ "lmtp-unix", "lda.listen_lmtp_unix", 0, TOO_MANY, on_lmtp },
-	{ "smtp", "lda.listen_smtp", 25, TOO_MANY, on_smtp },
-	{ "lookup", "lda.listen_lookup", 2424, "", on_lookup },
+	{ "lmtp", "lda.listen_lmtp", 24, TOO_MANY, on_lmtp, NULL },
+	{ "lmtp-unix", "lda.listen_lmtp_unix", 0, TOO_MANY, on_lmtp, NULL },
+	{ "smtp", "lda.listen_smtp", 25, TOO_MANY, on_smtp, NULL },
+	{ "lookup", "lda.listen_lookup", 2424, "", on_lookup, NULL },
 };
 
 static const struct service_spec SPEC = {

@@ -67,9 +67,9 @@ stop(struct service *sv)
 }
 
 static const struct service_door DOORS[] = {
-	{ "sieves", "managesieved.listen_tls", 0, NULL, on_tls },
+	{ "sieves", "managesieved.listen_tls", 0, NULL, on_tls, NULL },
 	{ "sieve", "managesieved.listen_starttls", 4190,
-	    "BYE (TRYLATER) \"Too many connections\"\r\n", on_starttls },
+	    "BYE (TRYLATER) \"Too many connections\"\r\n", on_starttls, NULL },
 };
 
 static const struct service_spec SPEC = {

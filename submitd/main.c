@@ -68,9 +68,9 @@ stop(struct service *sv)
 }
 
 static const struct service_door DOORS[] = {
-	{ "submissions", "submitd.listen_tls", 465, NULL, on_tls },
+	{ "submissions", "submitd.listen_tls", 465, NULL, on_tls, NULL },
 	{ "submission", "submitd.listen_starttls", 587,
-	    "421 4.7.0 Too many connections, try again later\r\n", on_starttls },
+	    "421 4.7.0 Too many connections, try again later\r\n", on_starttls, NULL },
 };
 
 static const struct service_spec SPEC = {
