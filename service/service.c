@@ -135,12 +135,20 @@ service_drop_root(const struct config *config)
 
 /* --- what a worker holds open ------------------------------------------------------------------- */
 
+static unsigned
+needs_of(const struct service *sv)
+{
+	const struct service_spec *spec = sv->spec;
+
+	return spec->needs | (spec->needs_also != NULL ? spec->needs_also(sv->config) : 0);
+}
+
 /* A daemon makes no database: one at a wrong path would be an empty one. */
 static bool
 open_accounts(struct service *sv)
 {
 	const char *path = config_string(sv->config, "store.account_db");
-	bool write = (sv->spec->needs & SERVICE_ACCOUNTS_WRITE) != 0;
+	bool write = (needs_of(sv) & SERVICE_ACCOUNTS_WRITE) != 0;
 	enum store_err err = STORE_NOT_FOUND;
 
 	if (access(path, F_OK) == 0)
@@ -266,9 +274,9 @@ service_records_dir(const struct config *config)
 }
 
 static bool
-uses_spool(const struct service_spec *spec)
+uses_spool(const struct service *sv)
 {
-	return (spec->needs & SERVICE_SPOOL) != 0 || spec->writes_spool;
+	return (needs_of(sv) & SERVICE_SPOOL) != 0 || sv->spec->writes_spool;
 }
 
 static void
@@ -284,9 +292,9 @@ open_records(struct service *sv)
 bool
 service_open_stores(struct service *sv)
 {
-	unsigned needs = sv->spec->needs;
+	unsigned needs = needs_of(sv);
 
-	if (uses_spool(sv->spec))
+	if (uses_spool(sv))
 		open_records(sv);
 	return open_accounts(sv) && ((needs & SERVICE_STORE) == 0 || open_store(sv)) &&
 	       ((needs & SERVICE_AUTH) == 0 || open_auth(sv)) &&
@@ -327,9 +335,9 @@ static bool
 lock_in(struct service *sv)
 {
 	const struct config *c = sv->config;
-	unsigned needs = sv->spec->needs;
+	unsigned needs = needs_of(sv);
 	bool tls = (needs & SERVICE_TLS) != 0, store = (needs & SERVICE_STORE) != 0;
-	bool spool = uses_spool(sv->spec);
+	bool spool = uses_spool(sv);
 	char *db_dir = directory_of(config_string(c, "store.account_db"));
 	char *cert_dir = directory_of(config_string(c, "tls.certificate"));
 	char *key_dir = directory_of(config_string(c, "tls.key"));
@@ -431,7 +439,7 @@ worker_start(struct net_worker *w, void *arg)
 	sv->worker = w;
 	sv->loop = net_worker_loop(w);
 	net_worker_set_data(w, sv);
-	if ((sv->spec->needs & SERVICE_TLS) != 0 && !open_tls(sv))
+	if ((needs_of(sv) & SERVICE_TLS) != 0 && !open_tls(sv))
 		return false;
 	sql_heap_use();
 	if (!service_open_stores(sv))
@@ -471,7 +479,7 @@ worker_stop(struct net_worker *w, void *arg)
 	net_timer_free(sv->history_timer);
 	if (sv->spec->stop != NULL)
 		sv->spec->stop(sv);
-	if ((sv->spec->needs & SERVICE_AUTH) != 0)
+	if ((needs_of(sv) & SERVICE_AUTH) != 0)
 		sasl_teardown();
 	service_close(sv);
 }

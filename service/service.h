@@ -55,7 +55,9 @@ struct service_spec {
 	const char *name;          /* "imapd"; also its section of the configuration */
 	const char *sasl_name;     /* "imap", with SERVICE_AUTH */
 	const char *relay_setting; /* networks for which connections are reserved, or NULL */
-	unsigned needs;    /* enum service_needs; the account DB is always opened, for reading */
+	unsigned needs; /* enum service_needs; the account DB is always opened, for reading */
+	/* NULL, or what is needed beside these where it is configured so. */
+	unsigned (*needs_also)(const struct config *config);
 	bool may_connect;  /* makes connections of its own */
 	bool writes_spool; /* opens the spool by itself, when it needs it */
 	const struct service_door *doors;
