@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "imapd/connection.h"
 #include "imapd/imapd.h"
+#include "imapd/meters.h"
 #include "service/service.h"
 
 static void
@@ -76,6 +77,7 @@ static const struct service_spec SPEC = {
 	.needs = SERVICE_TLS | SERVICE_STORE | SERVICE_AUTH,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),
+	.name_meters = imap_meters_name,
 	.start = start,
 	.drain = drain,
 	.stop = stop,

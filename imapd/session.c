@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imapd/imapd.h"
+#include "imapd/meters.h"
 #include "imapd/parse.h"
 #include "imapd/response.h"
 #include "net/sasl.h"
 #include "service/login.h"
+#include "service/service.h"
 #include "store/account.h"
 #include "store/mailbox.h"
 #include "store/uidset.h"
@@ -149,6 +152,16 @@ expunges_allowed(const struct imap_run *run)
 	return run->req.uid || (run->req.command->flags & IMAP_CMD_KEEPS_NUMBERS) == 0;
 }
 
+/* The job ends, the command does not. */
+static enum imap_result
+pause_run(struct imap_run *run, enum imap_result result)
+{
+	if (run->since_ns != 0)
+		run->worked_ns += metrics_now_ns() - run->since_ns;
+	run->since_ns = 0;
+	return result;
+}
+
 enum imap_result
 imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result result)
 {
@@ -159,9 +172,12 @@ imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result r
 	run->result = result;
 	run->settling = true;
 	if (wants_updates(run) && !imap_send_updates(s, expunges_allowed(run)))
-		return IMAP_MORE;
+		return pause_run(run, IMAP_MORE);
 	log_debug(s->log, "command", "name=%s result=%s",
 	    run->req.command != NULL ? run->req.command->name : "?", result_word(result));
+	if (s->imapd != NULL && s->imapd->service != NULL)
+		imap_meters_count(s->imapd->service, run->req.command, result,
+		    run->worked_ns + (run->since_ns != 0 ? metrics_now_ns() - run->since_ns : 0));
 	write_tagged(s, run);
 	count_bad(s, result);
 	imap_run_abort(run);
@@ -174,7 +190,7 @@ handle(struct imap_session *s, struct imap_run *run)
 	enum imap_result result = run->req.command->run(s, &run->req);
 
 	if (result == IMAP_MORE || result == IMAP_WAIT)
-		return result;
+		return pause_run(run, result);
 	return imap_run_settle(s, run, result);
 }
 
@@ -184,6 +200,7 @@ imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 	struct imap_request *req = &run->req;
 	const char *problem;
 
+	run->since_ns = metrics_now_ns();
 	req->arena = &run->arena;
 	req->command = imap_command_of(text, &req->tag, &req->uid, &req->args);
 	problem = state_problem(s, req);
@@ -197,6 +214,7 @@ imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 enum imap_result
 imap_run_step(struct imap_session *s, struct imap_run *run)
 {
+	run->since_ns = metrics_now_ns();
 	if (run->settling)
 		return imap_run_settle(s, run, run->result);
 	return handle(s, run);

@@ -101,6 +101,8 @@ struct imap_run {
 	struct arena arena;
 	enum imap_result result; /* of the handler */
 	bool settling;           /* the handler is done, updates are being written */
+	uint64_t worked_ns;      /* in the jobs that are over */
+	uint64_t since_ns;       /* when the job in hand began */
 };
 /* The row a framed command asks for, NULL if none; *uid_out: with the prefix UID.  Takes the cursor
  * behind the name.  Any thread. */

@@ -14,6 +14,7 @@
 #include "lda/filter_report.h"
 #include "lda/filtering.h"
 #include "lda/loops.h"
+#include "lda/meters.h"
 #include "lda/redirects.h"
 #include "lda/rejection.h"
 #include "lda/replies.h"
@@ -307,6 +308,7 @@ lda_prepare(struct lda *l, const struct lda_rcpt *rcpt, const struct lda_envelop
 	d->content = content;
 	d->account = arena_printf(&d->arena, "%s@%s", rcpt->localpart, rcpt->domain);
 	d->now = (int64_t)time(NULL);
+	d->begun_ns = metrics_now_ns();
 	d->once.fd = -1;
 	d->verdict = LDA_VERDICT_COUNT;
 	delivery_record_begin(d);
@@ -340,6 +342,7 @@ static void
 delivery_free(struct lda_delivery *d)
 {
 	delivery_record_end(d, d->verdict);
+	lda_meters_delivery(d->lda->sv, d->verdict, d->begun_ns);
 	duplicates_end(d);
 	filtering_end(d);
 	if (d->view_is_open)

@@ -79,6 +79,7 @@ struct lda_delivery {
 	struct arena arena;
 	const char *account; /* localpart@domain */
 	int64_t now;
+	uint64_t begun_ns; /* metrics_now_ns() */
 	struct home *home;
 	struct quota_usage before;
 	uint64_t stored_bytes; /* that count towards quota */

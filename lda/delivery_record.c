@@ -19,6 +19,12 @@ static const char *const VERDICTS[LDA_VERDICT_COUNT] = {
 	[LDA_TEMPORARY] = "put-off",
 };
 
+const char *
+delivery_record_verdict(enum lda_verdict verdict)
+{
+	return verdict < LDA_VERDICT_COUNT ? VERDICTS[verdict] : "given-up";
+}
+
 static void
 add_envelope(struct record *r, const struct lda_envelope *e)
 {

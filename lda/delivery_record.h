@@ -8,6 +8,9 @@
 
 struct smtp_reply;
 
+/* The verdict's word, "delivered"; of LDA_VERDICT_COUNT, too: "given-up". */
+const char *delivery_record_verdict(enum lda_verdict verdict);
+
 /* With the envelope; then what is done, in order; then how it ended, which writes it. */
 void delivery_record_begin(struct lda_delivery *d);
 /* One thing that was done, or was not: "copy", "redirect", "not-redirected", "answer", "not-answered", "refuse", "discard",

@@ -5,6 +5,7 @@
 #include "lda/command.h"
 #include "lda/lda.h"
 #include "lda/lookup.h"
+#include "lda/meters.h"
 #include "lda/outgoing.h"
 #include "lda/session.h"
 #include "service/service.h"
@@ -100,6 +101,7 @@ static const struct service_spec SPEC = {
 	.writes_spool = true,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),
+	.name_meters = lda_meters_name,
 	.start = start,
 	.drain = drain,
 	.stop = stop,

@@ -10,6 +10,7 @@
 #include "lda/content.h"
 #include "lda/delivery_record.h"
 #include "lda/lda.h"
+#include "lda/meters.h"
 #include "lda/reply.h"
 #include "net/cidr.h"
 #include "net/stream.h"
@@ -171,6 +172,7 @@ on_rcpt(struct smtp_session *s, const struct smtp_rcpt *rcpt, struct smtp_reply 
 		v = lda_check_quota(l, &found);
 	reply_set(r, v, ls->door->lda->quota_permanent, rcpt->to.address);
 	if (v != LDA_OK) {
+		lda_meters_refused(l->sv, v);
 		log_info(smtp_session_log(s), "rcpt-refused", "rcpt=%s from=%s code=%d reason=%s",
 		    rcpt->to.address, ls->sender, r->code, reply_text(v));
 		envelope = envelope_of(s);

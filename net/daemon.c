@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "net/meters.h"
 #include "net/tls.h"
 #include "net/worker.h"
 
@@ -59,6 +60,7 @@ struct parent {
 	const struct net_daemon_spec *spec;
 	struct net_listen_set listening;
 	struct net_limits *limits;
+	struct net_meters meters[NET_LIMITS_LISTENERS_MAX];
 	struct proc procs[PROCS_MAX];
 	struct restart restarts[PROCS_MAX];
 	unsigned workers, next_workers;
@@ -221,6 +223,7 @@ child_run(struct parent *p, unsigned row, unsigned index, int ready_fd, int life
 		.spec = p->spec,
 		.listening = &p->listening,
 		.limits = p->limits,
+		.meters = p->meters,
 		.index = index,
 		.row = row,
 		.ready_fd = ready_fd,
@@ -408,6 +411,7 @@ announce(struct parent *p)
 {
 	p->announced = true;
 	pid_file_publish(p);
+	metrics_publish(p->spec->metrics);
 	notify("READY=1\n");
 	log_info(p->spec->log, "start", "name=%s workers=%u listeners=%zu", p->spec->name,
 	    p->workers, p->spec->listener_count);
@@ -464,6 +468,7 @@ on_dead(struct parent *p, struct proc *proc, int status)
 
 	log_death(p, proc, status);
 	net_limits_worker_gone(p->limits, (unsigned)(proc - p->procs));
+	metrics_worker_gone(p->spec->metrics, (unsigned)(proc - p->procs));
 	close(proc->life_fd);
 	if (proc->ready_fd >= 0)
 		close(proc->ready_fd);
@@ -617,6 +622,8 @@ make_limits(struct parent *p)
 
 	for (size_t i = 0; i < count; i++)
 		limits[i] = p->spec->listeners[i].limits;
+	for (size_t i = 0; i < count; i++)
+		net_meters_name(p->spec->metrics, p->spec->listeners[i].name, &p->meters[i]);
 	p->limits = net_limits_new(limits, count);
 }
 

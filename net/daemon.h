@@ -16,6 +16,7 @@
 #include "net/limits.h"
 
 struct log;
+struct metrics;
 struct net_loop;
 struct net_stream;
 struct net_tls_keys;
@@ -69,6 +70,7 @@ struct net_daemon_spec {
 	                       * run, removed at the end: scripts wait for it */
 	unsigned drain_s, reload_drain_s; /* 0: the defaults above */
 	struct net_tls_keys *tls_keys;    /* NULL, or the daemon's: stepped in the parent too */
+	struct metrics *metrics;          /* NULL: nothing is counted; the caller's */
 
 	/* In the worker, before the loop runs; the place for databases, then net_sandbox_enter().
 	 * False (with the reason logged) at the first start ends the daemon. */

@@ -14,6 +14,7 @@
 #include "net/addr.h"
 #include "net/limits.h"
 #include "net/loop.h"
+#include "net/meters.h"
 #include "net/stream.h"
 
 #define NET_READ_BYTES (64 * 1024) /* the loop's one read buffer */
@@ -105,6 +106,7 @@ struct net_stream {
 	struct net_ip ip;
 	char peer[NET_IP_TEXT_BYTES];
 
+	const struct net_meters *meters; /* of its listener; NULL: it has none */
 	const struct net_stream_owner *owner;
 	void *owner_arg;
 	struct net_limits_slot slot;

@@ -61,7 +61,7 @@ void metrics_add(struct metrics *m, uint32_t series, uint64_t n);      /* counte
 void metrics_change(struct metrics *m, uint32_t series, int64_t by);   /* gauge */
 void metrics_time_ns(struct metrics *m, uint32_t series, uint64_t ns); /* histogram */
 uint64_t metrics_now_ns(void); /* monotonic; two of them make a time */
-/* A login from there failed.  Loop thread. */
+/* A login from there failed.  Any thread; of two at the same moment one may be lost. */
 void metrics_login_failed(struct metrics *m, const struct net_ip *ip);
 
 #endif

@@ -181,6 +181,8 @@ die(struct net_stream *st, enum net_closed why, const char *detail)
 {
 	if (is_over(st))
 		return;
+	if (st->state == STREAM_HANDSHAKE && st->meters != NULL)
+		metrics_add(st->meters->metrics, st->meters->tls_failed, 1);
 	st->state = STREAM_DEAD;
 	st->why = why;
 	free(st->detail);
@@ -319,6 +321,8 @@ send_some(struct net_stream *st, const char *p, size_t len, size_t *sent_out)
 		}
 		*sent_out += (size_t)n;
 		st->moved_ms = uv_now(&st->loop->uv);
+		if (st->meters != NULL)
+			metrics_add(st->meters->metrics, st->meters->sent, (uint64_t)n);
 	}
 	return true;
 }
@@ -572,6 +576,8 @@ net_stream_recv(struct net_stream *st, void *p, size_t size)
 	if (n > 0) {
 		st->moved_ms = uv_now(&st->loop->uv);
 		st->recv_left -= (size_t)n;
+		if (st->meters != NULL)
+			metrics_add(st->meters->metrics, st->meters->received, (uint64_t)n);
 	}
 	st->recv_empty = n != 0 && n < (ssize_t)size;
 	return n;
@@ -722,6 +728,16 @@ begin_handshake(struct net_stream *st)
 }
 
 static void
+count_handshake(const struct net_stream *st)
+{
+	const struct net_meters *m = st->meters;
+
+	if (m != NULL)
+		metrics_add(
+		    m->metrics, SSL_session_reused(st->ssl) ? m->tls_resumed : m->tls_full, 1);
+}
+
+static void
 handshake(struct net_stream *st)
 {
 	int ok, why;
@@ -741,6 +757,7 @@ handshake(struct net_stream *st)
 		}
 		free(st->host);
 		st->host = NULL;
+		count_handshake(st);
 		st->state = STREAM_OPEN;
 		start_silence(st);
 		st->read_more = true;

@@ -44,6 +44,7 @@ struct net_worker {
 	struct net_loop *loop;
 	struct log *log;
 	struct net_limits *limits;
+	const struct net_meters *meters; /* of each listener */
 	unsigned index, row;
 	void *data;
 	struct acceptor *acceptors;
@@ -85,11 +86,19 @@ on_stream_logged_in(struct net_stream *st)
 }
 
 static void
+count_connection(const struct net_meters *meters)
+{
+	metrics_change(meters->metrics, meters->connections, 1);
+	metrics_add(meters->metrics, meters->accepted, 1);
+}
+
+static void
 on_stream_gone(struct net_stream *st)
 {
 	struct net_worker *w = st->owner_arg;
 
 	net_limits_disconnect(w->limits, &st->slot);
+	metrics_change(st->meters->metrics, st->meters->connections, -1);
 	w->streams--;
 	end_if_idle(w);
 }
@@ -133,8 +142,11 @@ static void
 refuse(struct acceptor *a, int fd, enum net_limit limit, const char *peer)
 {
 	struct net_worker *w = a->worker;
+	const struct net_meters *meters = &w->meters[a->listener];
 	uint64_t now_ms = net_loop_now_ms(w->loop);
 
+	metrics_add(meters->metrics,
+	    limit == NET_LIMIT_ADDRESS ? meters->refused_address : meters->refused_total, 1);
 	w->refused++;
 	if (now_ms - w->refused_log_ms >= REFUSED_LOG_MS) {
 		log_warn(w->log, "refused", "listener=%s peer=%s limit=%s count=%u", a->spec->name,
@@ -187,6 +199,7 @@ admit(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port)
 
 	if (!find_place(a, fd, ip, ip, &slot))
 		return;
+	count_connection(&w->meters[a->listener]);
 	if (a->spec->on_socket != NULL) {
 		hand_over(a, fd, ip, port, &slot);
 		return;
@@ -195,6 +208,7 @@ admit(struct acceptor *a, int fd, const struct net_ip *ip, uint16_t port)
 	st->owner = &OWNER;
 	st->owner_arg = w;
 	st->slot = slot;
+	st->meters = &w->meters[a->listener];
 	w->streams++;
 	a->spec->on_accept(w, st, a->spec->arg);
 }
@@ -439,6 +453,8 @@ worker_init(struct net_worker *w, const struct net_worker_start *start)
 	setenv("UV_THREADPOOL_SIZE", threads, 1);
 	w->spec = start->spec;
 	w->limits = start->limits;
+	w->meters = start->meters;
+	metrics_worker_begin(start->spec->metrics, start->row);
 	w->index = start->index;
 	w->row = start->row;
 	w->log = start->spec->log;
@@ -543,7 +559,10 @@ net_worker_data(const struct net_worker *w)
 void
 net_worker_socket_gone(struct net_worker *w, struct net_limits_slot *place)
 {
+	const struct net_meters *meters = &w->meters[place->listener];
+
 	net_limits_disconnect(w->limits, place);
+	metrics_change(meters->metrics, meters->connections, -1);
 	w->streams--;
 	end_if_idle(w);
 }

@@ -32,6 +32,7 @@ struct net_worker_start {
 	const struct net_daemon_spec *spec;
 	const struct net_listen_set *listening;
 	struct net_limits *limits;
+	const struct net_meters *meters; /* of each listener */
 	unsigned index; /* among those that accept */
 	unsigned row;   /* in limits, unique among all that live */
 	int ready_fd;   /* one byte goes here when the worker accepts */

@@ -77,8 +77,10 @@ verify_password(void *arg, const char *user, struct str password, const char *pe
 {
 	struct service *sv = arg;
 	struct auth_login login;
+	uint64_t since_ns = metrics_now_ns();
 	enum store_err err = auth_login(sv->auth, str_from(user), password, &login);
 
+	login_meters_time(&sv->logins, since_ns);
 	if (err == STORE_OK)
 		add_address(login_out, &login.row);
 	leave_note(note_out, &login);
@@ -94,8 +96,10 @@ find_scram_keys(void *arg, const char *user, struct sasl_scram_keys *keys_out,
 	struct service *sv = arg;
 	struct scram_keys keys;
 	struct auth_login login;
+	uint64_t since_ns = metrics_now_ns();
 	enum store_err err = auth_login_keys(sv->auth, str_from(user), &keys, &login);
 
+	login_meters_time(&sv->logins, since_ns);
 	if (err != STORE_OK && err != STORE_DENIED) {
 		auth_login_free(&login);
 		return SASL_VERDICT_TEMPFAIL;
@@ -260,6 +264,7 @@ login_ended(const struct service *sv, const struct log *log, const struct login_
 	struct note note = { .outcome = AUTH_UNKNOWN };
 	struct login_event *event = NULL;
 
+	login_meters_count(&sv->logins, end->mechanism, end->login != NULL, end->ip);
 	if (end->ip != NULL)
 		net_ip_text(end->ip, peer);
 	if (is_scram(end->mechanism))

@@ -496,6 +496,32 @@ own_integer(const struct service *sv, const char *key)
 	return config_integer(sv->config, name);
 }
 
+static void
+name_meters(struct service *sv)
+{
+	if (sv->spec->sasl_name != NULL || sv->spec->counts_logins)
+		login_meters_name(sv->metrics, &sv->logins);
+	if (sv->spec->name_meters != NULL)
+		sv->spec->name_meters(sv);
+}
+
+/* Beside the pid file; without it the daemon goes on and counts nothing. */
+static void
+open_metrics(struct service *sv, const char *run_dir)
+{
+	const char *user = config_string(sv->config, "server.user");
+	const struct passwd *pw = getuid() == 0 && user != NULL ? getpwnam(user) : NULL;
+	char *path;
+
+	if (run_dir == NULL)
+		return;
+	path = mem_printf("%s/%s.metrics", run_dir, sv->spec->name);
+	sv->metrics = metrics_new(path, sv->spec->name, pw != NULL ? pw->pw_uid : getuid(),
+	    pw != NULL ? pw->pw_gid : getgid(), sv->log);
+	free(path);
+	name_meters(sv);
+}
+
 static bool
 reload(void *arg, unsigned *workers)
 {
@@ -511,6 +537,7 @@ reload(void *arg, unsigned *workers)
 	sv->config = config;
 	log_set_level(sv->log, configured_level(config));
 	read_networks(sv);
+	name_meters(sv);
 	*workers = (unsigned)own_integer(sv, "workers");
 	return true;
 }
@@ -650,7 +677,11 @@ run_daemon(struct service *sv)
 
 	if (getrandom(sv->secret, sizeof(sv->secret), 0) != (ssize_t)sizeof(sv->secret))
 		abort(); /* so few bytes always come */
+	open_metrics(sv, run_dir);
+	daemon.metrics = sv->metrics;
 	status = net_daemon_run(&daemon);
+	metrics_free(sv->metrics);
+	sv->metrics = NULL;
 	free(listeners);
 	free(pid_file);
 	return status;

@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "net/cidr.h"
 #include "net/daemon.h"
+#include "net/metrics.h"
 #include "net/sasl.h"
+#include "service/login_meters.h"
 #include "store/account_apps.h"
 #include "store/account_db.h"
 
@@ -50,6 +52,7 @@ enum service_needs {
 
 #define SERVICE_DOORS_MAX    8
 #define SERVICE_SECRET_BYTES 32
+#define SERVICE_METERS_MAX   256
 
 struct service_spec {
 	const char *name;          /* "imapd"; also its section of the configuration */
@@ -58,10 +61,14 @@ struct service_spec {
 	unsigned needs; /* enum service_needs; the account DB is always opened, for reading */
 	/* NULL, or what is needed beside these where it is configured so. */
 	unsigned (*needs_also)(const struct config *config);
-	bool may_connect;  /* makes connections of its own */
-	bool writes_spool; /* opens the spool by itself, when it needs it */
+	bool may_connect;   /* makes connections of its own */
+	bool counts_logins; /* also without SERVICE_AUTH */
+	bool writes_spool;  /* opens the spool by itself, when it needs it */
 	const struct service_door *doors;
 	size_t door_count;
+	/* In the parent, before the first worker and at each reload: names the daemon's series in sv->meters, by
+	 * numbers of its own.  NULL: it has none. */
+	void (*name_meters)(struct service *sv);
 	/* In each worker when all of the above is open; false, with the reason logged, ends it. */
 	bool (*start)(struct service *sv, struct net_worker *w);
 	void (*drain)(
@@ -77,6 +84,9 @@ struct service {
 	struct net_cidr_list relays;  /* of relay_setting */
 	struct net_cidr_list proxies; /* server.proxy_networks */
 
+	struct metrics *metrics; /* NULL (lda -d): nothing is counted */
+	uint32_t meters[SERVICE_METERS_MAX];
+	struct login_meters logins;
 	/* Random, of this daemon's life: the same in all its workers. */
 	unsigned char secret[SERVICE_SECRET_BYTES];
 

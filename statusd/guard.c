@@ -94,6 +94,7 @@ check_password(const struct service *sv, const struct http_request *rq, const ch
 		    (struct str){ password.data, password.len });
 	else if (rq->peer != NULL)
 		net_limits_login_ok(limits, rq->peer, (struct str){ user.data, user.len });
+	login_meters_count(&sv->logins, "BASIC", ok, rq->peer);
 	if (!ok)
 		log_info(sv->log, "login-failed", "user=%s mech=%s peer=%s", user.data, "BASIC",
 		    rq->peer_text);

@@ -51,6 +51,7 @@ static const struct service_door DOORS[] = {
 static const struct service_spec SPEC = {
 	.name = "statusd",
 	.needs = SERVICE_SPOOL,
+	.counts_logins = true,
 	.may_connect = true,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),

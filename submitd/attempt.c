@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "service/service.h"
 #include "submitd/deadline.h"
+#include "submitd/meters.h"
 #include "submitd/runner_internal.h"
 #include "submitd/verdict.h"
 
@@ -120,6 +121,7 @@ static void
 send_to_next(struct attempt *a)
 {
 	a->message.by_seconds = a->msg->deliver_by - time(NULL);
+	a->since_ns = metrics_now_ns();
 	a->message.rcpt_count = smtp_client_takes(a->client, a->rcpts, a->count);
 	smtp_client_send(a->client, &a->message);
 }
@@ -129,6 +131,9 @@ on_ready(void *arg, struct smtp_client *client, const char *relay, const struct 
 {
 	struct attempt *a = arg;
 
+	a->relay = relay;
+	if (client == NULL)
+		submit_meters_relay(a->runner->sv, relay, NULL, a->since_ns);
 	if (client != NULL && describe_message(a)) {
 		a->client = client;
 		send_to_next(a);
@@ -141,6 +146,7 @@ on_ready(void *arg, struct smtp_client *client, const char *relay, const struct 
 static void
 take_relay(struct attempt *a)
 {
+	a->since_ns = metrics_now_ns();
 	a->connection = relay_take(a->runner->relays, a->msg->route, a->tried, &RELAY_EVENTS, a);
 }
 
@@ -193,6 +199,7 @@ on_sent(void *arg, const struct smtp_client_report *rep)
 	bool reusable = rep->reusable && !a->runner->draining;
 	bool may_go_on;
 
+	submit_meters_relay(a->runner->sv, a->relay, rep, a->since_ns);
 	if (elsewhere)
 		judge_relay(a, rep);
 	may_go_on = elsewhere && !a->runner->draining && relay_has_untried(a->connection, a->tried);

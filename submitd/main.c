@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "service/service.h"
+#include "submitd/meters.h"
 #include "submitd/runner.h"
 #include "submitd/session.h"
 
@@ -81,6 +82,7 @@ static const struct service_spec SPEC = {
 	.may_connect = true,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),
+	.name_meters = submit_meters_name,
 	.start = start,
 	.drain = drain,
 	.stop = stop,

@@ -38,6 +38,8 @@ struct attempt {
 	struct spool_message *msg;
 	int fd;
 	struct relay_connection *connection;
+	const char *relay; /* its name, while a connection is on loan */
+	uint64_t since_ns; /* when it was asked, for the connection or with the message */
 	unsigned tried;                 /* relays, by their places */
 	struct smtp_client_rcpt *rcpts; /* those to be sent to … */
 	struct spool_recipient **of;    /* … and whose they are */

@@ -13,6 +13,7 @@
 #include "service/service.h"
 #include "store/spool.h"
 #include "submitd/header.h"
+#include "submitd/meters.h"
 #include "submitd/policy.h"
 #include "submitd/sent_copy.h"
 #include "submitd/submission_record.h"
@@ -335,6 +336,7 @@ on_data_end(struct smtp_session *s, struct smtp_reply *replies, size_t count)
 		submission_record_queued(ss->door->sv, smtp_session_facts(s), &ss->envelope,
 		    buf_cstr(&ss->mender.message_id), id, size);
 	}
+	submit_meters_answered(ss->door->sv, replies[0].code);
 	if (!smtp_reply_is_ok(&replies[0]))
 		submission_record_refused(ss->door->sv, smtp_session_facts(s), &ss->envelope,
 		    buf_cstr(&ss->mender.message_id), replies[0].code, replies[0].text);
