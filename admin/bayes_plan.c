@@ -117,10 +117,8 @@ bayes_plan_parse(struct str text, struct bayes_plan *plan_out)
 static enum store_err
 empty_spam(struct mailbox *box, const struct uidset *uids)
 {
-	static const struct flags_change DELETE = { .mode = FLAGS_ADD, .flags = MESSAGE_DELETED };
-	enum store_err err = mailbox_store_flags(box, uids, &DELETE, NULL);
-
-	return err == STORE_OK ? mailbox_expunge(box, uids, NULL) : err;
+	return mailbox_expunge_with(
+	    box, uids, MAILBOX_EXPUNGE_UNMARKED | MAILBOX_EXPUNGE_FOR_GOOD, NULL);
 }
 
 static enum store_err

@@ -8,6 +8,7 @@
 
 #include "admin/commands.h"
 #include "admin/output.h"
+#include "admin/times.h"
 #include "admin/why.h"
 #include "base/mem.h"
 #include "service/service.h"
@@ -177,30 +178,6 @@ complete(struct why *w)
 
 /* --- the command -------------------------------------------------------------------------------- */
 
-/* "2h" (ago), "2026-11-21", "2026-11-21 14:00" or with seconds; local time. */
-static bool
-parse_since(const char *text, int64_t *since_out)
-{
-	static const char *const FORMATS[] = { "%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S",
-		"%Y-%m-%dT%H:%M:%S" };
-	uint64_t ago;
-
-	if (config_parse_duration(str_from(text), &ago)) {
-		*since_out = (int64_t)time(NULL) - (int64_t)ago;
-		return true;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(FORMATS); i++) {
-		struct tm tm = { .tm_isdst = -1 };
-		const char *end = strptime(text, FORMATS[i], &tm);
-
-		if (end == NULL || *end != '\0')
-			continue;
-		*since_out = (int64_t)mktime(&tm);
-		return true;
-	}
-	return false;
-}
-
 /* As a writer of records would write it. */
 static char *
 as_in_a_line(const char *wanted)
@@ -225,7 +202,7 @@ parse_options(struct why *w)
 	size_t len = strlen(wanted);
 	uint64_t count = LAST_DEFAULT;
 
-	if (since != NULL && !parse_since(since, &w->since)) {
+	if (since != NULL && !time_parse(since, &w->since)) {
 		admin_bad_usage(w->a, "--since takes a duration (2h) or a time (2026-11-21 14:00)");
 		return false;
 	}

@@ -122,6 +122,8 @@ admin_open_store(struct admin *a)
 		.mail_root = config_string(a->config, "store.mail_root"),
 		.index_root = config_string(a->config, "store.index_root"),
 		.free_floor_bytes = config_size(a->config, "store.free_space_floor"),
+		.keep_s = config_integer(a->config, "store.undelete_days") * STORE_DAY_S,
+		.keep_max_bytes = config_size(a->config, "store.undelete_size"),
 		.log = a->log,
 	};
 

@@ -300,9 +300,12 @@ test_manual(void **state)
 static const char *
 readers(const char *section)
 {
-	return strcmp(section, "publish") == 0
-		   ? "admin/cmd_publish.c"
-		   : "service clients imapd submitd lda managesieved statusd filter";
+	static const char *const TOOLS[] = { "publish", "backup", "cleanup", "standby" };
+
+	for (size_t i = 0; i < ARRAY_LEN(TOOLS); i++)
+		if (strcmp(section, TOOLS[i]) == 0)
+			return "admin";
+	return "service clients imapd submitd lda managesieved statusd filter";
 }
 
 /* A setting that nothing reads is a lie: each stands by its name in a daemon's sources, or by its key

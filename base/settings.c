@@ -125,6 +125,10 @@ const struct setting SETTINGS[] = {
 	    "Mailboxes that do not count towards quota, with all below them."),
 	ENUM("store", "localpart_case", "fold", "fold exact",
 	    "Whether upper and lower case letters before the @ are the same (fold) when mail is delivered."),
+	NUMBER("store", "undelete_days", "days", "7", 0, 3650,
+	    "How long expunged messages are kept beside the mailboxes, outside quota, for mailadmin undelete; 0: not at all."),
+	SIZE("store", "undelete_size", "2G", 0, 1 * TIB,
+	    "Bytes of them that an account keeps at most; beyond that the oldest go earlier. 0: any number."),
 	NUMBER("store", "index_connections", "connections", "256", 8, 10000,
 	    "Open index databases per process."),
 

@@ -190,6 +190,8 @@ open_store(struct service *sv)
 		.quota_exempt_count = count,
 		.index_open_max = (unsigned)config_integer(sv->config, "store.index_connections"),
 		.free_floor_bytes = config_size(sv->config, "store.free_space_floor"),
+		.keep_s = config_integer(sv->config, "store.undelete_days") * STORE_DAY_S,
+		.keep_max_bytes = config_size(sv->config, "store.undelete_size"),
 		.log = sv->log,
 	};
 

@@ -43,6 +43,8 @@ store_open(const struct store_options *o)
 		st->quota_exempt[i] = mem_strdup(o->quota_exempt[i]);
 	st->index_open_max = o->index_open_max != 0 ? o->index_open_max : STORE_INDEX_OPEN_MAX;
 	st->free_floor_bytes = o->free_floor_bytes;
+	st->keep_s = o->keep_s;
+	st->keep_max_bytes = o->keep_max_bytes;
 	pthread_mutex_init(&st->mutex, NULL);
 	return st;
 }
@@ -457,23 +459,43 @@ account_read_end(struct account *acct)
 }
 
 enum store_err
+account_lock(struct account *acct)
+{
+	enum store_err err;
+
+	if (!lock_within(&acct->write_mutex, STORE_LOCK_WAIT_S))
+		return STORE_BUSY;
+	err = home_lock(acct->home, STORE_LOCK_WAIT_S * 1000, &acct->lock);
+	if (err != STORE_OK) {
+		pthread_mutex_unlock(&acct->write_mutex);
+		return err;
+	}
+	if (!acct->cleaned) {
+		folder_clean(acct->home);
+		acct->cleaned = true;
+	}
+	return STORE_OK;
+}
+
+void
+account_unlock(struct account *acct)
+{
+	home_unlock(&acct->lock);
+	pthread_mutex_unlock(&acct->write_mutex);
+}
+
+enum store_err
 account_write_begin(struct account *acct)
 {
 	enum store_err err;
 
 	before_index(acct);
-	if (!lock_within(&acct->write_mutex, STORE_LOCK_WAIT_S))
-		return STORE_BUSY;
-	err = home_lock(acct->home, STORE_LOCK_WAIT_S * 1000, &acct->lock);
+	err = account_lock(acct);
 	if (err != STORE_OK)
-		goto unlock_writer;
-	if (!acct->cleaned) {
-		folder_clean(acct->home);
-		acct->cleaned = true;
-	}
+		return err;
 	if (!lock_within(&acct->db_mutex, STORE_LOCK_WAIT_S)) {
 		err = STORE_BUSY;
-		goto unlock_home;
+		goto unlock;
 	}
 	err = ensure_index(acct, true);
 	if (err == STORE_OK)
@@ -485,10 +507,8 @@ account_write_begin(struct account *acct)
 	if (acct->ix != NULL)
 		index_rollback(acct->ix);
 	pthread_mutex_unlock(&acct->db_mutex);
-unlock_home:
-	home_unlock(&acct->lock);
-unlock_writer:
-	pthread_mutex_unlock(&acct->write_mutex);
+unlock:
+	account_unlock(acct);
 	return err;
 }
 
@@ -505,8 +525,7 @@ void
 account_write_unlock(struct account *acct)
 {
 	pthread_mutex_unlock(&acct->db_mutex);
-	home_unlock(&acct->lock);
-	pthread_mutex_unlock(&acct->write_mutex);
+	account_unlock(acct);
 }
 
 enum store_err

@@ -24,6 +24,7 @@
 #include "store/err.h"
 #include "store/mailbox_name.h"
 
+#define STORE_DAY_S             86400
 #define STORE_LOCK_WAIT_S       20    /* for another writer; then STORE_BUSY */
 #define STORE_INDEX_IDLE_S      60    /* an index connection nobody used is closed */
 #define STORE_INDEX_OPEN_MAX    256   /* connections per process, by default */
@@ -43,6 +44,9 @@ struct store_options {
 	size_t quota_exempt_count;
 	unsigned index_open_max;   /* 0: STORE_INDEX_OPEN_MAX */
 	uint64_t free_floor_bytes; /* below this much free space appends get STORE_FULL */
+	/* Expunged messages are kept that long, the newest of them up to so many bytes (store/kept.h); 0: not at all,
+	 * and 0: any number. */
+	uint64_t keep_s, keep_max_bytes;
 	const struct log *log;     /* borrowed until store_close() */
 };
 

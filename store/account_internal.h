@@ -26,7 +26,7 @@ struct store {
 	char *mail_root, *index_root; /* index_root NULL: in the Maildir */
 	const char **quota_exempt;    /* NULL-terminated */
 	unsigned index_open_max;
-	uint64_t free_floor_bytes;
+	uint64_t free_floor_bytes, keep_s, keep_max_bytes;
 	atomic_uint index_open_count;
 	pthread_mutex_t mutex; /* the table and all refs */
 	struct account *buckets[ACCOUNT_BUCKETS];
@@ -63,6 +63,10 @@ enum store_err account_write_end(struct account *acct, enum store_err err);
 /* The same in two parts, for who has something to take back if the commit fails. */
 enum store_err account_write_commit(struct account *acct, enum store_err err);
 void account_write_unlock(struct account *acct);
+
+/* The writer lock alone, for what the index does not know. */
+enum store_err account_lock(struct account *acct);
+void account_unlock(struct account *acct);
 
 /* In a write transaction that has just begun: finishes a move that another process died in (mailbox_move.c). */
 enum store_err account_finish_moves(struct account *acct);

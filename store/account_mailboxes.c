@@ -5,6 +5,7 @@
 #include "store/account_internal.h"
 #include "store/dir.h"
 #include "store/folder.h"
+#include "store/kept_internal.h"
 #include "store/mailbox_internal.h"
 #include "store/mailbox_name.h"
 #include "store/sanger_mailbox.h"
@@ -327,7 +328,11 @@ delete_locked(struct account *acct, const char *name)
 		row.name = NULL;
 		(void)sync_end(&sb, STORE_OK); /* its news are of no use any more */
 	}
-	err = folder_delete(acct->home, name);
+	/* One that could not be read is kept too. */
+	if (kept_wanted(acct) && (err != STORE_OK || row.messages > 0))
+		err = kept_take_folder(acct, name);
+	else
+		err = folder_delete(acct->home, name);
 	if (err == STORE_OK) {
 		quota_forget(acct, name, &row);
 		err = drop_row(acct, name);

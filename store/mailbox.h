@@ -234,9 +234,16 @@ enum store_err mailbox_store_flags(struct mailbox *box, const struct uidset *uid
     const struct flags_change *change, struct flags_result *result_out);
 
 /* Expunges the messages of the view that have \Deleted, out of `uids` only if not NULL (UID EXPUNGE, RFC 4315 §2.1).
- * The next sync announces them.  expunged_out may be NULL; otherwise replaced. */
+ * The next sync announces them.  expunged_out may be NULL; otherwise replaced.  They are kept for a while if the
+ * store's options say so (store/kept.h). */
 enum store_err mailbox_expunge(
     struct mailbox *box, const struct uidset *uids, struct uidset *expunged_out);
+enum mailbox_expunge_flags {
+	MAILBOX_EXPUNGE_UNMARKED = 1 << 0, /* also those without \Deleted; `uids` is not NULL */
+	MAILBOX_EXPUNGE_FOR_GOOD = 1 << 1, /* nothing is kept */
+};
+enum store_err mailbox_expunge_with(struct mailbox *box, const struct uidset *uids, unsigned flags,
+    struct uidset *expunged_out);
 
 struct copy_result { /* COPYUID, RFC 4315 §3: the n-th of `from` became the n-th of `to` */
 	uint32_t uidvalidity; /* of the destination */

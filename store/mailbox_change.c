@@ -1,4 +1,4 @@
-/* Changing flags and expunging.  Order: rename (or unlink) the file, then the index; a crash in between is found by
+/* Changing flags and expunging.  Order: rename the file (unlink it where nothing is kept), then the index; a crash in between is found by
  * the folder's stamp.  See mailbox.h. */
 #include <errno.h>
 #include <stdio.h>
@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "store/dir.h"
+#include "store/kept_internal.h"
 #include "store/mailbox_internal.h"
 
 /* --- the parts both need ----------------------------------------------------------------------- */
@@ -217,7 +218,9 @@ mailbox_store_flags(struct mailbox *box, const struct uidset *uids,
 
 struct expunge_op {
 	struct mailbox *box;
+	unsigned flags; /* enum mailbox_expunge_flags */
 	struct sync_box sb;
+	struct keeping keeping;
 	struct uidset *expunged;
 	int64_t bytes, messages; /* that quota gets back */
 	bool missed;
@@ -231,9 +234,10 @@ expunge_one(struct expunge_op *op, const struct index_message *m)
 
 	if (err != STORE_OK)
 		return err;
-	if (unlinkat(op->sb.dir.cur_fd, m->name, 0) != 0) {
-		op->missed |= errno == ENOENT;
-		return errno == ENOENT ? STORE_OK : dir_err(errno);
+	err = keeping_take(&op->keeping, m);
+	if (err != STORE_OK) {
+		op->missed |= err == STORE_NOT_FOUND;
+		return err == STORE_NOT_FOUND ? STORE_OK : err;
 	}
 	op->sb.touched_cur = true;
 	err = sync_extra_keywords(&op->sb, m->name, &m->keywords, &NONE);
@@ -253,17 +257,23 @@ expunge_all(struct expunge_op *op, const struct uidset *uids)
 	struct index *ix = op->box->acct->ix;
 	struct index_message *rows = mem_alloc(MAILBOX_SLICE_ROWS * sizeof(*rows));
 	struct uidset doomed = { 0 };
-	enum store_err err =
-	    index_with_flags(ix, op->sb.row.id, MESSAGE_DELETED, MESSAGE_DELETED, &doomed);
+	enum store_err err = STORE_OK;
 	uint32_t after = 0;
 	size_t n = 1;
 
+	if ((op->flags & MAILBOX_EXPUNGE_UNMARKED) != 0)
+		uidset_copy(&doomed, uids);
+	else
+		err =
+		    index_with_flags(ix, op->sb.row.id, MESSAGE_DELETED, MESSAGE_DELETED, &doomed);
 	uidset_intersect(&doomed, &op->box->view);
 	if (uids != NULL)
 		uidset_intersect(&doomed, uids);
 	while (err == STORE_OK && n > 0) {
 		err =
 		    index_messages(ix, op->sb.row.id, &doomed, after, rows, MAILBOX_SLICE_ROWS, &n);
+		if (err == STORE_OK)
+			err = keeping_announce(&op->keeping, rows, n);
 		for (size_t i = 0; i < n && err == STORE_OK; i++)
 			err = expunge_one(op, &rows[i]);
 		if (n > 0)
@@ -271,6 +281,25 @@ expunge_all(struct expunge_op *op, const struct uidset *uids)
 	}
 	free(rows);
 	uidset_free(&doomed);
+	return err;
+}
+
+/* Looks for a place to keep them only where there is something to expunge. */
+static enum store_err
+expunge_locked(struct expunge_op *op, const struct uidset *uids)
+{
+	enum store_err err = STORE_OK;
+
+	op->keeping = (struct keeping){ .sb = &op->sb, .fd = -1 };
+	if (!mailbox_is_same(op->box, &op->sb))
+		return STORE_NOT_FOUND;
+	if ((op->flags & MAILBOX_EXPUNGE_UNMARKED) == 0 && op->sb.row.deleted == 0)
+		return STORE_OK;
+	if ((op->flags & MAILBOX_EXPUNGE_FOR_GOOD) == 0)
+		err = keeping_begin(&op->keeping, &op->sb);
+	if (err == STORE_OK)
+		err = expunge_all(op, uids);
+	keeping_end(&op->keeping);
 	return err;
 }
 
@@ -288,7 +317,7 @@ expunge_once(struct expunge_op *op, const struct uidset *uids, unsigned sync_fla
 	err = sync_begin(acct, op->box->name, sync_flags, &op->sb);
 	if (err != STORE_OK)
 		return account_write_end(acct, err);
-	err = mailbox_is_same(op->box, &op->sb) ? expunge_all(op, uids) : STORE_NOT_FOUND;
+	err = expunge_locked(op, uids);
 	op->sb.recheck |= op->missed;
 	err = account_write_end(acct, sync_end(&op->sb, err));
 	if (err == STORE_OK)
@@ -297,10 +326,12 @@ expunge_once(struct expunge_op *op, const struct uidset *uids, unsigned sync_fla
 }
 
 enum store_err
-mailbox_expunge(struct mailbox *box, const struct uidset *uids, struct uidset *expunged_out)
+mailbox_expunge_with(
+    struct mailbox *box, const struct uidset *uids, unsigned flags, struct uidset *expunged_out)
 {
 	struct uidset expunged = { 0 };
-	struct expunge_op op = { .box = box, .expunged = &expunged };
+	struct expunge_op op = { .box = box, .flags = flags, .expunged = &expunged };
+	uint64_t kept_bytes = 0;
 	enum store_err err = STORE_DENIED;
 	int tries = 0;
 
@@ -308,13 +339,22 @@ mailbox_expunge(struct mailbox *box, const struct uidset *uids, struct uidset *e
 		return STORE_DENIED;
 	for (int i = 0; i < MAILBOX_TRIES; i++) {
 		err = expunge_once(&op, uids, i == 0 ? 0 : SYNC_VERIFY);
+		kept_bytes += op.keeping.bytes;
 		if (account_should_retry(box->acct, err, &tries))
 			continue;
 		if (err != STORE_OK || !op.missed)
 			break;
 	}
+	if (kept_bytes > 0)
+		kept_prune_if_due(box->acct, kept_bytes);
 	if (expunged_out != NULL)
 		uidset_swap(expunged_out, &expunged);
 	uidset_free(&expunged);
 	return err;
+}
+
+enum store_err
+mailbox_expunge(struct mailbox *box, const struct uidset *uids, struct uidset *expunged_out)
+{
+	return mailbox_expunge_with(box, uids, 0, expunged_out);
 }

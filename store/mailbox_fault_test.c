@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "store/index.h"
+#include "store/kept.h"
 #include "store/mailbox_test_tree.h"
 
 /* --- calls that fail --------------------------------------------------------------------------- */
@@ -532,12 +533,197 @@ test_move_dies_at_each_call(void **state)
 	CHECK(deaths >= 12);
 }
 
+/* --- the kept area ------------------------------------------------------------------------------ */
+
+static enum store_err
+do_delete(struct tree *t, struct mailbox *box)
+{
+	(void)box;
+	return account_delete_mailbox(t->acct, "Gone");
+}
+
+static enum store_err
+do_restore(struct tree *t, struct mailbox *box)
+{
+	struct kept_list list = { 0 };
+	const struct kept_message *all[8];
+	enum store_err err = kept_list(t->acct, &list);
+	size_t n = 0;
+
+	(void)box;
+	for (size_t i = 0; i < list.count && n < ARRAY_LEN(all); i++)
+		all[n++] = &list.messages[i];
+	if (err == STORE_OK && n > 0)
+		err = kept_restore(t->acct, all, n, "Archive", NULL);
+	kept_list_free(&list);
+	return err;
+}
+
+static const struct kept_op {
+	const char *name;
+	enum store_err (*run)(struct tree *t, struct mailbox *box);
+} KEPT_OPS[] = {
+	{ "EXPUNGE, kept", do_expunge },
+	{ "DELETE, kept", do_delete },
+	{ "undelete", do_restore },
+};
+
+/* "two" is expunged before it is brought back; "gone 1" and "gone 2" lie in a mailbox that is deleted. */
+static void
+prepare_kept(struct tree *t, const struct kept_op *op)
+{
+	static const char *const NEW_ONES[] = { "gone 1\n", "gone 2\n" };
+	struct mailbox *box;
+
+	prepare(t, &box, &OPS[0]);
+	mailbox_close(box);
+	tree_close(t);
+	t->keep_s = STORE_DAY_S;
+	tree_open(t);
+	CHECK_OK(account_create_mailbox(t->acct, "Gone", SPECIAL_NONE));
+	for (size_t i = 0; i < ARRAY_LEN(NEW_ONES); i++)
+		tree_append(t, "Gone", NEW_ONES[i], 0, "Work");
+	if (op->run != do_restore)
+		return;
+	CHECK_OK(mailbox_open(t->acct, "INBOX", false, &box));
+	CHECK_OK(mailbox_expunge(box, NULL, NULL));
+	mailbox_close(box);
+	CHECK_OK(account_delete_mailbox(t->acct, "Gone"));
+}
+
+static void
+add_texts(struct tree *t, const char *mailbox, struct buf *out)
+{
+	struct mailbox *box;
+	const struct uidset *view;
+
+	if (mailbox_open(t->acct, mailbox, true, &box) != STORE_OK)
+		return;
+	view = mailbox_view(box);
+	for (uint32_t u = uidset_next(view, 0); u != 0; u = uidset_next(view, u)) {
+		char *text = tree_text(box, u);
+
+		CHECK(text != NULL);
+		buf_adds(out, text);
+		free(text);
+	}
+	mailbox_close(box);
+}
+
+static void
+add_kept_texts(struct tree *t, struct buf *out)
+{
+	struct kept_list list = { 0 };
+
+	CHECK_OK(kept_list(t->acct, &list));
+	for (size_t i = 0; i < list.count; i++) {
+		char text[64];
+		ssize_t got;
+		int fd;
+
+		CHECK_OK(kept_open(t->acct, &list.messages[i], &fd));
+		got = read(fd, text, sizeof(text));
+		CHECK(got > 0);
+		buf_add(out, text, (size_t)got);
+		close(fd);
+	}
+	kept_list_free(&list);
+}
+
+/* In one of the mailboxes or kept, but never in both, and never in neither. */
+static void
+check_each_once(struct tree *t)
+{
+	static const char *const TEXTS[] = { "one\n", "two\n", "three\n", "new 1\n", "new 2\n",
+		"gone 1\n", "gone 2\n" };
+	struct buf all = { 0 };
+
+	add_texts(t, "INBOX", &all);
+	add_texts(t, "Archive", &all);
+	add_texts(t, "Gone", &all);
+	add_kept_texts(t, &all);
+	for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++)
+		if (occurrences(buf_cstr(&all), TEXTS[i]) != 1) {
+			fprintf(stderr, "%s is there %u times in:\n%s\n", TEXTS[i],
+			    occurrences(buf_cstr(&all), TEXTS[i]), buf_cstr(&all));
+			abort();
+		}
+	buf_free(&all);
+}
+
+/* False: there are fewer such calls. */
+static bool
+kept_with_fault(const struct kept_op *op, enum call call, unsigned nth, bool die)
+{
+	struct mailbox *box;
+	struct tree t;
+	bool fired;
+	int status;
+	pid_t pid;
+
+	prepare_kept(&t, op);
+	if (die) {
+		tree_close(&t);
+		pid = fork();
+		CHECK(pid >= 0);
+		if (pid == 0) {
+			tree_open(&t);
+			CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+			arm(call, nth, EIO);
+			fault.kill = true;
+			CHECK_OK(op->run(&t, box));
+			_exit(0);
+		}
+		CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+		CHECK(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 9);
+		fired = WEXITSTATUS(status) == 9;
+		tree_open(&t);
+		CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+	} else {
+		enum store_err err;
+
+		CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+		arm(call, nth, EIO);
+		err = op->run(&t, box);
+		fault.armed = false;
+		fired = fault.fired;
+		CHECK(err == STORE_OK || (fired && err == STORE_IO));
+	}
+	tree_sync(box);
+	check_each_once(&t);
+	mailbox_close(box);
+	tree_drop_index(&t);
+	check_each_once(&t);
+	check_next(&t);
+	tree_remove(&t);
+	return fired;
+}
+
+static void
+test_kept_area(void **state)
+{
+	(void)state;
+	for (size_t o = 0; o < ARRAY_LEN(KEPT_OPS); o++) {
+		unsigned deaths = 0, faults = 0;
+
+		for (enum call c = 0; c < CALLS; c++) {
+			for (unsigned nth = 0; kept_with_fault(&KEPT_OPS[o], c, nth, true); nth++)
+				deaths++;
+			for (unsigned nth = 0; kept_with_fault(&KEPT_OPS[o], c, nth, false); nth++)
+				faults++;
+		}
+		printf("%s: died at %u calls, %u calls failed\n", KEPT_OPS[o].name, deaths, faults);
+		CHECK(deaths >= 5 && faults >= 5);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_call_fails_once),
 		cmocka_unit_test(test_move_dies_at_each_call),
+		cmocka_unit_test(test_kept_area),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -34,6 +34,8 @@ tree_open(struct tree *t)
 	t->st = store_open(&(struct store_options){ .mail_root = t->root,
 	    .quota_exempt = EXEMPT,
 	    .quota_exempt_count = 1,
+	    .keep_s = t->keep_s,
+	    .keep_max_bytes = t->keep_max_bytes,
 	    .log = getenv("TEST_LOG") != NULL ? t->log : NULL });
 	CHECK(t->st != NULL);
 	CHECK_OK(account_open(t->st, "ann", "example.org", ACCOUNT_CREATE, &t->acct));
