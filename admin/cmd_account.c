@@ -136,13 +136,13 @@ add_run(struct admin *a)
 		return status;
 	row.localpart = account_db_fold(localpart);
 	row.domain = account_db_fold(domain);
-	row.password = mem_strdup(password.stored);
+	row.password = mem_strdup(password.fresh.stored);
 	if (wishes.realname != NULL && *wishes.realname != '\0')
 		row.realname = mem_strdup(wishes.realname);
 	row.quota_kb = wishes.quota_kb;
 	status = refuse_half_renamed(a, &row);
 	if (status == ADMIN_DONE)
-		status = add_account(a, &row, &password.scram);
+		status = add_account(a, &row, &password.fresh.scram);
 	if (status == ADMIN_DONE)
 		new_password_print(&password);
 	new_password_free(&password);
@@ -481,8 +481,8 @@ passwd_run(struct admin *a)
 		return ADMIN_REFUSED;
 	status = new_password_read(a, &password);
 	if (status == ADMIN_DONE)
-		status = admin_result(
-		    account_db_set_password(a->accounts, row.id, password.stored, &password.scram),
+		status = admin_result(account_db_set_password(a->accounts, row.id,
+					  password.fresh.stored, &password.fresh.scram),
 		    a->args[0]);
 	if (status == ADMIN_DONE)
 		new_password_print(&password);

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "net/sasl_prep.h"
 
 /* Reads a line without its LF or CRLF into `line`, byte by byte so that what stands behind it stays
  * unread.  False with the reason said. */
@@ -103,22 +102,6 @@ ask_twice(const struct admin *a, char line[PASSWORD_MAX_BYTES + 1])
 	return status;
 }
 
-/* SCRAM works on the prepared form, and clients prepare what users type: what cannot be prepared
- * could not be used to log in. */
-static bool
-make_keys(struct new_password *p)
-{
-	struct buf prepared = { 0 };
-	bool ok = sasl_prep(str_from(p->text), &prepared);
-
-	if (ok) {
-		scram_keys_make((struct str){ prepared.data, prepared.len }, &p->scram);
-		mem_wipe(prepared.data, prepared.len);
-	}
-	buf_free(&prepared);
-	return ok;
-}
-
 enum admin_status
 new_password_read(const struct admin *a, struct new_password *out)
 {
@@ -141,12 +124,10 @@ new_password_read(const struct admin *a, struct new_password *out)
 	mem_wipe(line, sizeof(line));
 	if (status == ADMIN_DONE && *out->text == '\0')
 		status = admin_refuse("the password is empty");
-	else if (status == ADMIN_DONE && !make_keys(out))
+	else if (status == ADMIN_DONE && !fresh_password_make(str_from(out->text), &out->fresh))
 		status = admin_refuse("the password holds characters that no mail client can send "
 				      "(it must be UTF-8 without control characters)");
-	if (status == ADMIN_DONE)
-		out->stored = password_create(str_from(out->text));
-	else
+	if (status != ADMIN_DONE)
 		new_password_free(out);
 	return status;
 }
@@ -158,19 +139,12 @@ new_password_print(const struct new_password *p)
 		puts(p->text);
 }
 
-static void
-free_secret(char *s)
-{
-	if (s != NULL)
-		mem_wipe(s, strlen(s));
-	free(s);
-}
-
 void
 new_password_free(struct new_password *p)
 {
-	free_secret(p->text);
-	free_secret(p->stored);
-	mem_wipe(&p->scram, sizeof(p->scram));
+	if (p->text != NULL)
+		mem_wipe(p->text, strlen(p->text));
+	free(p->text);
+	fresh_password_free(&p->fresh);
 	*p = (struct new_password){ 0 };
 }

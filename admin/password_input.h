@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "admin/command.h"
-#include "store/password.h"
+#include "service/fresh_password.h"
 
 #define PASSWORD_INPUT_OPTIONS                                                                     \
 	{ "--password-stdin", NULL, "read the password from standard input, one line" },           \
@@ -14,9 +14,8 @@
 	}
 
 struct new_password {
-	char *text;   /* as typed */
-	char *stored; /* {ARGON2ID} */
-	struct scram_keys scram;
+	char *text; /* as typed */
+	struct fresh_password fresh;
 	bool generated;
 };
 
