@@ -5,12 +5,14 @@
 #include "net/daemon.h"
 #include "statusd/http.h"
 
+struct public_site;
 struct service;
 
 struct statusd {
 	struct service *service;
 	struct http_site_spec status_spec;
-	struct http_site *status; /* the status page, /metrics, /healthz: status_site.c */
+	struct http_site *status;   /* the status page, /metrics, /healthz: status_site.c */
+	struct public_site *public; /* NULL: there is none; public_site.c */
 };
 
 /* status_site.c */
