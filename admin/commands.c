@@ -48,6 +48,8 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_queue_reroute,
 	&admin_cmd_publish,
 	&admin_cmd_undelete,
+	&admin_cmd_backup,
+	&admin_cmd_verify,
 	&admin_cmd_bayes,
 	&admin_cmd_why,
 	&admin_cmd_clientconfig,

@@ -49,6 +49,8 @@ extern const struct admin_command admin_cmd_queue_delete;
 extern const struct admin_command admin_cmd_queue_reroute;
 extern const struct admin_command admin_cmd_publish;
 extern const struct admin_command admin_cmd_undelete;
+extern const struct admin_command admin_cmd_backup;
+extern const struct admin_command admin_cmd_verify;
 extern const struct admin_command admin_cmd_bayes;
 extern const struct admin_command admin_cmd_why;
 extern const struct admin_command admin_cmd_clientconfig;

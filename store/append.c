@@ -103,6 +103,8 @@ append_message(struct append *ap, const struct append_message_info *info)
 		    ap->acct->domain, ap->name, false, &delivery);
 	if (ap->err != STORE_OK)
 		return ap->err;
+	if (info->keep_bytes)
+		maildir_delivery_keep_bytes(delivery);
 	ap->items = mem_realloc_array(ap->items, ap->count + 1, sizeof(*ap->items));
 	item = &ap->items[ap->count++];
 	if (info->unique != NULL)

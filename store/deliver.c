@@ -30,6 +30,7 @@ struct maildir_delivery {
 	int placed_fd;                     /* new or cur of the folder, borrowed */
 	bool cr_held;                      /* a CR that may turn out to be half of a CRLF */
 	bool after_cr;                     /* what was last put out is a CR */
+	bool keep_bytes;
 	uint64_t size, crlf_size;
 	size_t used;
 	char buffer[WRITE_BUFFER_BYTES];
@@ -145,6 +146,23 @@ put_held_cr(struct maildir_delivery *d)
 	d->after_cr = true;
 }
 
+void
+maildir_delivery_keep_bytes(struct maildir_delivery *d)
+{
+	d->keep_bytes = true;
+}
+
+static void
+put_as_is(struct maildir_delivery *d, const char *p, size_t len)
+{
+	d->crlf_size += len;
+	for (size_t i = 0; i < len; i++) {
+		d->crlf_size += p[i] == '\n' && !d->after_cr;
+		d->after_cr = p[i] == '\r';
+	}
+	put(d, p, len);
+}
+
 enum store_err
 maildir_delivery_write(struct maildir_delivery *d, const void *bytes, size_t len)
 {
@@ -152,6 +170,10 @@ maildir_delivery_write(struct maildir_delivery *d, const void *bytes, size_t len
 
 	if (d->state != DELIVERY_WRITING)
 		return STORE_INVALID;
+	if (d->keep_bytes) {
+		put_as_is(d, p, len);
+		return d->err;
+	}
 	while (p < end && d->err == STORE_OK) {
 		size_t plain = 0;
 

@@ -38,6 +38,8 @@ struct maildir_delivery;
 enum store_err maildir_delivery_begin(struct store_root *root, const char *localpart,
     const char *domain, const char *name, bool create_home, struct maildir_delivery **delivery_out);
 
+/* Before the first write: the bytes are those of a message on a disk and stay as they are, CRLF too (rule 5 does not hold). */
+void maildir_delivery_keep_bytes(struct maildir_delivery *d);
 /* Appends bytes.  After an error every further call gives the same error. */
 enum store_err maildir_delivery_write(struct maildir_delivery *d, const void *bytes, size_t len);
 

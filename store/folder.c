@@ -330,6 +330,45 @@ folder_create(const struct home *home, const char *name)
 }
 
 enum store_err
+folder_prepare(const struct home *home, char **making_out)
+{
+	char unique[DIR_UNIQUE_MAX_BYTES];
+	enum store_err err;
+
+	dir_unique_name(unique);
+	*making_out = mem_printf(NEW_PREFIX "%s", unique);
+	err = build_folder(home->fd, *making_out);
+	if (err != STORE_OK) {
+		failed(home, "create", "", err);
+		folder_drop(home, *making_out);
+		free(*making_out);
+		*making_out = NULL;
+	}
+	return err;
+}
+
+enum store_err
+folder_place(const struct home *home, const char *making, const char *name)
+{
+	char *path = mailbox_name_is_inbox(name) ? NULL : folder_path(name);
+	enum store_err err;
+
+	if (path == NULL)
+		return STORE_INVALID;
+	err = dir_rename_new(home->fd, making, home->fd, path);
+	if (err == STORE_OK)
+		err = dir_sync(home->fd);
+	free(path);
+	return failed(home, "create", name, err);
+}
+
+void
+folder_drop(const struct home *home, const char *making)
+{
+	dir_remove_tree(home->fd, making);
+}
+
+enum store_err
 folder_delete(const struct home *home, const char *name)
 {
 	char unique[DIR_UNIQUE_MAX_BYTES], *path, *gone;

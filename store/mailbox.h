@@ -282,12 +282,13 @@ struct append_message_info {
 	uint32_t uid;
 	const char *unique;
 	bool quota_exempt; /* the administrator brings it: no quota stops it, though it counts */
+	bool keep_bytes; /* they are a file's (a backup's), not a client's, and stay as they are */
 };
 /* STORE_NOT_FOUND: no such mailbox ([TRYCREATE]). */
 enum store_err append_begin(struct account *acct, const char *mailbox, struct append **ap_out);
 /* Starts the next message.  STORE_OVER_QUOTA, STORE_FULL at once where the announced size says so. */
 enum store_err append_message(struct append *ap, const struct append_message_info *info);
-/* Bytes as they come from the client; CRLF becomes LF on disk (a lone CR or LF stays). */
+/* Bytes as they come from the client; CRLF becomes LF on disk (a lone CR or LF stays), but for keep_bytes. */
 enum store_err append_write(struct append *ap, const void *bytes, size_t len);
 /* For many messages: one sync of the file system at the commit instead of one of each file.  Call it first. */
 void append_in_bulk(struct append *ap);

@@ -1,0 +1,107 @@
+#include "admin/backup_status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "store/dir.h"
+
+#define STATUS_FILE      "status"
+#define STATUS_MAX_BYTES 65536
+#define WHAT_MAX_BYTES   500
+
+static const char *const WORDS[BACKUP_EVENTS] = {
+	[BACKUP_BEGAN] = "began",
+	[BACKUP_SUCCEEDED] = "succeeded",
+	[BACKUP_FAILED] = "failed",
+	[BACKUP_VERIFIED] = "verified",
+	[BACKUP_DAMAGED] = "damaged",
+};
+
+/* What is not worth saying any more once that has happened. */
+static const enum backup_event ENDS[BACKUP_EVENTS] = {
+	[BACKUP_BEGAN] = BACKUP_BEGAN,
+	[BACKUP_SUCCEEDED] = BACKUP_FAILED,
+	[BACKUP_FAILED] = BACKUP_FAILED,
+	[BACKUP_VERIFIED] = BACKUP_DAMAGED,
+	[BACKUP_DAMAGED] = BACKUP_DAMAGED,
+};
+
+/* "WORD NUMBER REST" */
+static void
+read_line(struct backup_status *status, char *line)
+{
+	char *number = strchr(line, ' '), *rest;
+	int64_t when;
+
+	if (number == NULL)
+		return;
+	*number++ = '\0';
+	when = strtoll(number, &rest, 10);
+	for (size_t i = 0; i < BACKUP_EVENTS; i++) {
+		if (strcmp(line, WORDS[i]) != 0 || when <= 0)
+			continue;
+		free(status->events[i].what);
+		status->events[i].at = when;
+		status->events[i].what = mem_strdup(*rest == ' ' ? rest + 1 : "");
+	}
+}
+
+void
+backup_status_read(int dir_fd, struct backup_status *status_out)
+{
+	struct buf text = { 0 };
+	char *save = NULL;
+
+	*status_out = (struct backup_status){ 0 };
+	if (dir_read_file(dir_fd, STATUS_FILE, STATUS_MAX_BYTES, &text) == STORE_OK &&
+	    text.len > 0) {
+		buf_cstr(&text);
+		for (char *line = strtok_r(text.data, "\n", &save); line != NULL;
+		     line = strtok_r(NULL, "\n", &save))
+			read_line(status_out, line);
+	}
+	buf_free(&text);
+}
+
+void
+backup_status_free(struct backup_status *status)
+{
+	for (size_t i = 0; i < BACKUP_EVENTS; i++)
+		free(status->events[i].what);
+	*status = (struct backup_status){ 0 };
+}
+
+static void
+add_line(struct buf *text, enum backup_event event, int64_t at, const char *what)
+{
+	buf_printf(text, "%s %" PRId64 " ", WORDS[event], at);
+	for (size_t i = 0; what[i] != '\0' && i < WHAT_MAX_BYTES; i++)
+		buf_addc(text, what[i] == '\n' ? ' ' : what[i]);
+	buf_addc(text, '\n');
+}
+
+enum store_err
+backup_status_note(int dir_fd, enum backup_event event, const char *what)
+{
+	struct backup_status before;
+	struct buf text = { 0 };
+	enum store_err err;
+
+	backup_status_read(dir_fd, &before);
+	for (size_t i = 0; i < BACKUP_EVENTS; i++) {
+		if (i == event)
+			add_line(&text, event, time(NULL), what);
+		else if (i != ENDS[event] && before.events[i].at != 0)
+			add_line(&text, (enum backup_event)i, before.events[i].at,
+			    before.events[i].what);
+	}
+	err = dir_replace_file(dir_fd, STATUS_FILE, (struct str){ text.data, text.len }, true);
+	buf_free(&text);
+	backup_status_free(&before);
+	return err;
+}
