@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "service/account_quota.h"
 #include "store/account_aliases.h"
+#include "store/account_apps.h"
 #include "store/spool.h"
 
 #define QUOTA_MAX_BYTES (UINT64_C(1) << 60) /* fits the column, in kilobytes and in bytes */
@@ -308,6 +309,8 @@ static const struct output_column SHOW_COLUMNS[] = {
 	{ "filter", "Own filter", OUTPUT_YESNO },
 	{ "password_scheme", "Password", OUTPUT_TEXT },
 	{ "scram", "SCRAM keys", OUTPUT_YESNO },
+	{ "app_passwords", "App passwords", OUTPUT_TEXT },
+	{ "app_only", "App passwords only", OUTPUT_YESNO },
 	{ "leave_text", "Leave text", OUTPUT_TEXT },
 	{ "aliases", "Aliases", OUTPUT_TEXT },
 	{ "path", "Mail", OUTPUT_TEXT },
@@ -341,6 +344,22 @@ add_aliases(struct admin *a, const struct account_row *row, json_t *object)
 	return err;
 }
 
+/* app_only is what counts, whoever has said so. */
+static enum store_err
+add_apps(struct admin *a, const struct account_row *row, json_t *object)
+{
+	struct account_login_facts facts;
+	enum store_err err = account_login_facts(a->accounts, row->id, true, &facts);
+	bool only = facts.only == ACCOUNT_APP_ONLY_YES ||
+		    (facts.only == ACCOUNT_APP_ONLY_DEFAULT &&
+			config_bool(a->config, "auth.app_passwords_only"));
+
+	json_object_set_new(object, "app_passwords", json_integer((json_int_t)facts.app_count));
+	json_object_set_new(object, "app_only", json_boolean(only));
+	account_apps_free(facts.apps, facts.app_count);
+	return err;
+}
+
 static enum admin_status
 show_account(struct admin *a, const struct account_row *row)
 {
@@ -368,6 +387,8 @@ show_account(struct admin *a, const struct account_row *row)
 	err = account_limits_get(a->accounts, row->id, &limits);
 	account_limits_show(object, &limits);
 	add_sent(a, row, object);
+	if (err == STORE_OK)
+		err = add_apps(a, row, object);
 	if (err == STORE_OK)
 		err = add_aliases(a, row, object);
 	if (err != STORE_OK || add_mail_facts(a, row, object) != ADMIN_DONE) {
@@ -415,10 +436,29 @@ parse_yes_no(const char *text, bool *yes_out)
 	return *yes_out || strcmp(text, "no") == 0;
 }
 
+/* NULL is fine, and leaves it as it is. */
+static bool
+parse_app_only(const char *text, int *only_out)
+{
+	static const char *const WORDS[] = {
+		[ACCOUNT_APP_ONLY_DEFAULT] = "default",
+		[ACCOUNT_APP_ONLY_NO] = "no",
+		[ACCOUNT_APP_ONLY_YES] = "yes",
+	};
+
+	for (size_t i = 0; text != NULL && i < ARRAY_LEN(WORDS); i++) {
+		*only_out = (int)i;
+		if (strcmp(text, WORDS[i]) == 0)
+			return true;
+	}
+	return text == NULL;
+}
+
 static enum admin_status
 set_run(struct admin *a)
 {
 	const char *active_text = admin_option(a, "--active");
+	const char *app_only_text = admin_option(a, "--app-only");
 	bool limited = account_limits_asked(a);
 	struct account_limits limits = ACCOUNT_LIMITS_DEFAULT;
 	struct account_row row = { 0 };
@@ -426,6 +466,7 @@ set_run(struct admin *a)
 	enum admin_status status = read_wishes(a, &wishes);
 	enum store_err err = STORE_OK;
 	bool active = true;
+	int app_only = 0;
 
 	if (status == ADMIN_DONE)
 		status = account_limits_read(a, &limits); /* only to look at them */
@@ -433,7 +474,11 @@ set_run(struct admin *a)
 		return status;
 	if (active_text != NULL && !parse_yes_no(active_text, &active))
 		return admin_bad_usage(a, "--active %s: yes or no is needed", active_text);
-	if (wishes.realname == NULL && !wishes.has_quota && active_text == NULL && !limited)
+	if (!parse_app_only(app_only_text, &app_only))
+		return admin_bad_usage(
+		    a, "--app-only %s: yes, no or default is needed", app_only_text);
+	if (wishes.realname == NULL && !wishes.has_quota && active_text == NULL &&
+	    app_only_text == NULL && !limited)
 		return admin_bad_usage(a, "nothing to set");
 	if (!admin_find_account(a, a->args[0], &row))
 		return ADMIN_REFUSED;
@@ -447,6 +492,7 @@ set_run(struct admin *a)
 			.quota_kb = wishes.has_quota ? &wishes.quota_kb : NULL,
 			.active = active_text != NULL ? &active : NULL,
 			.limits = limited ? &limits : NULL,
+			.app_only = app_only_text != NULL ? &app_only : NULL,
 		    });
 	account_row_free(&row);
 	return admin_result(err, a->args[0]);
@@ -461,6 +507,7 @@ const struct admin_command admin_cmd_account_set = {
 	.options = { { "--realname", "NAME", "the user's name; empty: none" },
 	    { "--quota", "SIZE", "500M, 2G, 10K; none or 0: unlimited" },
 	    { "--active", "yes|no", "an inactive account takes no mail and no logins" },
+	    { "--app-only", "yes|no|default", "only app passwords log in; default: as configured" },
 	    ACCOUNT_LIMIT_OPTIONS },
 	.summary = "Changes an account.",
 	.help = "The daemons see it at once; sessions that are open go on.",

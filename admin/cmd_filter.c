@@ -59,7 +59,7 @@ show_json(struct admin *a, const struct account_row *row, const struct account_f
 	if (version_count > 0 && versions[0].text_len == f->text_len &&
 	    versions[0].is_default == (f->text == NULL))
 		set = &versions[0];
-	if (filter_open_state(a, row, &state) && state != NULL)
+	if (admin_open_state(a, row, &state) && state != NULL)
 		state_errors(state, &errors, &error_count);
 	o = json_pack("{so so sb ss sI so so so so so}", "account", output_string(a->args[0]),
 	    "name", output_string(f->name), "default", is_default, "language",
@@ -207,7 +207,7 @@ forget_errors(struct admin *a, const struct account_row *row)
 {
 	struct state *state = NULL;
 
-	if (filter_open_state(a, row, &state) && state != NULL)
+	if (admin_open_state(a, row, &state) && state != NULL)
 		state_errors_clear(state);
 	state_close(state);
 }

@@ -102,7 +102,7 @@ forget_errors(struct admin *a, const struct account_row *row)
 	struct state *state = NULL;
 
 	if (account_filter_get(a->accounts, row->id, &f) == STORE_OK && f.name != NULL &&
-	    strcmp(f.name, a->args[1]) == 0 && filter_open_state(a, row, &state) && state != NULL)
+	    strcmp(f.name, a->args[1]) == 0 && admin_open_state(a, row, &state) && state != NULL)
 		state_errors_clear(state);
 	state_close(state);
 	account_filter_clear(&f);

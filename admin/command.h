@@ -21,6 +21,7 @@
 #include "store/err.h"
 
 struct spool;
+struct state;
 
 enum admin_status { ADMIN_DONE = 0, ADMIN_REFUSED = 1, ADMIN_USAGE = 64 };
 
@@ -99,6 +100,9 @@ bool admin_become_user(const struct config *config);
 bool admin_find_account(struct admin *a, const char *address, struct account_row *row_out);
 /* Its mail, with the quota's limit set; made with the default folders where it is missing. */
 bool admin_open_mail(struct admin *a, const struct account_row *row, struct account **acct_out);
+
+/* Its state.db, *state_out NULL where nothing was learnt yet; says what is wrong and returns false. */
+bool admin_open_state(struct admin *a, const struct account_row *row, struct state **state_out);
 
 /* What an `account rename` that was stopped half-way left in this mail tree, "OLD NEW"; false if
  * there is no such note. */

@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "service/account_quota.h"
 #include "service/service.h"
+#include "store/root.h"
 #include "store/spool.h"
+#include "store/state.h"
 
 const char *
 admin_option(const struct admin *a, const char *name)
@@ -192,4 +194,23 @@ admin_open_mail(struct admin *a, const struct account_row *row, struct account *
 	limits = account_quota_limits(a->accounts, row, a->config);
 	account_set_quota_limits(*acct_out, &limits);
 	return true;
+}
+
+bool
+admin_open_state(struct admin *a, const struct account_row *row, struct state **state_out)
+{
+	struct store_root *root = NULL;
+	struct home *home = NULL;
+	enum store_err err =
+	    store_root_open(config_string(a->config, "store.mail_root"), a->log, &root);
+
+	*state_out = NULL;
+	if (err == STORE_OK)
+		err = home_open(root, row->localpart, row->domain, false, &home);
+	if (err == STORE_OK)
+		err = state_open(home->fd, false, a->log, state_out);
+	home_close(home);
+	store_root_close(root);
+	return err == STORE_OK || err == STORE_NOT_FOUND ||
+	       admin_result(err, "state of the account") == ADMIN_DONE;
 }

@@ -153,25 +153,6 @@ filter_named_text(struct admin *a, const char *name, struct buf *text)
 	return ok;
 }
 
-bool
-filter_open_state(struct admin *a, const struct account_row *row, struct state **state_out)
-{
-	struct store_root *root = NULL;
-	struct home *home = NULL;
-	enum store_err err =
-	    store_root_open(config_string(a->config, "store.mail_root"), a->log, &root);
-
-	*state_out = NULL;
-	if (err == STORE_OK)
-		err = home_open(root, row->localpart, row->domain, false, &home);
-	if (err == STORE_OK)
-		err = state_open(home->fd, false, a->log, state_out);
-	home_close(home);
-	store_root_close(root);
-	return err == STORE_OK || err == STORE_NOT_FOUND ||
-	       admin_result(err, "state of the account") == ADMIN_DONE;
-}
-
 /* --- a message ---------------------------------------------------------------------------------- */
 
 static const char *

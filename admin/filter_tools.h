@@ -44,9 +44,6 @@ bool filter_active_text(struct admin *a, const struct account_row *row, struct b
  * then.  Says what is wrong and returns false. */
 bool filter_named_text(struct admin *a, const char *name, struct buf *text);
 
-/* The errors its deliveries met; no state is no errors. */
-bool filter_open_state(struct admin *a, const struct account_row *row, struct state **state_out);
-
 /* The address in the first of these fields (NULL-terminated) that has one; "" of "<>"; NULL: none. */
 const char *filter_address_in(
     const struct filter_message *message, const char *const *names, struct arena *arena);

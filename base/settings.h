@@ -13,7 +13,7 @@ enum setting_type {
 	SETTING_STRING,   /* any text; least and most bound its bytes */
 	SETTING_PATH,     /* an absolute path */
 	SETTING_INTEGER,  /* unsigned decimal */
-	SETTING_SIZE,     /* bytes, with K, M, G or T (1024-based): "50M" */
+	SETTING_SIZE,     /* bytes, with K, M, G or T (1024-based): "50M", "1.5G" */
 	SETTING_DURATION, /* seconds, or with s, m, h, d, w, also added up: "90", "5m", "1h30m" */
 	SETTING_BOOL,     /* yes/no, true/false, on/off, 1/0 */
 	SETTING_ENUM,     /* one word of `choices` */

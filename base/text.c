@@ -120,25 +120,48 @@ text_u64(struct str s, uint64_t max, uint64_t *value_out)
 	return cursor_take_u64(&c, value_out) && cursor_at_end(&c) && *value_out <= max;
 }
 
+/* The part behind the point, of `factor` bytes, rounded down; at most three decimals. */
+static bool
+size_decimals(struct str digits, uint64_t factor, uint64_t *bytes_out)
+{
+	uint64_t thousandths = 0;
+
+	if (digits.len > 3)
+		return false;
+	for (size_t i = 0; i < 3; i++)
+		thousandths =
+		    thousandths * 10 + (i < digits.len ? (uint64_t)(digits.p[i] - '0') : 0);
+	*bytes_out = factor * thousandths / 1000;
+	return true;
+}
+
 bool
 text_size(struct str s, uint64_t max, uint64_t *bytes_out)
 {
 	static const char UNITS[] = "KMGT";
 	struct cursor c = cursor_from(s);
-	uint64_t value;
+	struct str decimals = { NULL, 0 };
+	uint64_t value, factor = 1, part;
 	const char *unit;
 
 	if (!cursor_take_u64(&c, &value))
 		return false;
+	if (cursor_take(&c, '.')) {
+		decimals = cursor_take_while(&c, ascii_is_digit);
+		if (decimals.len == 0 || cursor_at_end(&c)) /* there is no half byte */
+			return false;
+	}
 	if (!cursor_at_end(&c)) {
 		unit = strchr(UNITS, ascii_upper(*c.p));
 		if (unit == NULL || *unit == '\0')
 			return false;
 		c.p++;
-		for (const char *u = UNITS; u <= unit; u++)
-			if (__builtin_mul_overflow(value, 1024, &value))
-				return false;
+		factor = UINT64_C(1) << (10 * (unit - UNITS + 1));
 	}
+	if (!size_decimals(decimals, factor, &part) ||
+	    __builtin_mul_overflow(value, factor, &value) ||
+	    __builtin_add_overflow(value, part, &value))
+		return false;
 	*bytes_out = value;
 	return cursor_at_end(&c) && value <= max;
 }

@@ -42,7 +42,7 @@ int hex_value(char c); /* 0..15, or -1 */
 
 /* The whole of s as an unsigned decimal; false if empty, another byte, or larger than max. */
 bool text_u64(struct str s, uint64_t max, uint64_t *value_out);
-/* Bytes with an optional K, M, G or T (1024-based), as in "500M". */
+/* Bytes with an optional K, M, G or T (1024-based), as in "500M"; before one of these also with a point, "1.5G". */
 bool text_size(struct str s, uint64_t max, uint64_t *bytes_out);
 /* Well-formed UTF-8, RFC 3629; overlong forms and surrogates are not. */
 bool text_is_utf8(struct str s);

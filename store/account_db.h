@@ -98,6 +98,7 @@ struct account_change {
 	const char *leave_text;
 	bool leave_whole;                    /* with leave_text: see account_db_leave_text() */
 	const struct account_limits *limits; /* store/account_limits.h */
+	const int *app_only;                 /* enum account_app_only, store/account_apps.h */
 };
 enum store_err account_db_change(
     struct account_db *db, int64_t id, const struct account_change *change);

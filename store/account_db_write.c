@@ -244,6 +244,7 @@ struct change_list {
 	size_t count;
 	int64_t id;
 	const struct account_limits *limits;
+	const int *app_only;
 };
 
 static enum store_err
@@ -256,13 +257,18 @@ set_columns(struct sql *sql, void *arg)
 		err = set_column(sql, &list->items[i]);
 	if (err == STORE_OK && list->limits != NULL)
 		err = account_limits_write(sql, list->id, list->limits);
+	if (err == STORE_OK && list->app_only != NULL)
+		err =
+		    account_app_only_write(sql, list->id, (enum account_app_only) * list->app_only);
 	return err;
 }
 
 enum store_err
 account_db_change(struct account_db *db, int64_t id, const struct account_change *wanted)
 {
-	struct change_list list = { .id = id, .limits = wanted->limits };
+	struct change_list list = {
+		.id = id, .limits = wanted->limits, .app_only = wanted->app_only
+	};
 	const char *name = wanted->realname, *text = wanted->leave_text;
 
 	if (!text_fits(name, ACCOUNT_REALNAME_MAX) || !text_fits(text, ACCOUNT_FILTER_MAX_BYTES) ||
@@ -292,7 +298,7 @@ account_db_change(struct account_db *db, int64_t id, const struct account_change
 	if (wanted->active != NULL)
 		list.items[list.count++] =
 		    (struct set){ .id = id, .statement = SET_ACTIVE, .number = *wanted->active };
-	return list.count > 0 || list.limits != NULL
+	return list.count > 0 || list.limits != NULL || list.app_only != NULL
 		   ? account_db_transaction(db, set_columns, &list)
 		   : STORE_OK;
 }

@@ -118,7 +118,7 @@ test_bounds(void **state)
 {
 	struct place *p = *state;
 	struct state_login *rows, many[3 * STATE_LOGINS_MAX];
-	char sources[3 * STATE_LOGINS_MAX][16];
+	char sources[3 * STATE_LOGINS_MAX][32];
 	size_t count;
 
 	add(p, login("192.0.2.1", "", "ok", 1, 1));
