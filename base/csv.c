@@ -160,8 +160,9 @@ check_record(struct csv *csv)
 
 	if (text.len > 0 && memchr(text.p, '\0', text.len) != NULL)
 		return bad(csv, "a NUL byte");
-	if (text.len > 0 && !text_is_utf8(text))
-		return bad(csv, "not UTF-8: save the file as UTF-8");
+	for (size_t i = 0; i < csv->count; i++) /* halves of a character in two fields are none */
+		if (!text_is_utf8(csv->fields[i]))
+			return bad(csv, "not UTF-8: save the file as UTF-8");
 	if (csv->columns == 0)
 		csv->columns = csv->count;
 	if (csv->count != csv->columns)

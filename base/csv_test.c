@@ -63,6 +63,7 @@ test_reading(void **state)
 		{ "a\n\"x\"y\n", "1:a 2!" },
 		{ "a\n\"x\n\nz", "1:a 2!" },
 		{ "a\nb\xff\n", "1:a 2!" },
+		{ "\xc3,\xa4\n", "1!" },
 	};
 
 	(void)state;
