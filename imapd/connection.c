@@ -409,6 +409,8 @@ step_literal(struct conversation *c)
 		conversation_run(&conn->c, JOB_APPEND_DATA);
 	else if (conn->c.eof)
 		conversation_close(c);
+	else
+		net_stream_ack_now(c->st);
 	return false;
 }
 

@@ -131,6 +131,13 @@ end_flood(struct smtp_session *s)
 	return smtp_session_finish_with(s, 552, "5.3.4", "Message size exceeds the limit");
 }
 
+static enum smtp_step
+wait_for_more(struct smtp_session *s)
+{
+	net_stream_ack_now(s->stream);
+	return STEP_WAIT;
+}
+
 enum smtp_step
 smtp_data_step(struct smtp_session *s)
 {
@@ -139,7 +146,7 @@ smtp_data_step(struct smtp_session *s)
 
 	net_stream_input(s->stream, &in, &len);
 	if (len == 0)
-		return STEP_WAIT;
+		return wait_for_more(s);
 	used = smtp_dots_decode(&s->dots, in, len, &s->bytes);
 	net_stream_consume(s->stream, used);
 	note_size(s, s->bytes.len - before);
@@ -232,7 +239,7 @@ smtp_data_bdat_step(struct smtp_session *s)
 		return end_chunk(s);
 	net_stream_input(s->stream, &in, &len);
 	if (len == 0)
-		return STEP_WAIT;
+		return wait_for_more(s);
 	if (len > s->chunk_left)
 		len = (size_t)s->chunk_left;
 	s->chunk_left -= len;

@@ -555,6 +555,15 @@ net_stream_resume(struct net_stream *st)
 	mark_dirty(st);
 }
 
+void
+net_stream_ack_now(struct net_stream *st)
+{
+	int on = 1;
+
+	if (!st->is_unix && st->fd >= 0)
+		setsockopt(st->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 ssize_t
 net_stream_recv(struct net_stream *st, void *p, size_t size)
 {

@@ -77,6 +77,10 @@ void net_stream_input_limit(struct net_stream *st, size_t bytes); /* else NET_IN
  * unconsumed input is there. */
 void net_stream_pause(struct net_stream *st);
 void net_stream_resume(struct net_stream *st);
+/* What is needed next is still with the peer, so it is told at once how far its bytes have come.  Who writes a literal and
+ * the end of its line one by one sends the second only then (Nagle's algorithm), and else waits 40 ms for our delayed
+ * acknowledgement (RFC 1122 §4.2.3.2, §4.2.3.4). */
+void net_stream_ack_now(struct net_stream *st);
 
 /* Queues bytes; they go out when the loop goes on, many small writes as one. */
 void net_stream_write(struct net_stream *st, const void *bytes, size_t len);

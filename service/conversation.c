@@ -191,7 +191,9 @@ step_command(struct conversation *c)
 	if (len == 0) {
 		if (c->eof)
 			conversation_close(c);
-		else if (protocol->idle != NULL && frame_is_empty(&c->frame))
+		else if (!frame_is_empty(&c->frame))
+			net_stream_ack_now(c->st);
+		else if (protocol->idle != NULL)
 			protocol->idle(c);
 		return false;
 	}

@@ -16,7 +16,7 @@ from exim import Exim
 from sanger import Instance, make_message, wait_for
 
 CALLS = ("write,pwrite64,writev,pwritev,sendto,sendmsg,fsync,fdatasync,rename,renameat,renameat2,"
-         "link,linkat,unlink,unlinkat,mkdir,mkdirat")
+         "link,linkat,unlink,unlinkat,mkdir,mkdirat,setsockopt")
 BODY = "order of things\n" * 20
 
 
@@ -222,6 +222,19 @@ def test_append_order(instance):
     needed = holds_and_needs_each_sync(check_delivery, calls, ".Archive/")
     assert len(needed) == 2, needed
     assert len(syncs_in(calls)) == 2, "two syncs, no more"
+
+
+@pytest.mark.once
+def test_what_waits_for_more_is_acknowledged_at_once(instance):
+    """imaplib writes a literal and the end of its line one by one; by Nagle's algorithm the second goes
+    out when the first is acknowledged."""
+    client = instance.connect_imap("ann@example.org")
+    with traced(instance, "imapd") as calls:
+        client.append("INBOX", None, None, bytes(make_message()))
+    client.logout()
+    go_ahead = find(calls, REPLY)
+    acknowledged = find(calls, r"setsockopt\(.*TCP_QUICKACK, \[1\]", go_ahead)
+    find(calls, REPLY, acknowledged)
 
 
 @pytest.mark.once
