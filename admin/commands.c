@@ -16,6 +16,7 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_app_add,
 	&admin_cmd_app_list,
 	&admin_cmd_app_delete,
+	&admin_cmd_passwd,
 	&admin_cmd_alias_add,
 	&admin_cmd_alias_list,
 	&admin_cmd_alias_delete,

@@ -17,6 +17,7 @@ extern const struct admin_command admin_cmd_leave;
 extern const struct admin_command admin_cmd_app_add;
 extern const struct admin_command admin_cmd_app_list;
 extern const struct admin_command admin_cmd_app_delete;
+extern const struct admin_command admin_cmd_passwd;
 extern const struct admin_command admin_cmd_alias_add;
 extern const struct admin_command admin_cmd_alias_delete;
 extern const struct admin_command admin_cmd_alias_list;

@@ -14,8 +14,8 @@
 
 /* Reads a line without its LF or CRLF into `line`, byte by byte so that what stands behind it stays
  * unread.  False with the reason said. */
-static bool
-read_line(int fd, char line[PASSWORD_MAX_BYTES + 1])
+bool
+password_read_line(int fd, char line[PASSWORD_LINE_BYTES])
 {
 	size_t len = 0;
 	ssize_t got;
@@ -59,8 +59,8 @@ wait_for_line(const sigset_t *stops)
 }
 
 /* Asks on the terminal without showing what is typed.  Ctrl-C finds the terminal as it was before. */
-static bool
-ask(const char *question, char line[PASSWORD_MAX_BYTES + 1])
+bool
+password_ask(const char *question, char line[PASSWORD_LINE_BYTES])
 {
 	struct termios shown, hidden;
 	sigset_t stops, before;
@@ -78,7 +78,7 @@ ask(const char *question, char line[PASSWORD_MAX_BYTES + 1])
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
 	fputs(question, stderr);
-	ok = wait_for_line(&stops) && read_line(STDIN_FILENO, line);
+	ok = wait_for_line(&stops) && password_read_line(STDIN_FILENO, line);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 	fputc('\n', stderr);
 	sigprocmask(SIG_SETMASK, &before, NULL);
@@ -86,15 +86,15 @@ ask(const char *question, char line[PASSWORD_MAX_BYTES + 1])
 }
 
 static enum admin_status
-ask_twice(const struct admin *a, char line[PASSWORD_MAX_BYTES + 1])
+ask_twice(const struct admin *a, char line[PASSWORD_LINE_BYTES])
 {
-	char again[PASSWORD_MAX_BYTES + 1];
+	char again[PASSWORD_LINE_BYTES];
 	enum admin_status status = ADMIN_DONE;
 
 	if (!isatty(STDIN_FILENO))
 		return admin_bad_usage(
 		    a, "--password-stdin or --generate is needed where nobody can be asked");
-	if (!ask("Password: ", line) || !ask("Once more: ", again))
+	if (!password_ask("Password: ", line) || !password_ask("Once more: ", again))
 		status = ADMIN_REFUSED;
 	else if (strcmp(line, again) != 0)
 		status = admin_refuse("the two are not the same; nothing was changed");
@@ -107,7 +107,7 @@ new_password_read(const struct admin *a, struct new_password *out)
 {
 	bool from_stdin = admin_option(a, "--password-stdin") != NULL;
 	bool generate = admin_option(a, "--generate") != NULL;
-	char line[PASSWORD_MAX_BYTES + 1] = "";
+	char line[PASSWORD_LINE_BYTES] = "";
 	enum admin_status status = ADMIN_DONE;
 
 	*out = (struct new_password){ .generated = generate };
@@ -116,7 +116,7 @@ new_password_read(const struct admin *a, struct new_password *out)
 	if (generate)
 		out->text = password_generate();
 	else if (from_stdin)
-		status = read_line(STDIN_FILENO, line) ? ADMIN_DONE : ADMIN_REFUSED;
+		status = password_read_line(STDIN_FILENO, line) ? ADMIN_DONE : ADMIN_REFUSED;
 	else
 		status = ask_twice(a, line);
 	if (status == ADMIN_DONE && !generate)

@@ -24,4 +24,10 @@ enum admin_status new_password_read(const struct admin *a, struct new_password *
 void new_password_print(const struct new_password *p); /* to stdout, if it was generated */
 void new_password_free(struct new_password *p);        /* wipes it; twice is fine */
 
+/* For others: a line without its LF or CRLF, read byte by byte, and one that is asked for on the terminal (which stdin
+ * must be) and not shown.  False with the reason said, or after Ctrl-C.  Wipe it. */
+#define PASSWORD_LINE_BYTES (PASSWORD_MAX_BYTES + 1)
+bool password_read_line(int fd, char line[PASSWORD_LINE_BYTES]);
+bool password_ask(const char *question, char line[PASSWORD_LINE_BYTES]);
+
 #endif

@@ -80,8 +80,8 @@ trim_logins(struct sql *sql)
 		"DELETE FROM login WHERE (source, client, protocol, method, app, outcome) IN"
 		" (SELECT source, client, protocol, method, app, outcome FROM login"
 		" WHERE outcome <> '" STATE_LOGIN_OK "' ORDER BY last DESC LIMIT -1 OFFSET ?1)",
-		"DELETE FROM app_use WHERE app IN"
-		" (SELECT app FROM app_use ORDER BY last DESC LIMIT -1 OFFSET ?1)",
+		("DELETE FROM app_use WHERE app IN"
+		 " (SELECT app FROM app_use ORDER BY last DESC LIMIT -1 OFFSET ?1)"),
 	};
 	enum store_err err = STORE_OK;
 
