@@ -316,6 +316,8 @@ const struct setting SETTINGS[] = {
 	    "User name for the status page and /metrics, where statusd.password is set."),
 	TEXT("statusd", "password", NULL, 1, 1024,
 	    "Password for them, as {SCHEME}hash or as openssl passwd -6 prints it. Not set: whoever statusd.allow names."),
+	NUMBER("statusd", "quota_percent", "percent", "90", 1, 100,
+	    "Accounts that have used so much of their quota stand on the status page."),
 	NUMBER("statusd", "workers", "processes", "1", 1, 16,
 	    "Worker processes."),
 	NUMBER("statusd", "threads", "threads", "8", 2, 1024,

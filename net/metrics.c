@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ struct metrics {
 	struct metrics_file *file;
 	struct metrics_row *row; /* of this worker; NULL in the parent, who counts nothing */
 	char *path, *temp;
+	int lock_fd; /* locked as long as the parent lives */
 	struct log *log;
 	bool published, full;
 };
@@ -69,12 +71,13 @@ metrics_new(const char *path, const char *daemon, uid_t uid, gid_t gid, struct l
 	if (file == NULL)
 		log_error(log, "metrics", "path=%s error=%s hint=%s", temp, strerror(errno),
 		    "nothing is counted");
-	if (fd >= 0)
-		close(fd);
 	if (file == NULL) {
+		if (fd >= 0)
+			close(fd);
 		free(temp);
 		return NULL;
 	}
+	flock(fd, LOCK_EX | LOCK_NB); /* nobody else knows it */
 	memcpy(file->magic, METRICS_MAGIC, sizeof(file->magic));
 	file->version = METRICS_VERSION;
 	file->size = sizeof(*file);
@@ -83,7 +86,7 @@ metrics_new(const char *path, const char *daemon, uid_t uid, gid_t gid, struct l
 	snprintf(file->daemon, sizeof(file->daemon), "%s", daemon);
 	snprintf(file->release, sizeof(file->release), "%s", SANGER_VERSION);
 	m = mem_zalloc(sizeof(*m));
-	*m = (struct metrics){ .file = file, .path = mem_strdup(path), .temp = temp, .log = log };
+	*m = (struct metrics){ .file = file, .path = mem_strdup(path), .temp = temp, .lock_fd = fd, .log = log };
 	return m;
 }
 
@@ -104,6 +107,7 @@ metrics_free(struct metrics *m)
 		return;
 	unlink(m->published ? m->path : m->temp);
 	munmap(m->file, sizeof(*m->file));
+	close(m->lock_fd);
 	free(m->path);
 	free(m->temp);
 	free(m);
@@ -199,6 +203,8 @@ metrics_worker_begin(struct metrics *m, unsigned row)
 
 	if (m == NULL)
 		return;
+	close(m->lock_fd); /* the lock is the parent's alone now */
+	m->lock_fd = -1;
 	top = m->file->rows_top;
 	while (top <= row && !atomic_compare_exchange_weak(&m->file->rows_top, &top, row + 1))
 		;

@@ -4,7 +4,8 @@
  * workers only add.  Each worker adds in a row of its own, by its place in net/limits: one atomic addition on memory
  * that no other process writes, without a lock, whatever dies when.  What a series is, is the sum of all rows.
  * Counters and histograms stay when a worker ends; the parent clears its gauges.  A daemon that starts anew
- * starts at zero with a new file, which takes the old one's place when it is ready.
+ * starts at zero with a new file, which takes the old one's place when it is ready.  As long as the parent lives it
+ * holds a lock on it.
  *
  * Readers are other processes: net/metrics_read.h, and there is what lies in the file.  struct metrics NULL is fine
  * everywhere, and so is METRICS_NONE: then nothing is counted. */

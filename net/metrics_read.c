@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -220,6 +221,8 @@ metrics_read(const char *path, int64_t now, const char **why_out)
 	} else if (fd >= 0 && fstat(fd, &st) == 0 && read_bytes(fd, &bytes)) {
 		r = metrics_parse(
 		    (struct str){ bytes.data, bytes.len }, (uint64_t)st.st_size, now, why_out);
+		if (r != NULL)
+			r->alive = flock(fd, LOCK_SH | LOCK_NB) != 0;
 		errno = 0;
 	} else {
 		*why_out = strerror(errno);

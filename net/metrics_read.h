@@ -32,6 +32,7 @@ struct metrics_failures {
 struct metrics_reading {
 	const char *daemon, *release;
 	int64_t pid, started; /* of the parent; unix time */
+	bool alive;           /* its daemon runs */
 	struct metrics_value *values;
 	size_t value_count;
 	struct metrics_failures

@@ -113,6 +113,7 @@ test_sum_of_workers(void **state)
 	r = reading(p);
 	assert_string_equal(r->daemon, "testd");
 	assert_int_equal(r->pid, getpid());
+	assert_true(r->alive);
 	assert_int_equal(r->value_count, 4);
 	assert_int_equal(r->values[0].count, 6);
 	assert_string_equal(r->values[0].label_values[0], "good");

@@ -349,7 +349,7 @@ lock_in(struct service *sv)
 	char *relay_key_dir = directory_of(config_string(c, "submitd.relay_key"));
 	char *password_dir = directory_of(config_string(c, "submitd.relay_password_file"));
 	char *text_dir = directory_of(config_string(c, "lda.quota_warning_template"));
-	const struct net_sandbox_path paths[] = {
+	struct net_sandbox_path paths[15 + SERVICE_READS_MAX] = {
 		{ db_dir, (needs & SERVICE_ACCOUNTS_WRITE) != 0 ? NET_WRITE : NET_READ },
 		{ log_dir, NET_WRITE },
 		{ tls ? cert_dir : NULL, NET_READ },
@@ -374,6 +374,8 @@ lock_in(struct service *sv)
 		.may_connect = sv->spec->may_connect,
 	};
 
+	for (size_t i = 0; sv->spec->reads != NULL && sv->spec->reads[i] != NULL; i++)
+		paths[ARRAY_LEN(paths) - 1 - i].path = config_string(c, sv->spec->reads[i]);
 	ok = net_sandbox_enter(&spec, sv->log);
 	free(db_dir);
 	free(cert_dir);

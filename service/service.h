@@ -53,6 +53,7 @@ enum service_needs {
 #define SERVICE_DOORS_MAX    8
 #define SERVICE_SECRET_BYTES 32
 #define SERVICE_METERS_MAX   256
+#define SERVICE_READS_MAX    8
 
 struct service_spec {
 	const char *name;          /* "imapd"; also its section of the configuration */
@@ -64,6 +65,8 @@ struct service_spec {
 	bool may_connect;   /* makes connections of its own */
 	bool counts_logins; /* also without SERVICE_AUTH */
 	bool writes_spool;  /* opens the spool by itself, when it needs it */
+	/* Settings of directories that the daemon reads by itself, beside what it needs; at most SERVICE_READS_MAX, and NULL. */
+	const char *const *reads;
 	const struct service_door *doors;
 	size_t door_count;
 	/* In the parent, before the first worker and at each reload: names the daemon's series in sv->meters, by

@@ -31,7 +31,7 @@ stop(struct service *sv)
 {
 	struct statusd *d = sv->data;
 
-	http_site_free(d->status);
+	status_site_stop(d);
 	public_site_free(d->public);
 	free(d);
 	sv->data = NULL;
@@ -53,7 +53,7 @@ drain(struct service *sv, enum net_drain how)
 {
 	struct statusd *d = sv->data;
 
-	http_site_drain(d->status, how);
+	status_site_drain(d, how);
 	if (d->public != NULL)
 		http_site_drain(d->public->http, how);
 }
@@ -66,10 +66,14 @@ static const struct service_door DOORS[] = {
 	    .on_socket = on_public },
 };
 
+static const char *const READS[] = { "server.run_dir", "store.mail_root", "publish.dir", "backup.dir",
+	NULL };
+
 static const struct service_spec SPEC = {
 	.name = "statusd",
 	.needs = SERVICE_SPOOL,
 	.needs_also = public_site_needs,
+	.reads = READS,
 	.counts_logins = true,
 	.may_connect = true,
 	.doors = DOORS,

@@ -207,6 +207,15 @@ struct spool_counts {
 	int64_t oldest; /* received; 0: queue is empty */
 };
 enum store_err spool_count(struct spool *spool, struct spool_counts *counts_out);
+/* Pending recipients by the relay that answered last; the most first. */
+struct spool_relay_count {
+	char *relay; /* NULL: none yet */
+	char *reply; /* one of its replies, or NULL */
+	uint64_t recipients, messages;
+};
+enum store_err spool_count_relays(
+    struct spool *spool, size_t max, struct spool_relay_count **counts_out, size_t *count_out);
+void spool_relay_counts_free(struct spool_relay_count *counts, size_t count);
 enum store_err spool_count_account(
     struct spool *spool, const char *account, uint64_t *messages_out);
 /* Up to `max` messages with their recipients, oldest first, from behind `after_id` (NULL: start). */

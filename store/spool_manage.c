@@ -127,6 +127,50 @@ is_claimed(struct spool *spool, const char *id, bool *claimed_out)
 	return STORE_OK;
 }
 
+/* --- looking ------------------------------------------------------------------------------------- */
+
+enum store_err
+spool_count_relays(
+    struct spool *spool, size_t max, struct spool_relay_count **counts_out, size_t *count_out)
+{
+	struct spool_relay_count *counts = mem_zalloc((max + 1) * sizeof(*counts));
+	sqlite3_stmt *stmt;
+	enum store_err err;
+	size_t n = 0;
+
+	pthread_mutex_lock(&spool->mutex);
+	stmt = sql_get(&spool->sql,
+	    "SELECT relay, max(reply), count(*), count(DISTINCT message) FROM recipient"
+	    " WHERE state = 0 GROUP BY relay ORDER BY 3 DESC LIMIT ?");
+	sqlite3_bind_int64(stmt, 1, (int64_t)max);
+	while ((err = sql_step(&spool->sql, stmt)) == STORE_OK && n < max)
+		counts[n++] = (struct spool_relay_count){
+			.relay = sql_column_dup(stmt, 0),
+			.reply = sql_column_dup(stmt, 1),
+			.recipients = (uint64_t)sqlite3_column_int64(stmt, 2),
+			.messages = (uint64_t)sqlite3_column_int64(stmt, 3),
+		};
+	sqlite3_reset(stmt);
+	pthread_mutex_unlock(&spool->mutex);
+	if (err != STORE_OK && err != STORE_NOT_FOUND) {
+		spool_relay_counts_free(counts, n);
+		return err;
+	}
+	*counts_out = counts;
+	*count_out = n;
+	return STORE_OK;
+}
+
+void
+spool_relay_counts_free(struct spool_relay_count *counts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(counts[i].relay);
+		free(counts[i].reply);
+	}
+	free(counts);
+}
+
 /* --- some messages, in one transaction ---------------------------------------------------------- */
 
 /* By enum spool_action; NULL: deleting, which is more than a row. */
