@@ -86,7 +86,9 @@ metrics_new(const char *path, const char *daemon, uid_t uid, gid_t gid, struct l
 	snprintf(file->daemon, sizeof(file->daemon), "%s", daemon);
 	snprintf(file->release, sizeof(file->release), "%s", SANGER_VERSION);
 	m = mem_zalloc(sizeof(*m));
-	*m = (struct metrics){ .file = file, .path = mem_strdup(path), .temp = temp, .lock_fd = fd, .log = log };
+	*m = (struct metrics){
+		.file = file, .path = mem_strdup(path), .temp = temp, .lock_fd = fd, .log = log
+	};
 	return m;
 }
 

@@ -82,7 +82,8 @@ on_input(void *arg)
 	if (line == len && len < sizeof(k->answer->greeting))
 		return;
 	snprintf(k->answer->greeting, sizeof(k->answer->greeting), "%.*s",
-	    (int)(line < sizeof(k->answer->greeting) ? line : sizeof(k->answer->greeting) - 1), data);
+	    (int)(line < sizeof(k->answer->greeting) ? line : sizeof(k->answer->greeting) - 1),
+	    data);
 	stop(k);
 }
 
@@ -177,9 +178,7 @@ void
 door_knock(const struct door *door, const char *address, struct net_tls *tls, struct log *log,
     struct door_answer *out)
 {
-	struct knock k = {
-		.tls = door->tls ? tls : NULL, .silent = door->silent, .answer = out
-	};
+	struct knock k = { .tls = door->tls ? tls : NULL, .silent = door->silent, .answer = out };
 	struct net_endpoint to;
 
 	*out = (struct door_answer){ 0 };

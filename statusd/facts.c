@@ -86,9 +86,9 @@ compare_days(const void *a, const void *b)
 static void
 add_failures(struct facts *f, const struct metrics_failures *one)
 {
-	struct facts_source s = { .ip = one->ip,
-		.last = one->last,
-		.hour = one->hours[0] + one->hours[1] };
+	struct facts_source s = {
+		.ip = one->ip, .last = one->last, .hour = one->hours[0] + one->hours[1]
+	};
 
 	for (size_t h = 0; h < METRICS_SOURCE_HOURS; h++)
 		s.day += one->hours[h];
@@ -200,8 +200,8 @@ gather_disks(const struct config *c, struct facts *f)
 		const char *path = config_string(c, PLACES[i].setting);
 
 		if (path != NULL && *path != '\0')
-			gather_disk(f, path, PLACES[i].use,
-			    config_size(c, "store.free_space_floor"));
+			gather_disk(
+			    f, path, PLACES[i].use, config_size(c, "store.free_space_floor"));
 	}
 }
 

@@ -17,7 +17,7 @@ struct service;
 
 struct facts_daemon {
 	const char *name;
-	bool wanted;  /* it has an address to listen at */
+	bool wanted; /* it has an address to listen at */
 	bool running;
 	struct metrics_reading *counts; /* NULL: there are none */
 };

@@ -35,7 +35,8 @@ health_problems(const struct facts *f, struct buf *problems)
 		if (f->daemons[i].wanted && !f->daemons[i].running)
 			buf_printf(problems, "%s does not run\n", f->daemons[i].name);
 	if (f->queue_err != STORE_OK)
-		buf_printf(problems, "the queue cannot be read: %s\n", store_err_text(f->queue_err));
+		buf_printf(
+		    problems, "the queue cannot be read: %s\n", store_err_text(f->queue_err));
 	for (size_t i = 0; i < f->disk_count; i++)
 		if (f->disks[i].low)
 			buf_printf(problems, "too little space is free for %s (%s)\n",
@@ -49,8 +50,8 @@ check_accounts(const struct health *h, struct buf *problems)
 	enum store_err err = account_db_find_id(h->sv->accounts, -1, &row);
 
 	if (err != STORE_NOT_FOUND)
-		buf_printf(problems, "the account database cannot be read: %s\n",
-		    store_err_text(err));
+		buf_printf(
+		    problems, "the account database cannot be read: %s\n", store_err_text(err));
 	account_row_free(&row);
 }
 
@@ -74,9 +75,9 @@ check_door(
 	if (!answer.ours)
 		buf_printf(problems, "%s does not answer at %s (%s): %s\n", door->daemon, address,
 		    door->setting,
-		    *answer.why != '\0'  ? answer.why
-		    : answer.connected ? "it does not greet as it should"
-				       : "no address");
+		    *answer.why != '\0' ? answer.why
+		    : answer.connected  ? "it does not greet as it should"
+					: "no address");
 }
 
 static void
@@ -94,8 +95,7 @@ look(struct health *h)
 		if (strcmp(door->daemon, h->sv->spec->name) == 0 || !is_running(&f, door->daemon))
 			continue;
 		for (size_t n = 0; n < door_address_count(h->sv->config, door); n++)
-			check_door(
-			    h, door, door_address(h->sv->config, door, n), &h->problems);
+			check_door(h, door, door_address(h->sv->config, door, n), &h->problems);
 	}
 	facts_free(&f);
 }

@@ -66,8 +66,8 @@ static const struct service_door DOORS[] = {
 	    .on_socket = on_public },
 };
 
-static const char *const READS[] = { "server.run_dir", "store.mail_root", "publish.dir", "backup.dir",
-	NULL };
+static const char *const READS[] = { "server.run_dir", "store.mail_root", "publish.dir",
+	"backup.dir", NULL };
 
 static const struct service_spec SPEC = {
 	.name = "statusd",

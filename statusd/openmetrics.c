@@ -222,8 +222,8 @@ add_queue(struct buf *out, const struct facts *f)
 	    q->held > q->parked ? q->held - q->parked : 0, q->parked);
 	add_gauge(out, "sanger_queue_recipients", "", "Recipients that are not done with.",
 	    q->recipients_pending);
-	add_gauge(out, "sanger_queue_bytes", "bytes", "Size of all messages in the spool.",
-	    q->bytes);
+	add_gauge(
+	    out, "sanger_queue_bytes", "bytes", "Size of all messages in the spool.", q->bytes);
 	add_gauge(out, "sanger_queue_oldest_seconds", "seconds",
 	    "How long the oldest message has been there; 0: none is.", age);
 }

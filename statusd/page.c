@@ -155,10 +155,9 @@ write_head(const struct facts *f, struct buf *out)
 {
 	const char *host = f->hostname != NULL ? f->hostname : "This server";
 
-	buf_adds(out,
-	    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-	    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-	    "<meta name=\"color-scheme\" content=\"light dark\"><title>");
+	buf_adds(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+		      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+		      "<meta name=\"color-scheme\" content=\"light dark\"><title>");
 	text(out, host);
 	buf_adds(out, " – Sanger</title><link rel=\"stylesheet\" href=\"/style.css\">"
 		      "<link rel=\"icon\" href=\"/icon.svg\" type=\"image/svg+xml\"></head>\n"
@@ -180,8 +179,7 @@ write_problems(const struct facts *f, struct buf *out)
 	if (problems.len == 0) {
 		buf_adds(out, "<p class=\"banner good\">Everything runs.</p>\n");
 	} else {
-		buf_adds(
-		    out, "<div class=\"banner bad\" role=\"alert\"><h2>Needs a look</h2><ul>");
+		buf_adds(out, "<div class=\"banner bad\" role=\"alert\"><h2>Needs a look</h2><ul>");
 		c = cursor_from((struct str){ problems.data, problems.len });
 		while (cursor_take_line(&c, &line)) {
 			buf_adds(out, "<li>");
@@ -311,7 +309,8 @@ static void
 write_messages(const struct facts *f, const char *token, struct buf *out)
 {
 	if (f->oldest_count < f->queue.messages)
-		buf_printf(out, "<h3 id=\"oldest\">The %zu oldest messages</h3>\n", f->oldest_count);
+		buf_printf(
+		    out, "<h3 id=\"oldest\">The %zu oldest messages</h3>\n", f->oldest_count);
 	else
 		buf_adds(out, "<h3 id=\"oldest\">Messages</h3>\n");
 	begin_table(out, "oldest", "Message|From|To|State|#Age|Last answer|");

@@ -64,8 +64,7 @@ read_usage(const struct quotas *q, const struct account_row *row, struct quota_u
 static void
 look_at(struct quotas *q, const struct account_row *row, struct quotas_found *found)
 {
-	struct quota_limits limits =
-	    account_quota_limits(q->sv->accounts, row, q->sv->config);
+	struct quota_limits limits = account_quota_limits(q->sv->accounts, row, q->sv->config);
 	struct quota_rules rules = { .limit_bytes = limits.bytes,
 		.limit_messages = limits.messages };
 	struct quota_usage usage = { 0 };
@@ -76,8 +75,7 @@ look_at(struct quotas *q, const struct account_row *row, struct quotas_found *fo
 	percent = quota_percent(&rules, &usage);
 	if (percent < config_integer(q->sv->config, "statusd.quota_percent"))
 		return;
-	found->rows =
-	    mem_realloc_array(found->rows, found->near + 1, sizeof(*found->rows));
+	found->rows = mem_realloc_array(found->rows, found->near + 1, sizeof(*found->rows));
 	found->rows[found->near++] = (struct quota_account){
 		.address = mem_printf("%s@%s", row->localpart, row->domain),
 		.used_bytes = usage.bytes,

@@ -22,7 +22,7 @@ struct quota_account {
 
 /* The fullest first. */
 struct quotas_found {
-	int64_t when; /* unix time; 0: not yet */
+	int64_t when;          /* unix time; 0: not yet */
 	size_t accounts, near; /* how many there are */
 	struct quota_account *rows;
 	size_t row_count; /* at most QUOTAS_SHOWN of those that are near */

@@ -64,8 +64,7 @@ status_file_parse(struct str text, struct status_file *out)
 	struct cursor c = cursor_from(text);
 	struct str line;
 
-	*out = (struct status_file){ .lines =
-					 mem_zalloc(STATUS_LINES_MAX * sizeof(*out->lines)) };
+	*out = (struct status_file){ .lines = mem_zalloc(STATUS_LINES_MAX * sizeof(*out->lines)) };
 	while (out->count < STATUS_LINES_MAX && cursor_take_line(&c, &line))
 		if (parse_line(line, &out->lines[out->count]))
 			out->count++;
