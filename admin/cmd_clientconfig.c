@@ -55,7 +55,7 @@ print_json(const struct wanted *w)
 	json_t *list = json_array();
 	char *url = clients_web_url(&w->facts);
 
-	for (size_t i = 0; i < CLIENTS_SERVICE_COUNT; i++)
+	for (enum clients_service i = 0; i < CLIENTS_SERVICE_COUNT; i++)
 		if (clients_offers(&w->facts, i))
 			json_array_append_new(
 			    list, json_pack("{ss so si ss}", "protocol", SERVICES[i].protocol,
