@@ -29,6 +29,8 @@ extern const struct admin_command admin_cmd_mailbox_delete;
 extern const struct admin_command admin_cmd_mailbox_subscribe;
 extern const struct admin_command admin_cmd_mailbox_unsubscribe;
 extern const struct admin_command admin_cmd_reindex;
+extern const struct admin_command admin_cmd_import_maildir;
+extern const struct admin_command admin_cmd_export_maildir;
 extern const struct admin_command admin_cmd_filter_show;
 extern const struct admin_command admin_cmd_filter_set;
 extern const struct admin_command admin_cmd_filter_clear;
