@@ -55,6 +55,7 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_queue_reroute,
 	&admin_cmd_publish,
 	&admin_cmd_undelete,
+	&admin_cmd_cleanup,
 	&admin_cmd_backup,
 	&admin_cmd_verify,
 	&admin_cmd_bayes,

@@ -55,6 +55,7 @@ extern const struct admin_command admin_cmd_queue_release;
 extern const struct admin_command admin_cmd_queue_delete;
 extern const struct admin_command admin_cmd_queue_reroute;
 extern const struct admin_command admin_cmd_publish;
+extern const struct admin_command admin_cmd_cleanup;
 extern const struct admin_command admin_cmd_undelete;
 extern const struct admin_command admin_cmd_backup;
 extern const struct admin_command admin_cmd_verify;

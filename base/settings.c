@@ -360,6 +360,13 @@ const struct setting SETTINGS[] = {
 	ENUM("filter", "redirect_sender", "sender", "sender account",
 	    "Envelope sender of redirected messages: the one they came with, who is then told of failures, or the account."),
 
+	NUMBER("cleanup", "trash_days", "days", "0", 0, 3650,
+	    "Messages that have been in Trash for longer are expunged by mailadmin cleanup; 0: never."),
+	NUMBER("cleanup", "junk_days", "days", "0", 0, 3650,
+	    "The same for Junk."),
+	PATH("cleanup", "removed_dir", NULL,
+	    "Where mailadmin cleanup puts the mail of accounts that are no more, in a directory for each day; on the mail root's file system. Not set: the mail root's path with .removed behind it."),
+
 	PATH("publish", "dir", "/var/lib/sanger/publish",
 	    "Where mailadmin publish writes user.db, the relay's copy of the account database."),
 	LIST("publish", "to", SETTING_STRING, NULL, 1000,

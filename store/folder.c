@@ -620,6 +620,7 @@ struct tmp_cleaning {
 	int fd;
 	time_t now;
 	bool only_ours; /* the folder itself: what is left of replaced small files */
+	bool dry_run;
 	size_t removed;
 };
 
@@ -629,15 +630,15 @@ clean_tmp_entry(void *arg, const char *name, unsigned char type)
 	struct tmp_cleaning *c = arg;
 
 	if (type == DT_REG && (!c->only_ours || is_replacement_rest(name)) &&
-	    is_old(c->fd, name, c->now) && unlinkat(c->fd, name, 0) == 0)
+	    is_old(c->fd, name, c->now) && (c->dry_run || unlinkat(c->fd, name, 0) == 0))
 		c->removed++;
 	return true;
 }
 
 enum store_err
-folder_clean_tmp(const struct maildir *dir, time_t now, size_t *removed_out)
+folder_clean_tmp(const struct maildir *dir, time_t now, bool dry_run, size_t *removed_out)
 {
-	struct tmp_cleaning c = { .fd = dir->tmp_fd, .now = now };
+	struct tmp_cleaning c = { .fd = dir->tmp_fd, .now = now, .dry_run = dry_run };
 	enum store_err err = dir_list(dir->tmp_fd, clean_tmp_entry, &c);
 
 	c.fd = dir->fd;

@@ -71,7 +71,8 @@ enum store_err folder_rename(const struct home *home, const char *from, const ch
  * is opened. */
 enum store_err folder_clean(const struct home *home);
 /* Removes files of one folder's tmp/ that are older than FOLDER_TMP_MAX_AGE_S by both their mtime and
- * ctime; other programs' too, as maildir(5) asks.  So go temporary files of ours beside it. */
-enum store_err folder_clean_tmp(const struct maildir *dir, time_t now, size_t *removed_out);
+ * ctime; other programs' too, as maildir(5) asks.  So go temporary files of ours beside it.  dry_run: only counts. */
+enum store_err folder_clean_tmp(
+    const struct maildir *dir, time_t now, bool dry_run, size_t *removed_out);
 
 #endif

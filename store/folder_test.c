@@ -133,10 +133,10 @@ old_tmp_files(void **state)
 	assert_int_equal(maildir_open(t.home, "INBOX", &dir), STORE_OK);
 	testdir_write(dir.tmp_fd, "dated", "x"); /* an old INTERNALDATE, written just now */
 	assert_int_equal(utimensat(dir.tmp_fd, "dated", old, 0), 0);
-	assert_int_equal(folder_clean_tmp(&dir, time(NULL), &removed), STORE_OK);
+	assert_int_equal(folder_clean_tmp(&dir, time(NULL), false, &removed), STORE_OK);
 	assert_int_equal(removed, 0);
 	assert_int_equal(
-	    folder_clean_tmp(&dir, time(NULL) + FOLDER_TMP_MAX_AGE_S + 9, &removed), STORE_OK);
+	    folder_clean_tmp(&dir, time(NULL) + FOLDER_TMP_MAX_AGE_S + 9, false, &removed), STORE_OK);
 	assert_int_equal(removed, 1);
 	maildir_close(&dir);
 	testdir_close(&t);

@@ -179,6 +179,17 @@ mailbox_is_same(const struct mailbox *box, const struct sync_box *sb)
 	       strcmp(sb->row.mailbox_id, box->facts.id) == 0;
 }
 
+/* Names begin with the second, by maildir(5); what is long ago or in the future is no time. */
+static int64_t
+saved_s(const char *name)
+{
+	int64_t when = 0;
+
+	while (*name >= '0' && *name <= '9' && when < MAILBOX_SAVED_MAX_S)
+		when = when * 10 + (*name++ - '0');
+	return *name == '.' && when >= MAILBOX_SAVED_MIN_S && when < MAILBOX_SAVED_MAX_S ? when : 0;
+}
+
 struct message
 mailbox_present(const struct mailbox *box, const struct index_message *m)
 {
@@ -191,6 +202,7 @@ mailbox_present(const struct mailbox *box, const struct index_message *m)
 		.internaldate_s = m->internaldate_s,
 		.size_bytes = m->size,
 		.disk_bytes = m->disk_size,
+		.saved_s = saved_s(m->name),
 	};
 
 	if (uidset_contains(&box->recent, m->uid))

@@ -154,6 +154,9 @@ struct message {
 	int64_t internaldate_s; /* seconds since 1970 */
 	uint64_t size_bytes;    /* RFC822.SIZE: with CRLF line ends */
 	uint64_t disk_bytes;    /* of the file */
+	/* When it came into this mailbox, as far as the file's name says (delivery, APPEND, COPY and MOVE all give new
+	 * names); 0: it does not. */
+	int64_t saved_s;
 };
 /* The columns beyond uid, seq, flags, modseq that the caller needs are all in the same row, so there is
  * nothing to choose.  `cb` is called in ascending order for each message of uids ∩ view that is still there;

@@ -241,11 +241,12 @@ complain(struct records *rs, const char *what)
 }
 
 /* What is too old, and the oldest of too much.  Others may do the same at this moment. */
-static void
-prune(const struct records *rs, int dir_fd)
+static size_t
+prune(int dir_fd, uint64_t keep_s, uint64_t all_max, bool dry_run)
 {
 	struct dirent **names;
 	uint64_t bytes = 0;
+	size_t removed = 0;
 	int count = scandirat(dir_fd, ".", &names, is_ours, by_name);
 
 	for (int i = count - 1; i >= 0; i--) { /* the newest first */
@@ -253,13 +254,28 @@ prune(const struct records *rs, int dir_fd)
 
 		if (fstatat(dir_fd, names[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 			bytes += (uint64_t)st.st_size;
-			if (bytes > rs->all_max || st.st_mtime < now_s() - (int64_t)rs->keep_s)
-				unlinkat(dir_fd, names[i]->d_name, 0);
+			if ((bytes > all_max || st.st_mtime < now_s() - (int64_t)keep_s) &&
+			    (dry_run || unlinkat(dir_fd, names[i]->d_name, 0) == 0))
+				removed++;
 		}
 		free(names[i]);
 	}
 	if (count >= 0)
 		free(names);
+	return removed;
+}
+
+size_t
+records_prune(const char *dir, uint64_t keep_s, uint64_t all_max_bytes, bool dry_run)
+{
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t removed = 0;
+
+	if (dir_fd >= 0) {
+		removed = prune(dir_fd, keep_s, all_max_bytes, dry_run);
+		close(dir_fd);
+	}
+	return removed;
 }
 
 static unsigned
@@ -322,7 +338,7 @@ change_file(struct records *rs, int64_t now)
 	mkdir(rs->dir, 0750);
 	dir_fd = open_dir(rs->dir);
 	if (dir_fd >= 0) {
-		prune(rs, dir_fd);
+		prune(dir_fd, rs->keep_s, rs->all_max, false);
 		fd = open_current(rs, dir_fd, now);
 	}
 	rs->look_s = now + LOOK_AGAIN_S;

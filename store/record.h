@@ -55,6 +55,10 @@ void record_end(struct record *r);
 /* Writes it and ends it; with rs NULL it only ends. */
 void records_add(struct records *rs, struct record *r);
 
+/* Removes now what records_add() would remove when it begins a new file; how many files went.  dry_run: only counts. */
+size_t records_prune(
+    const char *dir, uint64_t keep_s, uint64_t all_max_bytes, bool dry_run);
+
 /* --- reading ------------------------------------------------------------------------------------ */
 
 /* Calls `each` for every line since that time (0: all), oldest file first; the line is NUL-terminated and may be damaged.

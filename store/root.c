@@ -277,6 +277,20 @@ home_remove(struct store_root *root, const char *localpart, const char *domain)
 	return err;
 }
 
+enum store_err
+home_remove_leftovers(struct store_root *root, const char *domain)
+{
+	enum store_err err;
+	int domain_fd;
+
+	err = dir_open(root->fd, domain, &domain_fd);
+	if (err != STORE_OK)
+		return err;
+	err = remove_gone(domain_fd);
+	close(domain_fd);
+	return err;
+}
+
 static int64_t
 monotonic_ns(void)
 {

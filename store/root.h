@@ -48,6 +48,9 @@ enum store_err home_rename(struct store_root *root, const char *localpart, const
     const char *new_localpart, const char *new_domain);
 enum store_err home_remove(struct store_root *root, const char *localpart, const char *domain);
 
+/* Goes on with removals in a domain's directory that were cut short. */
+enum store_err home_remove_leftovers(struct store_root *root, const char *domain);
+
 /* The account's writer lock: flock on the directory, by a descriptor of its own, so that two users
  * in one process exclude each other too.  Nobody starves: who has waited for long goes before who comes.
  * Waits at most wait_ms, then STORE_BUSY. */

@@ -14,6 +14,7 @@ def verify_units(top):
     """The installed units are what systemd understands, and start what is installed."""
     units = sorted((top / "lib/systemd/system").iterdir())
     assert [u.name for u in units] == [
+        "sanger-cleanup.service", "sanger-cleanup.timer",
         "sanger-imapd.service", "sanger-lda.service", "sanger-managesieved.service",
         "sanger-publish.service", "sanger-publish.timer", "sanger-statusd.service",
         "sanger-submitd.service", "sanger.target"]
