@@ -58,6 +58,7 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_cleanup,
 	&admin_cmd_backup,
 	&admin_cmd_verify,
+	&admin_cmd_restore,
 	&admin_cmd_bayes,
 	&admin_cmd_why,
 	&admin_cmd_clientconfig,

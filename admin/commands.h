@@ -59,6 +59,7 @@ extern const struct admin_command admin_cmd_cleanup;
 extern const struct admin_command admin_cmd_undelete;
 extern const struct admin_command admin_cmd_backup;
 extern const struct admin_command admin_cmd_verify;
+extern const struct admin_command admin_cmd_restore;
 extern const struct admin_command admin_cmd_bayes;
 extern const struct admin_command admin_cmd_why;
 extern const struct admin_command admin_cmd_clientconfig;
