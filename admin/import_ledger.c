@@ -172,6 +172,7 @@ import_ledger_read(int folder_fd, struct import_ledger *ledger)
 		err = STORE_CORRUPT;
 	}
 	buf_free(&text);
+	ledger->found = err == STORE_OK;
 	return err == STORE_NOT_FOUND ? STORE_OK : err;
 }
 

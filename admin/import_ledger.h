@@ -31,6 +31,7 @@ struct import_ledger {
 	struct arena arena;
 	struct import_entry *entries;
 	size_t count, sorted_count; /* by stem up to sorted_count; added ones behind */
+	bool found;                 /* there is a file: an import came to its end here */
 };
 
 /* No file is STORE_OK with none.  Ends with import_ledger_free(). */

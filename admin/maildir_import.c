@@ -48,6 +48,7 @@ struct folder_run {
 	bool exists;                  /* here */
 	bool same;                    /* UIDs here are those there */
 	bool conflict;                /* … but one of them cannot be had */
+	bool restart;                 /* killed before the first message was here */
 	bool ledger_changed;
 	struct arena arena;
 	struct present *present;
@@ -276,14 +277,15 @@ static void
 plan(struct folder_run *f)
 {
 	uint32_t there = f->source.uidvalidity;
-	bool empty = f->status.messages == 0 && f->ledger.count == 0;
+	bool empty = f->status.messages == 0 && !f->ledger.found;
 	uint32_t uidnext = f->status.uidnext;
 
 	f->result.messages = f->source.count;
 	f->result.keywords = f->source.keyword_count;
 	f->result.damaged = f->source.damaged_lines;
 	f->same = there != 0 && (f->status.uidvalidity == there || empty);
-	if (f->status.uidvalidity != there)
+	f->restart = f->same && empty && f->status.uidvalidity == there && uidnext > 1;
+	if (f->status.uidvalidity != there || f->restart)
 		uidnext = 0; /* it begins anew */
 	f->wanted = mem_realloc_array(NULL, f->source.count + 1, sizeof(struct source_message *));
 	for (size_t i = 0; i < f->source.count; i++)
@@ -541,7 +543,7 @@ write_ledger(struct folder_run *f)
 	int fd;
 	enum store_err err;
 
-	if (!f->ledger_changed)
+	if (!f->ledger_changed && f->ledger.found)
 		return STORE_OK;
 	err = open_folder_here(f, "", &fd);
 	if (err == STORE_OK) {
@@ -557,12 +559,15 @@ carry_out(struct folder_run *f)
 	enum store_err err, noted;
 
 	/* New UIDs are said before the first message that could be mistaken for another is there. */
-	if (f->conflict) {
-		err = account_renew_uids(f->run->mail, f->folder->name);
+	err = f->conflict || f->restart ? account_renew_uids(f->run->mail, f->folder->name)
+					: STORE_OK;
+	if (f->conflict)
 		f->same = false;
-	} else {
+	if (err == STORE_OK)
 		err = take_uids(f, 1);
-	}
+	if (err == STORE_OK && f->same)
+		err = account_lease_uids(
+		    f->run->mail, f->folder->name, f->source.uidnext + (uint32_t)f->wanted_count);
 	if (err == STORE_OK)
 		err = follow_changes(f);
 	if (err == STORE_OK) {
@@ -571,7 +576,8 @@ carry_out(struct folder_run *f)
 	}
 	if (err == STORE_OK)
 		err = take_uids(f, f->source.uidnext);
-	noted = write_ledger(f); /* also of a part */
+	/* Also of a part; but while nothing is here, nothing says that an import was. */
+	noted = err == STORE_OK || f->ledger.count > 0 ? write_ledger(f) : STORE_OK;
 	return err != STORE_OK ? err : noted;
 }
 

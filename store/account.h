@@ -47,7 +47,7 @@ struct store_options {
 	/* Expunged messages are kept that long, the newest of them up to so many bytes (store/kept.h); 0: not at all,
 	 * and 0: any number. */
 	uint64_t keep_s, keep_max_bytes;
-	const struct log *log;     /* borrowed until store_close() */
+	const struct log *log; /* borrowed until store_close() */
 };
 
 /* Copies the options.  NULL with a log line if mail_root cannot be opened.  Ends with store_close()
@@ -148,6 +148,9 @@ enum store_err account_set_special_use(
  * only does the latter.  Open sessions on it end where UIDVALIDITY changes. */
 enum store_err account_take_uids(
     struct account *acct, const char *name, uint32_t uidvalidity, uint32_t uidnext);
+/* Sets UIDs below `uidnext` aside for append_message_info.uid, without giving them: a process that is killed while it
+ * appends messages with these then leaves no gap.  (Otherwise the UIDs leased for its append count as given.) */
+enum store_err account_lease_uids(struct account *acct, const char *name, uint32_t uidnext);
 /* A new UIDVALIDITY, for when UIDs are not what clients of the other server saw; messages keep their UIDs here. */
 enum store_err account_renew_uids(struct account *acct, const char *name);
 

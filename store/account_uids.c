@@ -105,6 +105,24 @@ account_take_uids(struct account *acct, const char *name, uint32_t uidvalidity, 
 }
 
 static enum store_err
+lease_uids(struct account *acct, struct sync_box *sb, const void *arg)
+{
+	const struct wanted_uids *w = arg;
+
+	(void)acct;
+	return w->uidnext > sb->row.uidnext ? sync_reserve_uids(sb, w->uidnext - sb->row.uidnext)
+					    : STORE_OK;
+}
+
+enum store_err
+account_lease_uids(struct account *acct, const char *name, uint32_t uidnext)
+{
+	struct wanted_uids w = { 0, uidnext };
+
+	return with_lock(acct, name, lease_uids, &w);
+}
+
+static enum store_err
 renew_uids(struct account *acct, struct sync_box *sb, const void *arg)
 {
 	uint32_t uidvalidity;

@@ -73,6 +73,8 @@ test_take_uids(void **state)
 	assert_string_equal(got, "6000:6001");
 	free(got);
 	assert_int_equal(account_take_uids(t.acct, "INBOX", 777, 1), STORE_EXISTS);
+	assert_int_equal(account_lease_uids(t.acct, "INBOX", 90000), STORE_OK);
+	expect(&t, "INBOX", 12345, 6002, 7);
 	tree_drop_index(&t); /* it is in the tree, not in the index */
 	tree_reopen(&t);
 	expect(&t, "INBOX", 12345, 0, 7);
