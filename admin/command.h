@@ -34,6 +34,8 @@ struct admin_option {
 	    *value; /* "SIZE", "yes|no", a word of complete.h; NULL: the option stands alone */
 	const char *help;
 };
+/* A value that ends with "...": the option may stand several times, admin_option_all(). */
+bool admin_option_is_many(const struct admin_option *o);
 
 struct admin;
 
@@ -63,6 +65,10 @@ struct admin {
 	const char *args[ADMIN_ARGS_MAX];
 	size_t arg_count;
 	const char *values[ADMIN_OPTIONS_MAX]; /* by the row's options; "" for one without value */
+	struct {
+		const char *option, *value;
+	} many[ADMIN_ARGS_MAX]; /* all values of those that may stand several times */
+	size_t many_count;
 	bool json;
 
 	struct config *config;
@@ -75,6 +81,9 @@ struct admin {
 /* The option's value, NULL if it was not given.  A name that the row does not have ends the
  * program: a mistake in it. */
 const char *admin_option(const struct admin *a, const char *name);
+/* All values of one that may stand several times, in order; how many those are. */
+size_t admin_option_all(
+    const struct admin *a, const char *name, const char *values_out[static ADMIN_ARGS_MAX]);
 
 /* "mailadmin: …" on stderr. */
 #define ADMIN_PRINTF(n) __attribute__((format(printf, n, (n) + 1)))

@@ -28,6 +28,7 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_mailbox_subscribe,
 	&admin_cmd_mailbox_unsubscribe,
 	&admin_cmd_reindex,
+	&admin_cmd_import_imap,
 	&admin_cmd_import_maildir,
 	&admin_cmd_export_maildir,
 	&admin_cmd_filter_show,

@@ -66,5 +66,6 @@ extern const struct admin_command admin_cmd_clientconfig;
 extern const struct admin_command admin_cmd_config_check;
 extern const struct admin_command admin_cmd_config_list;
 extern const struct admin_command admin_cmd_doctor;
+extern const struct admin_command admin_cmd_import_imap;
 
 #endif

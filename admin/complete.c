@@ -26,6 +26,7 @@ const struct complete_word COMPLETE_WORDS[] = {
 	{ "DOMAIN", COMPLETE_DOMAINS },
 	{ "FILE", COMPLETE_FILES },
 	{ "FILTER", COMPLETE_FILES },
+	{ "FINGERPRINT", COMPLETE_FREE },
 	{ "FOLDER", COMPLETE_MAILBOXES },
 	{ "FORMAT", COMPLETE_FREE },
 	{ "GLOB", COMPLETE_FREE },
@@ -423,7 +424,7 @@ offer_options(struct completion *c, const struct admin_command *command, size_t 
 
 		for (size_t k = first; k + 1 < c->count; k++)
 			given = given || find_option(command, c->words[k]) == &command->options[i];
-		if (!given)
+		if (!given || admin_option_is_many(&command->options[i]))
 			offer(c, command->options[i].name);
 	}
 	offer(c, "--help");

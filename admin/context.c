@@ -23,6 +23,26 @@ admin_option(const struct admin *a, const char *name)
 	abort();
 }
 
+bool
+admin_option_is_many(const struct admin_option *o)
+{
+	size_t len = o->value != NULL ? strlen(o->value) : 0;
+
+	return len > 3 && strcmp(o->value + len - 3, "...") == 0;
+}
+
+size_t
+admin_option_all(
+    const struct admin *a, const char *name, const char *values_out[static ADMIN_ARGS_MAX])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < a->many_count; i++)
+		if (strcmp(a->many[i].option, name) == 0)
+			values_out[count++] = a->many[i].value;
+	return count;
+}
+
 /* --- saying no ---------------------------------------------------------------------------------- */
 
 static void __attribute__((format(printf, 1, 0))) say(const char *fmt, va_list args)

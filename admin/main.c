@@ -133,8 +133,10 @@ take_option(struct admin *a, char **argv, int argc, int *at)
 
 		if (strlen(o->name) != len || memcmp(o->name, word, len) != 0)
 			continue;
-		if (a->values[i] != NULL)
+		if (a->values[i] != NULL && !admin_option_is_many(o))
 			return admin_bad_usage(a, "%s stands twice", o->name);
+		if (admin_option_is_many(o) && a->many_count == ADMIN_ARGS_MAX)
+			return admin_bad_usage(a, "%s stands too often", o->name);
 		if (o->value == NULL && equals != NULL)
 			return admin_bad_usage(a, "%s takes no value", o->name);
 		if (o->value == NULL)
@@ -145,6 +147,10 @@ take_option(struct admin *a, char **argv, int argc, int *at)
 			a->values[i] = argv[++*at];
 		else
 			return admin_bad_usage(a, "%s needs %s", o->name, o->value);
+		if (admin_option_is_many(o)) {
+			a->many[a->many_count].option = o->name;
+			a->many[a->many_count++].value = a->values[i];
+		}
 		if (strcmp(o->name, "--json") == 0)
 			a->json = true;
 		return ADMIN_DONE;

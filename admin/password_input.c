@@ -148,3 +148,24 @@ new_password_free(struct new_password *p)
 	fresh_password_free(&p->fresh);
 	*p = (struct new_password){ 0 };
 }
+
+enum admin_status
+known_password_read(const struct admin *a, int fd, char **password_out)
+{
+	char line[PASSWORD_MAX_BYTES + 1] = "";
+	enum admin_status status = ADMIN_DONE;
+
+	if (fd < 0 && admin_option(a, "--password-stdin") != NULL)
+		fd = STDIN_FILENO;
+	if (fd < 0 && !isatty(STDIN_FILENO))
+		return admin_bad_usage(
+		    a, "--password-file or --password-stdin is needed where nobody can be asked");
+	if (!(fd >= 0 ? password_read_line(fd, line) : password_ask("Password there: ", line)))
+		status = ADMIN_REFUSED;
+	else if (*line == '\0')
+		status = admin_refuse("the password is empty");
+	if (status == ADMIN_DONE)
+		*password_out = mem_strdup(line);
+	mem_wipe(line, sizeof(line));
+	return status;
+}

@@ -29,5 +29,8 @@ void new_password_free(struct new_password *p);        /* wipes it; twice is fin
 #define PASSWORD_LINE_BYTES (PASSWORD_MAX_BYTES + 1)
 bool password_read_line(int fd, char line[PASSWORD_LINE_BYTES]);
 bool password_ask(const char *question, char line[PASSWORD_LINE_BYTES]);
+/* A password that exists already, as it was given: from standard input with --password-stdin, from the first line of `fd`
+ * where that is not -1, else asked for on a terminal.  ADMIN_DONE: the caller wipes and frees it. */
+enum admin_status known_password_read(const struct admin *a, int fd, char **password_out);
 
 #endif
