@@ -37,7 +37,8 @@ def test_pages_without_javascript(box):
         b.wait_text("ann@example.org")
         for summary in b.all("summary"):
             summary.click()
-        assert "Get the profile" in b.text() and f"imaps://mail.example.org:{box.imaps}" in b.text()
+        assert "Get the profile" in b.text()
+        assert f"smtps://ann%40example.org@mail.example.org:{box.submissions}/" in b.text()
         look(b, "setup")
 
         b.click("a[href='/password']")

@@ -1,6 +1,7 @@
 """The public pages: what mail clients fetch, the page for people, and new passwords."""
 
 import contextlib
+import html
 import html.parser
 import json
 import os
@@ -167,6 +168,61 @@ def test_page_for_people(box):
         assert word in page.text, word
     style = box.get("/public.css")
     assert style[0] == 200 and b"prefers-color-scheme" in style[2]
+
+
+def block_of(text, heading):
+    """The first block of doc/clients.md below a heading."""
+    return text.split(f"\n## {heading}\n", 1)[1].split("```", 2)[1].split("\n", 1)[1]
+
+
+def send_by_mutt(box, user, muttrc, subject):
+    """As if somebody had copied these lines; what only this test has stands above them."""
+    home = box.temp / subject
+    home.mkdir()
+    (home / "muttrc").write_text(f"""
+set imap_pass = "secret-Pw1"
+set smtp_pass = "secret-Pw1"
+set certificate_file = "{box.dir}/tls/cert.pem"
+{muttrc.replace("mail.example.org", "localhost")}""")
+    run("mutt", "-n", "-F", home / "muttrc", "-s", subject, user, input=b"Sent by mutt.\n",
+        env=dict(os.environ, HOME=str(home), TERM="dumb"), timeout=60)
+    with box.connect_imap(user) as client:
+        wait_for(lambda: client.select("INBOX") and
+                 client.search(None, "SUBJECT", subject)[1] != [b""], "the message")
+        client.select("Sent")
+        assert client.search(None, "SUBJECT", subject)[1] != [b""]
+
+
+def test_mutt_as_the_page_says(box, user):
+    body = box.get("/?address=" + urllib.parse.quote(user))[2].decode()
+    send_by_mutt(box, user, html.unescape(body.split("<pre>")[1].split("</pre>")[0]), "page")
+
+
+def test_mutt_as_the_documentation_says(box, user):
+    text = block_of((TOP / "doc/clients.md").read_text(), "mutt")
+    text = text.replace("ann@example.org", user).replace("ann%40example.org", user.replace("@", "%40"))
+    text = text.replace(":465/", f":{box.submissions}/")
+    send_by_mutt(box, user, text.replace("imaps://mail.example.org/",
+                                         f"imaps://mail.example.org:{box.imaps}/"), "doc")
+
+
+def test_mbsync_as_the_documentation_says(box, user):
+    box.deliver(user, subject="for mbsync")
+    home = box.temp / "mbsync"
+    (home / "Mail").mkdir(parents=True)
+    text = block_of((TOP / "doc/clients.md").read_text(), "mbsync (isync)")
+    for old, new in (("mail.example.org", "localhost"), ("993", str(box.imaps)),
+                     ("ann@example.org\n", user + "\n"),
+                     ('"secret-tool lookup mail ann@example.org"', '"echo secret-Pw1"'),
+                     ("SSLType IMAPS\n", f"SSLType IMAPS\nCertificateFile {box.dir}/tls/cert.pem\n"),
+                     ("~", str(home))):
+        assert old in text, old
+        text = text.replace(old, new)
+    (home / "rc").write_text(text)
+    run("mbsync", "-c", home / "rc", "-a", env=dict(os.environ, HOME=str(home)), timeout=60)
+    files = [p for p in (home / "Mail/INBOX").rglob("*,*") if p.is_file()]
+    assert [b"for mbsync" in p.read_bytes() for p in files] == [True]
+    assert (home / "Mail/Trash").is_dir()
 
 
 @pytest.mark.parametrize("address", ["\"><script>alert(1)</script>", "ann@example.net", "<b>",
