@@ -40,7 +40,7 @@ def test_install_and_run():
                      "bin/mailadmin", "sbin/sanger-instance", "share/man/man8/imapd.8",
                      "share/man/man5/sanger.conf.5", "share/man/man1/mailadmin.1",
                      "share/bash-completion/completions/mailadmin",
-                     "share/doc/sanger/README.md"):
+                     "share/doc/sanger/README.md", "share/doc/sanger/webmail/config.inc.php"):
             assert (top / name).exists(), name
         verify_units(top)
         env.pop("DESTDIR")
