@@ -279,27 +279,34 @@ account_alias_refuse(struct sql *sql, const char *localpart, const char *domain)
 	    domain);
 }
 
-static enum store_err
-add_alias(struct sql *sql, void *arg)
+enum store_err
+account_alias_write(struct sql *sql, int64_t account, const char *localpart, const char *domain)
 {
-	const struct change *c = arg;
 	enum store_err err = refuse_found(sql,
-	    sql_get(sql, "SELECT 1 FROM account WHERE localpart = ? AND domain = ?"), c->localpart,
-	    c->domain);
+	    sql_get(sql, "SELECT 1 FROM account WHERE localpart = ? AND domain = ?"), localpart,
+	    domain);
 	sqlite3_stmt *stmt;
 
 	if (err != STORE_OK)
 		return err;
 	stmt = sql_get(sql, "INSERT INTO alias (localpart, domain, account)"
 			    " SELECT ?1, ?2, id FROM account WHERE id = ?3");
-	sql_bind_text(stmt, 1, c->localpart);
-	sql_bind_text(stmt, 2, c->domain);
+	sql_bind_text(stmt, 1, localpart);
+	sql_bind_text(stmt, 2, domain);
 	if (stmt != NULL)
-		sqlite3_bind_int64(stmt, 3, c->account);
+		sqlite3_bind_int64(stmt, 3, account);
 	err = sql_run(sql, stmt);
 	if (err == STORE_OK && sqlite3_changes(sql->db) == 0)
 		return STORE_NOT_FOUND;
-	return err == STORE_OK ? count_within(sql, c->account) : err;
+	return err == STORE_OK ? count_within(sql, account) : err;
+}
+
+static enum store_err
+add_alias(struct sql *sql, void *arg)
+{
+	const struct change *c = arg;
+
+	return account_alias_write(sql, c->account, c->localpart, c->domain);
 }
 
 static enum store_err

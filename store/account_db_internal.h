@@ -24,12 +24,24 @@ enum store_err account_db_look(struct account_db *db, int version_least,
     enum store_err (*fn)(struct sql *sql, void *arg), void (*clear)(void *arg), void *arg);
 
 /* Parts of larger transactions. */
+bool account_password_fits(const char *stored); /* NULL: yes */
+/* `row`: what account_db_add() takes, with folded names that are no alias; its id is set. */
+enum store_err account_add_write(
+    struct sql *sql, struct account_row *row, const struct scram_keys *scram);
+enum store_err account_password_write(
+    struct sql *sql, int64_t id, const char *stored, const struct scram_keys *scram);
+enum store_err account_change_write(
+    struct sql *sql, int64_t id, const struct account_change *change);
 bool account_limits_fit(const struct account_limits *limits);
 enum store_err account_limits_write(
     struct sql *sql, int64_t account, const struct account_limits *limits);
+enum store_err account_limits_read(
+    struct sql *sql, int64_t account, struct account_limits *limits_out);
+/* STORE_EXISTS: an account has that address, or there is that alias; STORE_LIMIT. */
+enum store_err account_alias_write(
+    struct sql *sql, int64_t account, const char *localpart, const char *domain);
 /* STORE_EXISTS where the address is an alias. */
 enum store_err account_alias_refuse(struct sql *sql, const char *localpart, const char *domain);
-enum store_err account_app_only_write(
-    struct sql *sql, int64_t account, enum account_app_only only);
+enum store_err account_app_only_write(struct sql *sql, int64_t account, enum account_app_only only);
 
 #endif

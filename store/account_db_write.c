@@ -45,12 +45,6 @@ write_scram(struct sql *sql, const struct password_change *p)
 	return sql_run(sql, stmt);
 }
 
-struct add {
-	struct account_row *row;
-	const struct scram_keys *scram;
-	char *localpart, *domain;
-};
-
 static void
 bind_quota(sqlite3_stmt *stmt, int index, uint64_t quota_kb)
 {
@@ -58,24 +52,19 @@ bind_quota(sqlite3_stmt *stmt, int index, uint64_t quota_kb)
 		sqlite3_bind_int64(stmt, index, (int64_t)quota_kb);
 }
 
-static enum store_err
-add_account(struct sql *sql, void *arg)
+enum store_err
+account_add_write(struct sql *sql, struct account_row *row, const struct scram_keys *scram)
 {
-	struct add *a = arg;
-	const struct account_row *row = a->row;
 	sqlite3_stmt *stmt = sql_get(sql, "INSERT INTO account (localpart, domain, password,"
 					  " realname, filter, active, quota)"
 					  " VALUES (?, ?, ?, ?, ?, ?, ?)");
-	struct password_change password = { .stored = row->password, .scram = a->scram };
+	struct password_change password = { .stored = row->password, .scram = scram };
 	enum store_err err;
 
 	if (stmt == NULL)
 		return STORE_IO;
-	err = account_alias_refuse(sql, a->localpart, a->domain);
-	if (err != STORE_OK)
-		return err;
-	sql_bind_text(stmt, 1, a->localpart);
-	sql_bind_text(stmt, 2, a->domain);
+	sql_bind_text(stmt, 1, row->localpart);
+	sql_bind_text(stmt, 2, row->domain);
 	sql_bind_text(stmt, 3, row->password);
 	sql_bind_text(stmt, 4, row->realname);
 	if (row->filter != NULL)
@@ -86,8 +75,22 @@ add_account(struct sql *sql, void *arg)
 	password.id = sqlite3_last_insert_rowid(sql->db);
 	if (err == STORE_OK)
 		err = write_scram(sql, &password);
-	a->row->id = password.id;
+	row->id = password.id;
 	return err;
+}
+
+struct add {
+	struct account_row row; /* with folded names; the rest is the caller's */
+	const struct scram_keys *scram;
+};
+
+static enum store_err
+add_account(struct sql *sql, void *arg)
+{
+	struct add *a = arg;
+	enum store_err err = account_alias_refuse(sql, a->row.localpart, a->row.domain);
+
+	return err == STORE_OK ? account_add_write(sql, &a->row, a->scram) : err;
 }
 
 static bool
@@ -96,38 +99,54 @@ text_fits(const char *text, size_t max)
 	return text == NULL || (strlen(text) <= max && text_is_utf8(str_from(text)));
 }
 
+bool
+account_password_fits(const char *stored)
+{
+	return text_fits(stored, PASSWORD_STORED_MAX);
+}
+
 enum store_err
 account_db_add(struct account_db *db, struct account_row *row, const struct scram_keys *scram)
 {
-	struct add a = { .row = row, .scram = scram };
+	struct add a = { .row = *row, .scram = scram };
 	enum store_err err;
 
 	if (!account_localpart_is_valid(str_from(row->localpart)) ||
 	    !account_domain_is_valid(str_from(row->domain)) ||
 	    !text_fits(row->realname, ACCOUNT_REALNAME_MAX) ||
-	    !text_fits(row->password, PASSWORD_STORED_MAX) || row->quota_kb > INT64_MAX ||
+	    !account_password_fits(row->password) || row->quota_kb > INT64_MAX ||
 	    row->filter_len > ACCOUNT_FILTER_MAX_BYTES)
 		return STORE_INVALID;
-	a.localpart = account_db_fold(str_from(row->localpart));
-	a.domain = account_db_fold(str_from(row->domain));
+	a.row.localpart = account_db_fold(str_from(row->localpart));
+	a.row.domain = account_db_fold(str_from(row->domain));
 	err = account_db_transaction(db, add_account, &a);
-	free(a.localpart);
-	free(a.domain);
+	row->id = a.row.id;
+	free(a.row.localpart);
+	free(a.row.domain);
 	return err;
+}
+
+enum store_err
+account_password_write(
+    struct sql *sql, int64_t id, const char *stored, const struct scram_keys *scram)
+{
+	struct password_change p = { id, stored, scram };
+	sqlite3_stmt *stmt = sql_get(sql, "UPDATE account SET password = ? WHERE id = ?");
+	enum store_err err;
+
+	sql_bind_text(stmt, 1, stored);
+	if (stmt != NULL)
+		sqlite3_bind_int64(stmt, 2, id);
+	err = run_on_account(sql, stmt);
+	return err == STORE_OK ? write_scram(sql, &p) : err;
 }
 
 static enum store_err
 set_password(struct sql *sql, void *arg)
 {
 	const struct password_change *p = arg;
-	sqlite3_stmt *stmt = sql_get(sql, "UPDATE account SET password = ? WHERE id = ?");
-	enum store_err err;
 
-	sql_bind_text(stmt, 1, p->stored);
-	if (stmt != NULL)
-		sqlite3_bind_int64(stmt, 2, p->id);
-	err = run_on_account(sql, stmt);
-	return err == STORE_OK ? write_scram(sql, p) : err;
+	return account_password_write(sql, p->id, p->stored, p->scram);
 }
 
 enum store_err
@@ -136,9 +155,8 @@ account_db_set_password(
 {
 	struct password_change p = { id, stored, scram };
 
-	if (!text_fits(stored, PASSWORD_STORED_MAX))
-		return STORE_INVALID;
-	return account_db_transaction(db, set_password, &p);
+	return account_password_fits(stored) ? account_db_transaction(db, set_password, &p)
+					     : STORE_INVALID;
 }
 
 /* One column of one account. */
@@ -239,68 +257,85 @@ account_db_set_leave_text(struct account_db *db, int64_t id, const char *text)
 	return err == STORE_NOT_FOUND ? STORE_OK : err; /* had none: cleared already */
 }
 
-struct change_list {
-	struct set items[5];
-	size_t count;
-	int64_t id;
-	const struct account_limits *limits;
-	const int *app_only;
-};
-
-static enum store_err
-set_columns(struct sql *sql, void *arg)
+static bool
+change_fits(const struct account_change *c)
 {
-	struct change_list *list = arg;
-	enum store_err err = STORE_OK;
-
-	for (size_t i = 0; err == STORE_OK && i < list->count; i++)
-		err = set_column(sql, &list->items[i]);
-	if (err == STORE_OK && list->limits != NULL)
-		err = account_limits_write(sql, list->id, list->limits);
-	if (err == STORE_OK && list->app_only != NULL)
-		err =
-		    account_app_only_write(sql, list->id, (enum account_app_only) * list->app_only);
-	return err;
+	return text_fits(c->realname, ACCOUNT_REALNAME_MAX) &&
+	       text_fits(c->leave_text, ACCOUNT_FILTER_MAX_BYTES) &&
+	       (c->quota_kb == NULL || *c->quota_kb <= INT64_MAX) &&
+	       (c->limits == NULL || account_limits_fit(c->limits));
 }
 
-enum store_err
-account_db_change(struct account_db *db, int64_t id, const struct account_change *wanted)
-{
-	struct change_list list = {
-		.id = id, .limits = wanted->limits, .app_only = wanted->app_only
-	};
-	const char *name = wanted->realname, *text = wanted->leave_text;
+#define CHANGES_MAX 5
 
-	if (!text_fits(name, ACCOUNT_REALNAME_MAX) || !text_fits(text, ACCOUNT_FILTER_MAX_BYTES) ||
-	    (wanted->quota_kb != NULL && *wanted->quota_kb > INT64_MAX) ||
-	    (wanted->limits != NULL && !account_limits_fit(wanted->limits)))
-		return STORE_INVALID;
+/* What is to be set, column by column; how many. */
+static size_t
+list_changes(int64_t id, const struct account_change *wanted, struct set items[CHANGES_MAX])
+{
+	const char *name = wanted->realname, *text = wanted->leave_text;
+	size_t count = 0;
+
 	if (name != NULL)
-		list.items[list.count++] = (struct set){ .id = id,
+		items[count++] = (struct set){ .id = id,
 			.statement = SET_REALNAME,
 			.is_text = true,
 			.text = *name != '\0' ? name : NULL,
 			.len = strlen(name) };
 	if (wanted->quota_kb != NULL)
-		list.items[list.count++] = (struct set){ .id = id,
+		items[count++] = (struct set){ .id = id,
 			.statement = SET_QUOTA,
 			.null_if_0 = true,
 			.number = (int64_t)*wanted->quota_kb };
 	if (text != NULL)
-		list.items[list.count++] = (struct set){ .id = id,
+		items[count++] = (struct set){ .id = id,
 			.statement = SET_LEAVE_TEXT,
 			.is_text = true,
 			.text = text,
 			.len = strlen(text) };
 	if (text != NULL && wanted->leave_whole)
-		list.items[list.count++] =
+		items[count++] =
 		    (struct set){ .id = id, .statement = SET_LEAVE_WHOLE, .number = 1 };
 	if (wanted->active != NULL)
-		list.items[list.count++] =
+		items[count++] =
 		    (struct set){ .id = id, .statement = SET_ACTIVE, .number = *wanted->active };
-	return list.count > 0 || list.limits != NULL || list.app_only != NULL
-		   ? account_db_transaction(db, set_columns, &list)
-		   : STORE_OK;
+	return count;
+}
+
+enum store_err
+account_change_write(struct sql *sql, int64_t id, const struct account_change *wanted)
+{
+	struct set items[CHANGES_MAX];
+	size_t count = list_changes(id, wanted, items);
+	enum store_err err = change_fits(wanted) ? STORE_OK : STORE_INVALID;
+
+	for (size_t i = 0; err == STORE_OK && i < count; i++)
+		err = set_column(sql, &items[i]);
+	if (err == STORE_OK && wanted->limits != NULL)
+		err = account_limits_write(sql, id, wanted->limits);
+	if (err == STORE_OK && wanted->app_only != NULL)
+		err = account_app_only_write(sql, id, (enum account_app_only) * wanted->app_only);
+	return err;
+}
+
+struct changing {
+	int64_t id;
+	const struct account_change *wanted;
+};
+
+static enum store_err
+change_account(struct sql *sql, void *arg)
+{
+	const struct changing *c = arg;
+
+	return account_change_write(sql, c->id, c->wanted);
+}
+
+enum store_err
+account_db_change(struct account_db *db, int64_t id, const struct account_change *wanted)
+{
+	struct changing c = { id, wanted };
+
+	return change_fits(wanted) ? account_db_transaction(db, change_account, &c) : STORE_INVALID;
 }
 
 struct renaming {

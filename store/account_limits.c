@@ -52,15 +52,14 @@ struct limits_of {
 
 /* A number that cannot be, of another program's making, counts as none. */
 static enum store_err
-read_limits(struct sql *sql, void *arg)
+read_row(struct sql *sql, int64_t account, struct account_limits *limits)
 {
-	struct limits_of *l = arg;
 	sqlite3_stmt *stmt =
 	    sql_get(sql, "SELECT " LIMIT_COLUMNS " FROM account_limit WHERE account = ?");
 	enum store_err err;
 
 	if (stmt != NULL)
-		sqlite3_bind_int64(stmt, 1, l->account);
+		sqlite3_bind_int64(stmt, 1, account);
 	err = sql_step(sql, stmt);
 	if (err != STORE_OK)
 		return err;
@@ -68,10 +67,28 @@ read_limits(struct sql *sql, void *arg)
 		int64_t number = sqlite3_column_int64(stmt, (int)i);
 
 		if (sqlite3_column_type(stmt, (int)i) == SQLITE_INTEGER && number >= 0)
-			*account_limit_at(&l->limits, i) = number;
+			*account_limit_at(limits, i) = number;
 	}
 	sqlite3_reset(stmt);
 	return STORE_OK;
+}
+
+enum store_err
+account_limits_read(struct sql *sql, int64_t account, struct account_limits *limits_out)
+{
+	enum store_err err;
+
+	*limits_out = ACCOUNT_LIMITS_DEFAULT;
+	err = read_row(sql, account, limits_out);
+	return err == STORE_NOT_FOUND ? STORE_OK : err;
+}
+
+static enum store_err
+read_limits(struct sql *sql, void *arg)
+{
+	struct limits_of *l = arg;
+
+	return read_row(sql, l->account, &l->limits);
 }
 
 static void
