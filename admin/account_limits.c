@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/settings.h"
 
 enum limit_form { LIMIT_NUMBER, LIMIT_SIZE, LIMIT_SWITCH };
 
@@ -67,8 +68,14 @@ parse_limit(enum limit_form form, const char *text, int64_t *limit_out)
 	return true;
 }
 
-enum admin_status
-account_limits_read(const struct admin *a, struct account_limits *limits)
+bool
+account_limit_parse(size_t column, const char *text, int64_t *limit_out)
+{
+	return parse_limit(LIMITS[column].form, text, limit_out);
+}
+
+const char *
+account_limit_wanted(size_t column)
 {
 	static const char *const WANTED[] = {
 		[LIMIT_NUMBER] = "a number from 1, none or default is needed",
@@ -76,12 +83,33 @@ account_limits_read(const struct admin *a, struct account_limits *limits)
 		[LIMIT_SWITCH] = "yes, no or default is needed",
 	};
 
+	return WANTED[LIMITS[column].form];
+}
+
+void
+account_limit_print(size_t column, int64_t limit, struct buf *out)
+{
+	if (limit == ACCOUNT_LIMIT_DEFAULT)
+		return;
+	if (LIMITS[column].form == LIMIT_SWITCH)
+		buf_adds(out, limit != 0 ? "yes" : "no");
+	else if (limit == ACCOUNT_LIMIT_NONE)
+		buf_adds(out, "none");
+	else if (LIMITS[column].form == LIMIT_SIZE)
+		setting_number(SETTING_SIZE, (uint64_t)limit * 1024, out);
+	else
+		buf_printf(out, "%lld", (long long)limit);
+}
+
+enum admin_status
+account_limits_read(const struct admin *a, struct account_limits *limits)
+{
 	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++) {
 		const char *text = admin_option(a, LIMITS[i].option);
 
-		if (text != NULL && !parse_limit(LIMITS[i].form, text, account_limit_at(limits, i)))
+		if (text != NULL && !account_limit_parse(i, text, account_limit_at(limits, i)))
 			return admin_bad_usage(
-			    a, "%s %s: %s", LIMITS[i].option, text, WANTED[LIMITS[i].form]);
+			    a, "%s %s: %s", LIMITS[i].option, text, account_limit_wanted(i));
 	}
 	return ADMIN_DONE;
 }

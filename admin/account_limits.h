@@ -21,6 +21,12 @@
 		"--sent-copy", "yes|no|default", "keep a copy of what is sent in Sent"             \
 	}
 
+/* One of them, by its column, as it is typed; false: account_limit_wanted() says what is needed. */
+bool account_limit_parse(size_t column, const char *text, int64_t *limit_out);
+const char *account_limit_wanted(size_t column);
+void account_limit_print(
+    size_t column, int64_t limit, struct buf *out); /* the same way; nothing: the default */
+
 /* Is any of them given? */
 bool account_limits_asked(const struct admin *a);
 /* Sets those that are given, and says what is wrong with one. */

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/account_csv.h"
 #include "admin/account_limits.h"
 #include "admin/commands.h"
 #include "admin/output.h"
@@ -195,15 +196,23 @@ static enum admin_status
 list_run(struct admin *a)
 {
 	struct account_row *accounts;
+	enum admin_status status;
 	size_t count;
 	json_t *rows;
 	enum store_err err;
 
+	if (a->json && admin_option(a, "--csv") != NULL)
+		return admin_bad_usage(a, "--json and --csv exclude each other");
 	if (!admin_open_accounts(a))
 		return ADMIN_REFUSED;
 	err = account_db_list(a->accounts, admin_option(a, "--domain"), &accounts, &count);
 	if (err != STORE_OK)
 		return admin_result(err, "account list");
+	if (admin_option(a, "--csv") != NULL) {
+		status = account_csv_print(a, accounts, count);
+		account_rows_free(accounts, count);
+		return status;
+	}
 	rows = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(rows, account_json(&accounts[i]));
@@ -217,6 +226,7 @@ const struct admin_command admin_cmd_account_list = {
 	.name = "list",
 	.args = "",
 	.options = { { "--domain", "DOMAIN", "only the accounts of this domain" },
+	    { "--csv", NULL, "as the table that account import-csv reads; without passwords" },
 	    { "--json", NULL, "as JSON" } },
 	.summary = "Lists the accounts, by domain and local part.",
 	.help = "Makes the account database if there is none yet.",

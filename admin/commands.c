@@ -11,6 +11,8 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_account_rename,
 	&admin_cmd_account_delete,
 	&admin_cmd_account_logins,
+	&admin_cmd_account_import_csv,
+	&admin_cmd_account_import_passwd,
 	&admin_cmd_account_leave,
 	&admin_cmd_leave,
 	&admin_cmd_app_add,

@@ -12,6 +12,8 @@ extern const struct admin_command admin_cmd_account_passwd;
 extern const struct admin_command admin_cmd_account_rename;
 extern const struct admin_command admin_cmd_account_delete;
 extern const struct admin_command admin_cmd_account_logins;
+extern const struct admin_command admin_cmd_account_import_csv;
+extern const struct admin_command admin_cmd_account_import_passwd;
 extern const struct admin_command admin_cmd_account_leave;
 extern const struct admin_command admin_cmd_leave;
 extern const struct admin_command admin_cmd_app_add;

@@ -68,7 +68,7 @@ static enum store_err
 write_limits(struct sql *sql, const struct account_bulk *item, int64_t id)
 {
 	struct account_limits limits, given = *item->limits;
-	enum store_err err = account_limits_read(sql, id, &limits);
+	enum store_err err = account_limits_look(sql, id, &limits);
 
 	for (size_t i = 0; i < ACCOUNT_LIMIT_COUNT; i++)
 		if ((item->limits_given >> i & 1) != 0)

@@ -35,7 +35,7 @@ enum store_err account_change_write(
 bool account_limits_fit(const struct account_limits *limits);
 enum store_err account_limits_write(
     struct sql *sql, int64_t account, const struct account_limits *limits);
-enum store_err account_limits_read(
+enum store_err account_limits_look(
     struct sql *sql, int64_t account, struct account_limits *limits_out);
 /* STORE_EXISTS: an account has that address, or there is that alias; STORE_LIMIT. */
 enum store_err account_alias_write(

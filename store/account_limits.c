@@ -74,7 +74,7 @@ read_row(struct sql *sql, int64_t account, struct account_limits *limits)
 }
 
 enum store_err
-account_limits_read(struct sql *sql, int64_t account, struct account_limits *limits_out)
+account_limits_look(struct sql *sql, int64_t account, struct account_limits *limits_out)
 {
 	enum store_err err;
 

@@ -255,7 +255,8 @@ verify_crypt(const struct stored *st, struct str password)
 	data = mem_zalloc(sizeof(*data));
 	phrase = mem_strndup(password.p, password.len);
 	hash = crypt_r(phrase, st->text.p, data);
-	if (hash != NULL && hash[0] != '*')
+	/* Of another length: it was cut off, or its setting is not one, and nothing ever matches it. */
+	if (hash != NULL && hash[0] != '*' && strlen(hash) == st->text.len)
 		result = match_if(same_text(str_from(hash), st->text));
 	mem_wipe(phrase, password.len);
 	mem_wipe(data, sizeof(*data));

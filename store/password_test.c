@@ -86,6 +86,8 @@ static const char *const BAD[] = {
 	"{CRYPT}$2b$31$jKMJ.5ypQCWf9JNMsZ0VWuTrLu4MESdPjqcPubA4yCOwmwrb8xPPC", /* weeks */
 	"{CRYPT}$y$jUz$abcdefgh$x",                             /* all memory there is */
 	"{CRYPT}$9$unknown",
+	"{SHA512-CRYPT}$6$x",			/* cut off: nothing would ever match */
+	"{CRYPT}$1$abcdefgh$short",
 	"{ARGON2ID}$argon2id$v=19$m=4294967295,t=1,p=1$NgzPgGSDjd+kbGMMY3g0Fg$N4pjLx7eBIGjP6ba2L9KXSIsHbsc+tfzb4Pvhcd4dCk",
 	"{ARGON2ID}$argon2id$v=19$m=65536,t=4294967295,p=1$NgzPgGSDjd+kbGMMY3g0Fg$N4pjLx7eBIGjP6ba2L9KXSIsHbsc+tfzb4Pvhcd4dCk",
 	"{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$x",
