@@ -13,6 +13,7 @@
 #include "admin/maildir_bytes.h"
 #include "base/mem.h"
 #include "store/dir.h"
+#include "store/folder.h"
 
 struct adoption {
 	struct admin *a;
@@ -291,7 +292,7 @@ report_folder(struct adoption *ad, struct account *mail, size_t i,
 	enum store_err err = STORE_OK;
 
 	/* In place names stay as they are, also those that nobody could choose. */
-	if (!mailbox_name_from_folder(&name, str_from(ad->tree->folders[i].dir)))
+	if (!folder_name(ad->tree->fd, ad->tree->folders[i].dir, &name))
 		err = STORE_INVALID;
 	if (err == STORE_OK)
 		err = account_status(mail, buf_cstr(&name), &s);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "store/dir.h"
+#include "store/folder.h"
 #include "store/keywords.h"
 #include "store/mailbox.h"
 #include "store/maildir_name.h"
@@ -89,8 +90,7 @@ on_tree_entry(void *arg, const char *name, unsigned char type)
 		return true;
 	if (name[0] != '.') {
 		buf_add(&l->plain, name, strlen(name) + 1);
-	} else if (is_maildir(l->tree->fd, name) &&
-		   mailbox_name_from_folder(&mailbox, str_from(name))) {
+	} else if (is_maildir(l->tree->fd, name) && folder_name(l->tree->fd, name, &mailbox)) {
 		add_creatable(l->tree, &mailbox, name);
 	}
 	buf_free(&mailbox);

@@ -366,9 +366,9 @@ account_dir_fd(const struct account *acct)
 }
 
 enum store_err
-account_folder_prefix(const char *name, struct buf *out)
+account_folder_prefix(const struct account *acct, const char *name, struct buf *out)
 {
-	enum store_err err = mailbox_name_to_folder(out, str_from(name));
+	enum store_err err = folder_path(acct->home->fd, name, out);
 
 	if (err == STORE_OK && out->len > 0)
 		buf_addc(out, '/');

@@ -85,6 +85,6 @@ account_has_file(int dir_fd, const char *name)
 struct quota_rules account_quota_rules(const struct account *acct);
 
 /* The directory of a mailbox relative to the account's: "" or ".A.B/"; STORE_INVALID. */
-enum store_err account_folder_prefix(const char *name, struct buf *out);
+enum store_err account_folder_prefix(const struct account *acct, const char *name, struct buf *out);
 
 #endif

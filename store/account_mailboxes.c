@@ -521,7 +521,7 @@ account_status(struct account *acct, const char *any_name, struct mailbox_status
 {
 	char *name = mailbox_canonical(any_name);
 	struct buf prefix = { 0 };
-	enum store_err err = account_folder_prefix(name, &prefix);
+	enum store_err err = account_folder_prefix(acct, name, &prefix);
 	bool unsized = false, sized = false;
 	int tries = 0;
 

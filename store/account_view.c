@@ -179,7 +179,7 @@ list_folders(
 		struct buf path = { 0 };
 
 		if (!folders.items[i].selectable ||
-		    account_folder_prefix(folders.items[i].name, &path) != STORE_OK)
+		    account_folder_prefix(acct, folders.items[i].name, &path) != STORE_OK)
 			continue;
 		known = before != NULL ? find_listed(before, out->count, buf_cstr(&path)) : NULL;
 		out->count++;

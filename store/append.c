@@ -260,7 +260,7 @@ unpublish(struct append *ap)
 		if (ap->items[i].m.name[0] == '\0')
 			continue;
 		buf_reset(&path);
-		if (account_folder_prefix(ap->name, &path) == STORE_OK) {
+		if (account_folder_prefix(ap->acct, ap->name, &path) == STORE_OK) {
 			buf_printf(&path, "cur/%s", ap->items[i].m.name);
 			unlinkat(ap->acct->home->fd, buf_cstr(&path), 0);
 		}

@@ -34,21 +34,6 @@ failed(const struct home *home, const char *op, const char *name, enum store_err
 	return err;
 }
 
-/* The folder's path below the account: ".A.B", or "." for INBOX.  NULL: no such name can be. */
-static char *
-folder_path(const char *name)
-{
-	struct buf path = { 0 };
-
-	if (mailbox_name_to_folder(&path, str_from(name)) != STORE_OK) {
-		buf_free(&path);
-		return NULL;
-	}
-	if (path.len == 0)
-		buf_addc(&path, '.');
-	return buf_take(&path);
-}
-
 /* A directory with a dot that has nothing of a Maildir is somebody's dot directory (".ssh"). */
 static bool
 is_maildir(int home_fd, const char *path)
@@ -70,6 +55,60 @@ is_maildir(int home_fd, const char *path)
 	return false;
 }
 
+/* Is there this directory of a mailbox, and no link? */
+static bool
+is_folder(int home_fd, const char *path)
+{
+	return dir_exists(home_fd, path) && is_maildir(home_fd, path);
+}
+
+enum store_err
+folder_path(int home_fd, const char *name, struct buf *out)
+{
+	size_t start = out->len;
+	enum store_err err = mailbox_name_to_folder(out, str_from(name));
+	struct buf plain = { 0 };
+
+	if (err == STORE_OK && mailbox_name_to_utf8_folder(&plain, str_from(name)) &&
+	    is_folder(home_fd, buf_cstr(&plain)) && !is_folder(home_fd, buf_cstr(out) + start)) {
+		out->len = start;
+		buf_add(out, plain.data, plain.len);
+	}
+	buf_free(&plain);
+	return err;
+}
+
+bool
+folder_name(int home_fd, const char *dir, struct buf *out)
+{
+	size_t start = out->len;
+	struct buf other = { 0 };
+	bool plain = mailbox_name_from_utf8_folder(out, str_from(dir));
+
+	if (plain && mailbox_name_to_folder(&other, str_from(buf_cstr(out) + start)) == STORE_OK)
+		plain = !is_folder(home_fd, buf_cstr(&other));
+	buf_free(&other);
+	if (plain)
+		return true;
+	out->len = start;
+	return mailbox_name_from_folder(out, str_from(dir));
+}
+
+/* The folder's path below the account: ".A.B", or "." for INBOX.  NULL: no such name can be. */
+static char *
+path_of(const struct home *home, const char *name)
+{
+	struct buf path = { 0 };
+
+	if (folder_path(home->fd, name, &path) != STORE_OK) {
+		buf_free(&path);
+		return NULL;
+	}
+	if (path.len == 0)
+		buf_addc(&path, '.');
+	return buf_take(&path);
+}
+
 static enum store_err
 open_subdir(int fd, const char *name, bool make, int *fd_out)
 {
@@ -85,7 +124,7 @@ enum store_err
 maildir_open(const struct home *home, const char *name, struct maildir *dir_out)
 {
 	int *subs[] = { &dir_out->tmp_fd, &dir_out->new_fd, &dir_out->cur_fd };
-	char *path = folder_path(name);
+	char *path = path_of(home, name);
 	enum store_err err;
 
 	*dir_out = (struct maildir){ -1, -1, -1, -1 };
@@ -129,7 +168,7 @@ same_file(int held_fd, int at_fd, const char *path)
 bool
 maildir_is_current(const struct maildir *dir, const struct home *home, const char *name)
 {
-	char *path = folder_path(name);
+	char *path = path_of(home, name);
 	bool current = path != NULL && same_file(dir->fd, home->fd, path) &&
 		       same_file(dir->tmp_fd, dir->fd, "tmp") &&
 		       same_file(dir->new_fd, dir->fd, "new") &&
@@ -166,7 +205,7 @@ list_entry(void *arg, const char *entry, unsigned char type)
 
 	if (entry[0] != '.' || type != DT_DIR)
 		return true;
-	if (!mailbox_name_from_folder(&name, str_from(entry)) || !is_maildir(l->home_fd, entry))
+	if (!folder_name(l->home_fd, entry, &name) || !is_maildir(l->home_fd, entry))
 		buf_free(&name);
 	else
 		list_add(l, buf_take(&name), true);
@@ -266,10 +305,8 @@ folder_list_free(struct folder_list *list)
 bool
 folder_exists(const struct home *home, const char *name)
 {
-	char *path = folder_path(name);
-	bool exists =
-	    path != NULL &&
-	    (strcmp(path, ".") == 0 || (dir_exists(home->fd, path) && is_maildir(home->fd, path)));
+	char *path = path_of(home, name);
+	bool exists = path != NULL && (strcmp(path, ".") == 0 || is_folder(home->fd, path));
 
 	free(path);
 	return exists;
@@ -310,7 +347,7 @@ folder_create(const struct home *home, const char *name)
 		return STORE_EXISTS;
 	if (mailbox_name_problem(str_from(name)) != NULL)
 		return STORE_INVALID;
-	path = folder_path(name);
+	path = path_of(home, name);
 	if (path == NULL)
 		return STORE_INVALID;
 	dir_unique_name(unique);
@@ -350,7 +387,7 @@ folder_prepare(const struct home *home, char **making_out)
 enum store_err
 folder_place(const struct home *home, const char *making, const char *name)
 {
-	char *path = mailbox_name_is_inbox(name) ? NULL : folder_path(name);
+	char *path = mailbox_name_is_inbox(name) ? NULL : path_of(home, name);
 	enum store_err err;
 
 	if (path == NULL)
@@ -376,7 +413,7 @@ folder_delete(const struct home *home, const char *name)
 
 	if (mailbox_name_is_inbox(name))
 		return STORE_INVALID;
-	path = folder_path(name);
+	path = path_of(home, name);
 	if (path == NULL)
 		return STORE_INVALID;
 	dir_unique_name(unique);
@@ -467,7 +504,7 @@ plan_add(const struct home *home, struct rename_plan *plan, const char *name, co
     const char *to)
 {
 	char *new_name = mem_printf("%s%s", to, name + strlen(from));
-	char *old_path = folder_path(name), *new_path = folder_path(new_name);
+	char *old_path = path_of(home, name), *new_path = path_of(home, new_name);
 	enum store_err err = STORE_OK;
 
 	if (old_path == NULL || new_path == NULL || mailbox_name_problem(str_from(to)) != NULL)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "store/err.h"
 #include "store/root.h"
 
@@ -16,6 +17,12 @@
 struct maildir {
 	int fd, tmp_fd, new_fd, cur_fd;
 };
+
+/* A mailbox's directory and back, as store/mailbox_name.h has it; but where a directory in plain UTF-8 is there and none in
+ * modified UTF-7 for the same name, it is that mailbox (a tree of Courier's).  Both append.
+ * folder_path(): "" for INBOX; STORE_INVALID.  folder_name(): false if it is none of ours. */
+enum store_err folder_path(int home_fd, const char *name, struct buf *out);
+bool folder_name(int home_fd, const char *dir, struct buf *out);
 
 /* Opens mailbox `name` (UTF-8, as in mailbox_name.h).  A folder that lacks one of tmp, new, cur gets
  * it.  STORE_NOT_FOUND, STORE_INVALID, STORE_IO.  The caller ends it with maildir_close(). */

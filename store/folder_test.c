@@ -75,6 +75,41 @@ create_list_delete(void **state)
 	testdir_close(&t);
 }
 
+/* Names on disk in UTF-8, as Courier writes them: the same mailbox, unless there is one in modified UTF-7. */
+static void
+utf8_on_disk(void **state)
+{
+	struct maildir dir;
+	struct testdir t;
+
+	(void)state;
+	testdir_open(&t);
+	assert_int_equal(mkdirat(t.home->fd, ".caf\xC3\xA9", 0700), 0);
+	assert_int_equal(mkdirat(t.home->fd, ".caf\xC3\xA9/cur", 0700), 0);
+	assert_int_equal(mkdirat(t.home->fd, ".caf\xC3\xA9.a", 0700), 0);
+	assert_int_equal(mkdirat(t.home->fd, ".caf\xC3\xA9.a/cur", 0700), 0);
+	check_list(t.home, "INBOX caf\xC3\xA9+ caf\xC3\xA9/a ");
+	assert_int_equal(maildir_open(t.home, "caf\xC3\xA9/a", &dir), STORE_OK);
+	assert_true(maildir_is_current(&dir, t.home, "caf\xC3\xA9/a"));
+	maildir_close(&dir);
+	assert_int_equal(folder_create(t.home, "caf\xC3\xA9"), STORE_EXISTS);
+	assert_int_equal(folder_create(t.home, "caf\xC3\xA9/b"), STORE_OK);
+	check_list(t.home, "INBOX caf\xC3\xA9+ caf\xC3\xA9/a caf\xC3\xA9/b ");
+
+	assert_int_equal(folder_rename(t.home, "caf\xC3\xA9", "Caf\xC3\xA9"), STORE_OK);
+	assert_true(dir_exists(t.home->fd, ".Caf&AOk-.a"));
+	check_list(t.home, "INBOX Caf\xC3\xA9+ Caf\xC3\xA9/a Caf\xC3\xA9/b ");
+
+	/* both: each has a name of its own */
+	assert_int_equal(mkdirat(t.home->fd, ".Caf\xC3\xA9", 0700), 0);
+	assert_int_equal(mkdirat(t.home->fd, ".Caf\xC3\xA9/cur", 0700), 0);
+	check_list(t.home, "INBOX &=Caf\xC3\xA9 Caf\xC3\xA9+ Caf\xC3\xA9/a Caf\xC3\xA9/b ");
+	assert_int_equal(folder_delete(t.home, "Caf\xC3\xA9"), STORE_OK);
+	assert_true(dir_exists(t.home->fd, ".Caf\xC3\xA9"));
+	check_list(t.home, "INBOX Caf\xC3\xA9+ Caf\xC3\xA9/a Caf\xC3\xA9/b ");
+	testdir_close(&t);
+}
+
 static void
 rename_all(void **state)
 {
@@ -136,7 +171,8 @@ old_tmp_files(void **state)
 	assert_int_equal(folder_clean_tmp(&dir, time(NULL), false, &removed), STORE_OK);
 	assert_int_equal(removed, 0);
 	assert_int_equal(
-	    folder_clean_tmp(&dir, time(NULL) + FOLDER_TMP_MAX_AGE_S + 9, false, &removed), STORE_OK);
+	    folder_clean_tmp(&dir, time(NULL) + FOLDER_TMP_MAX_AGE_S + 9, false, &removed),
+	    STORE_OK);
 	assert_int_equal(removed, 1);
 	maildir_close(&dir);
 	testdir_close(&t);
@@ -246,6 +282,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(create_list_delete),
+		cmocka_unit_test(utf8_on_disk),
 		cmocka_unit_test(rename_all),
 		cmocka_unit_test(after_a_crash),
 		cmocka_unit_test(old_tmp_files),

@@ -363,8 +363,8 @@ keyword_list_parse_courier(struct str text, struct keyword_list *list_out)
 	free(names);
 }
 
-/* A change made later than :list: a file named as the message, or ".<n>.<message>" while it is
- * being made, with one name per line. */
+/* A change made later than :list: a file named as the message, with one name per line.  Who reads it renames it to
+ * ".<n>.<message>", n growing with the time, and later moves it into :list; so the one without a number is the newest. */
 struct courier_change {
 	char *file;
 	uint64_t order;
@@ -379,7 +379,7 @@ static bool
 scan_courier(void *arg, const char *file, unsigned char type)
 {
 	struct courier_scan *scan = arg;
-	struct courier_change change = { 0 };
+	struct courier_change change = { .order = UINT64_MAX };
 
 	if (type != DT_REG || file[0] == ':')
 		return true;
@@ -388,7 +388,6 @@ scan_courier(void *arg, const char *file, unsigned char type)
 
 		if (!cursor_take_u64(&c, &change.order) || !cursor_take(&c, '.'))
 			return true;
-		change.order |= 1ull << 63; /* behind those without a number */
 		change.name_at = (size_t)(c.p - file);
 	}
 	change.file = mem_strdup(file);

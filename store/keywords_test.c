@@ -115,6 +115,7 @@ courier(void **state)
 	assert_int_equal(dir_open(t.home->fd, "courierimapkeywords", &fd), STORE_OK);
 	testdir_write(fd, ":list", "foo\nbar\n\n1.a,S=5:0 1\n2.b:1 9\n3.c:0\n");
 	testdir_write(fd, "2.b", "new\n");
+	testdir_write(fd, ".7.2.b", "old\n"); /* the one without a number is the newest */
 	testdir_write(fd, ".5.3.c", "old\n");
 	testdir_write(fd, ".6.3.c", "");
 	assert_int_equal(keyword_list_read_courier(t.home->fd, &list), STORE_OK);
@@ -122,6 +123,7 @@ courier(void **state)
 	entry = keyword_list_find(&list, STR("1.a"));
 	assert_int_equal(entry->name_count, 2);
 	entry = keyword_list_find(&list, STR("2.b"));
+	assert_int_equal(entry->name_count, 1);
 	assert_string_equal(entry->names[0], "new");
 	keyword_list_free(&list);
 	close(fd);

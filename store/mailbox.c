@@ -479,7 +479,7 @@ mailbox_open(struct account *acct, const char *name, bool read_only, struct mail
 	box->read_only = read_only;
 	box->told_uid = UINT32_MAX;
 	box->told_modseq = UINT64_MAX >> 1; /* of what is there nothing is news */
-	err = account_folder_prefix(box->name, &prefix);
+	err = account_folder_prefix(acct, box->name, &prefix);
 	box->prefix = buf_take(&prefix);
 	box->path = mem_printf("%s/%s", acct->path, box->prefix);
 	if (err == STORE_OK)

@@ -245,7 +245,7 @@ undo_uncommitted(struct copy_op *op)
 	struct buf path = { 0 };
 	size_t prefix_len;
 
-	if (account_folder_prefix(op->to, &path) == STORE_OK) {
+	if (account_folder_prefix(op->box->acct, op->to, &path) == STORE_OK) {
 		prefix_len = path.len;
 		for (size_t i = 0; i < op->count; i++) {
 			if (!op->pairs[i].linked)

@@ -321,6 +321,56 @@ mailbox_name_from_folder(struct buf *out, struct str folder)
 	return true;
 }
 
+static bool
+is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* Levels that a user may choose, from one separator to the other, behind what is in `out`. */
+static bool
+swap_separators(struct buf *out, struct str levels, char from, char to)
+{
+	size_t start = out->len;
+	struct str level;
+	bool more, ok = !is_ascii(levels) && levels.len < MAILBOX_FOLDER_MAX_BYTES;
+
+	do {
+		more = next_level(&levels, from, &level);
+		ok = ok && level_problem(level) == NULL && !str_eq_nocase(level, INBOX) &&
+		     memchr(level.p, to, level.len) == NULL;
+		buf_add(out, level.p, level.len);
+		if (more)
+			buf_addc(out, to);
+	} while (ok && more);
+	if (!ok)
+		out->len = start;
+	return ok;
+}
+
+bool
+mailbox_name_from_utf8_folder(struct buf *out, struct str folder)
+{
+	return folder.len > 1 && folder.p[0] == '.' &&
+	       swap_separators(out, (struct str){ folder.p + 1, folder.len - 1 }, '.', '/');
+}
+
+bool
+mailbox_name_to_utf8_folder(struct buf *out, struct str name)
+{
+	size_t start = out->len;
+	bool ok;
+
+	buf_addc(out, '.');
+	ok = swap_separators(out, name, '/', '.');
+	if (!ok)
+		out->len = start;
+	return ok;
+}
+
 bool
 mailbox_name_is_below(struct str child, struct str parent)
 {

@@ -7,6 +7,7 @@
  * 2. A level that is not the canonical form of anything a user may choose (raw 8-bit, broken or
  *    lazy UTF-7, empty, "inbox" in other case on top, a control character) is shown as "&=" and its
  *    bytes on disk, where '%', '/', control bytes and what is not UTF-8 stand as %XX.
+ *    Courier 5 has names on disk in UTF-8; there store/folder.h decides, see mailbox_name_from_utf8_folder().
  * 3. "INBOX" as first level matches in any case and is given back in capitals; children of INBOX
  *    ("INBOX/x") lie in ".INBOX.x". */
 #ifndef STORE_MAILBOX_NAME_H
@@ -38,6 +39,12 @@ void mailbox_name_canonical(struct buf *out, struct str name);
 enum store_err mailbox_name_to_folder(struct buf *out, struct str name);
 /* Appends the name of directory ".A.B" ("" is INBOX); false if it is none of ours (see 1). */
 bool mailbox_name_from_folder(struct buf *out, struct str folder);
+
+/* The same for a directory whose levels are names in UTF-8, as Courier has written them since 5.0: ".Entwürfe" is
+ * "Entwürfe".  False, and nothing appended: it is ASCII alone, or has a level that no user may choose.  Such a name has two
+ * directories, so this is for who looks which of them is there (store/folder.h). */
+bool mailbox_name_from_utf8_folder(struct buf *out, struct str folder);
+bool mailbox_name_to_utf8_folder(struct buf *out, struct str name);
 
 /* Is `child` below `parent` ("a/b" below "a")?  Both canonical. */
 bool mailbox_name_is_below(struct str child, struct str parent);

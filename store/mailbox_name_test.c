@@ -100,6 +100,41 @@ lengths(void **state)
 	assert_non_null(mailbox_name_problem((struct str){ name, 255 })); /* on disk: 256 */
 }
 
+/* Directories whose names are UTF-8; NULL: none of them. */
+static void
+utf8_folders(void **state)
+{
+	static const struct {
+		const char *folder, *name;
+	} ROWS[] = {
+		{ ".Entw\xC3\xBCrfe", "Entw\xC3\xBCrfe" },
+		{ ".R&D.\xC3\xBC.x", "R&D/\xC3\xBC/x" },
+		{ ".Plain", NULL },
+		{ ".\xC3", NULL },
+		{ ".\xC3\xBC..x", NULL },
+		{ ".\xC3\xBC\n", NULL },
+		{ ".&=\xC3\xBC", NULL },
+		{ ".inbox.\xC3\xBC", NULL },
+		{ ".a/\xC3\xBC", NULL },
+		{ "\xC3\xBC", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+		struct buf out = { 0 };
+
+		assert_int_equal(mailbox_name_from_utf8_folder(&out, str_from(ROWS[i].folder)),
+		    ROWS[i].name != NULL);
+		assert_string_equal(buf_cstr(&out), ROWS[i].name != NULL ? ROWS[i].name : "");
+		buf_reset(&out);
+		if (ROWS[i].name != NULL) {
+			assert_true(mailbox_name_to_utf8_folder(&out, str_from(ROWS[i].name)));
+			assert_string_equal(buf_cstr(&out), ROWS[i].folder);
+		}
+		buf_free(&out);
+	}
+}
+
 static void
 inbox(void **state)
 {
@@ -123,6 +158,7 @@ main(void)
 		cmocka_unit_test(pairs),
 		cmocka_unit_test(bad),
 		cmocka_unit_test(lengths),
+		cmocka_unit_test(utf8_folders),
 		cmocka_unit_test(inbox),
 	};
 

@@ -85,7 +85,9 @@ line_name(struct str line, char separator)
 		else
 			buf_addc(&folder, line.p[i]);
 	}
-	ok = mailbox_name_from_folder(&name, (struct str){ folder.data, folder.len });
+	/* in modified UTF-7, or in UTF-8 as Courier's */
+	ok = mailbox_name_from_utf8_folder(&name, (struct str){ folder.data, folder.len }) ||
+	     mailbox_name_from_folder(&name, (struct str){ folder.data, folder.len });
 	buf_free(&folder);
 	if (ok)
 		return buf_take(&name);

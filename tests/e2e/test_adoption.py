@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+import courier
 from dovecot import Dovecot
 from sanger import Instance, make_message, run
 from test_clients import Mbsync, server_state
@@ -187,3 +188,59 @@ def test_courier_tree():
         i.deliver(address, subject="new")
         state, _ = server_state(i, address)
         assert max(state["INBOX"]) >= 107
+
+
+def fill_courier(maildir):
+    """By Courier itself: folders, keywords, gaps where messages were, subscriptions."""
+    courier.make_maildir(maildir)
+    with courier.connect(maildir) as client:
+        names = ("INBOX", "INBOX.Work", "INBOX.Work.Deep", "INBOX.Entw&APw-rfe")
+        for name in names[1:]:
+            client.create(f'"{name}"')
+        client.subscribe("INBOX.Work")
+        client.subscribe('"INBOX.Entw&APw-rfe"')
+        for name in names:
+            for n in range(12):
+                flags = ("(\\Seen)", "(\\Answered $Label1)", "(\\Flagged custom)", None)[n % 4]
+                client.append(f'"{name}"', flags, None, bytes(make_message(subject=f"{name} {n}")))
+            client.select(f'"{name}"')
+            client.store("3,5,9", "+FLAGS", "\\Deleted")
+            client.expunge()
+            client.append(f'"{name}"', None, None, bytes(make_message(subject=f"{name} last")))
+            client.store("2:4", "+FLAGS", "(touched)")
+            client.store("4", "-FLAGS", "(touched)")
+
+
+def test_real_courier_tree_and_back(tmp_path):
+    address = "ann@example.org"
+    with Instance(start=False) as i:
+        i.add_account(address)
+        root = i.maildir(address)
+        shutil.rmtree(root, ignore_errors=True)
+        fill_courier(tmp_path / "Maildir")
+        shutil.copytree(tmp_path / "Maildir", root)
+        i.own(i.dir / "mail")
+        there, validities, subscribed = courier.state(tmp_path / "Maildir")
+        assert len(there) == 4 and all(len(box) == 10 for box in there.values())
+        names = set(listing(root))
+        i.start()
+        state, validity = server_state(i, address)
+        assert {box: state[box] for box in there} == there
+        assert {box: validity[box] for box in there} == validities
+        client = i.connect_imap(address)
+        assert {re.search(r'"/" "?(.*?)"?$', line.decode()).group(1)
+                for line in client.lsub()[1]} == subscribed - {"INBOX"}  # which Courier always shows
+        client.logout()
+        assert set(listing(root)) == names
+
+        # going back: what was there has its UIDs, what came since has new ones
+        i.deliver(address, subject="by Sanger")
+        wait = server_state(i, address)[0]["INBOX"]
+        assert len(wait) == 11
+        i.stop()
+        run("chown", "-R", f"{os.getuid()}:{os.getgid()}", root)
+        back, validities_back, _ = courier.state(root)
+        assert validities_back == validities
+        assert {uid: box for uid, box in back["INBOX"].items() if uid in there["INBOX"]} == there["INBOX"]
+        assert {box: back[box] for box in there if box != "INBOX"} == {
+            box: there[box] for box in there if box != "INBOX"}
