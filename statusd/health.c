@@ -103,10 +103,12 @@ look(struct health *h)
 bool
 health_check(struct health *h, struct buf *problems)
 {
+	int64_t holds_s;
 	bool ok;
 
 	pthread_mutex_lock(&h->mutex);
-	if (h->looked_s == 0 || monotonic_s() >= h->looked_s + HEALTH_HOLDS_S) {
+	holds_s = h->problems.len == 0 ? HEALTH_HOLDS_S : HEALTH_HOLDS_BAD_S;
+	if (h->looked_s == 0 || monotonic_s() >= h->looked_s + holds_s) {
 		look(h);
 		h->looked_s = monotonic_s();
 	}

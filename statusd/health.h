@@ -1,15 +1,16 @@
 /* Is the server fit to work?  For /healthz: what is wrong, if anything is.
  *
  * The databases can be read, what is to run runs and greets at each of its addresses, and no disk is below
- * store.free_space_floor.  Knocking at all doors leaves lines in the daemons' logs, so an answer holds for
- * HEALTH_HOLDS_S, whoever asks how often. */
+ * store.free_space_floor.  Knocking at all doors leaves lines in the daemons' logs, so a good answer holds for
+ * HEALTH_HOLDS_S, and a bad one for HEALTH_HOLDS_BAD_S, whoever asks how often. */
 #ifndef STATUSD_HEALTH_H
 #define STATUSD_HEALTH_H
 
 #include "base/buf.h"
 #include "statusd/facts.h"
 
-#define HEALTH_HOLDS_S 20
+#define HEALTH_HOLDS_S     20
+#define HEALTH_HOLDS_BAD_S 2
 
 struct health;
 struct service;

@@ -105,14 +105,18 @@ end_section(struct buf *out)
 	buf_adds(out, "</section>\n");
 }
 
+/* On a phone the cells of a row stand one after another, where that reads well without headings. */
+#define TABLE_PLAIN ""
+#define TABLE_FLOWS " class=\"flows\""
+
 /* `columns`: headings divided by '|'; one that begins with '#' is of numbers. */
 static void
-begin_table(struct buf *out, const char *section, const char *columns)
+begin_table(struct buf *out, const char *section, const char *kind, const char *columns)
 {
 	buf_printf(out,
 	    "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"%s\">"
-	    "<table><thead><tr>",
-	    section);
+	    "<table%s><thead><tr>",
+	    section, kind);
 	while (*columns != '\0') {
 		bool number = *columns == '#';
 		size_t len = strcspn(columns += number, "|");
@@ -168,6 +172,24 @@ write_head(const struct facts *f, struct buf *out)
 	buf_adds(out, " · <a href=\"/\">look again</a></p></header>\n<main>\n");
 }
 
+/* What keeps nothing from working, and yet is to be seen to. */
+static void
+add_worries(const struct facts *f, struct buf *problems)
+{
+	const struct status_line *made = status_file_last(&f->backup, "succeeded");
+	const struct status_line *failed = status_file_last(&f->backup, "failed");
+	const struct status_line *damaged = status_file_last(&f->backup, "damaged");
+
+	for (size_t i = 0; i < f->publish.count; i++)
+		if (strcmp(f->publish.lines[i].key, "failed") == 0)
+			buf_printf(problems, "the account database does not get to %s\n",
+			    f->publish.lines[i].text);
+	if (failed != NULL && (made == NULL || failed->at > made->at))
+		buf_adds(problems, "the last backup failed\n");
+	if (damaged != NULL)
+		buf_printf(problems, "the backup %s is damaged\n", damaged->text);
+}
+
 static void
 write_problems(const struct facts *f, struct buf *out)
 {
@@ -176,6 +198,7 @@ write_problems(const struct facts *f, struct buf *out)
 	struct str line;
 
 	health_problems(f, &problems);
+	add_worries(f, &problems);
 	if (problems.len == 0) {
 		buf_adds(out, "<p class=\"banner good\">Everything runs.</p>\n");
 	} else {
@@ -313,7 +336,7 @@ write_messages(const struct facts *f, const char *token, struct buf *out)
 		    out, "<h3 id=\"oldest\">The %zu oldest messages</h3>\n", f->oldest_count);
 	else
 		buf_adds(out, "<h3 id=\"oldest\">Messages</h3>\n");
-	begin_table(out, "oldest", "Message|From|To|State|#Age|Last answer|");
+	begin_table(out, "oldest", TABLE_FLOWS, "Message|From|To|State|#Age|Last answer|Action");
 	for (size_t i = 0; i < f->oldest_count; i++)
 		write_message(f, f->oldest[i], token, out);
 	end_table(out);
@@ -323,7 +346,7 @@ static void
 write_relays(const struct facts *f, struct buf *out)
 {
 	buf_adds(out, "<h3 id=\"relays\">By relay</h3>\n");
-	begin_table(out, "relays", "Relay|#Messages|#Recipients|One of its answers");
+	begin_table(out, "relays", TABLE_PLAIN, "Relay|#Messages|#Recipients|One of its answers");
 	for (size_t i = 0; i < f->relay_count; i++) {
 		const struct spool_relay_count *r = &f->relays[i];
 
@@ -384,7 +407,7 @@ static void
 write_daemons(const struct facts *f, struct buf *out)
 {
 	begin_section(out, "daemons", "Daemons");
-	begin_table(out, "daemons", "Daemon|State|Up since|Release");
+	begin_table(out, "daemons", TABLE_FLOWS, "Daemon|State|Up since|Release");
 	for (size_t i = 0; i < FACTS_DAEMONS; i++) {
 		const struct facts_daemon *d = &f->daemons[i];
 
@@ -423,7 +446,7 @@ static void
 write_connections(const struct facts *f, struct buf *out)
 {
 	begin_section(out, "connections", "Connections");
-	begin_table(out, "connections", "Listener|Daemon|#Now|#Since its start|#Refused");
+	begin_table(out, "connections", TABLE_PLAIN, "Listener|Daemon|#Now|#Total|#Refused");
 	for (size_t i = 0; i < FACTS_DAEMONS; i++) {
 		const struct facts_daemon *d = &f->daemons[i];
 
@@ -441,7 +464,7 @@ static void
 write_disks(const struct facts *f, struct buf *out)
 {
 	begin_section(out, "disks", "Disk space");
-	begin_table(out, "disks", "Holds|Path|#Free|#Of|Used");
+	begin_table(out, "disks", TABLE_FLOWS, "Holds|Path|#Free|Used");
 	for (size_t i = 0; i < f->disk_count; i++) {
 		const struct facts_disk *d = &f->disks[i];
 		uint64_t used = d->size_bytes > d->free_bytes ? d->size_bytes - d->free_bytes : 0;
@@ -454,7 +477,7 @@ write_disks(const struct facts *f, struct buf *out)
 		text(out, d->path);
 		buf_adds(out, "</code></td><td class=\"n\">");
 		page_size(out, d->free_bytes);
-		buf_adds(out, "</td><td class=\"n\">");
+		buf_adds(out, " of ");
 		page_size(out, d->size_bytes);
 		buf_printf(out,
 		    "</td><td class=\"bar\"><meter min=\"0\" max=\"100\" low=\"80\" high=\"92\" "
@@ -471,10 +494,11 @@ write_account(const struct quota_account *a, struct buf *out)
 	buf_adds(out, "<tr><th scope=\"row\">");
 	text(out, a->address);
 	buf_adds(out, "</th><td class=\"n\">");
-	page_size(out, a->used_bytes);
-	buf_adds(out, "</td><td class=\"n\">");
-	if (a->limit_bytes > 0)
+	if (a->limit_bytes > 0) {
+		page_size(out, a->used_bytes);
+		buf_adds(out, " of ");
 		page_size(out, a->limit_bytes);
+	}
 	if (a->limit_messages > 0)
 		buf_printf(out, "%s%" PRIu64 " of %" PRIu64 " messages",
 		    a->limit_bytes > 0 ? ", " : "", a->used_messages, a->limit_messages);
@@ -500,7 +524,7 @@ write_accounts(const struct facts *f, struct buf *out)
 		buf_printf(out, "<p>%zu of %zu; looked at ", q->near, q->accounts);
 		ago(out, f->now, q->when);
 		buf_adds(out, q->row_count < q->near ? ". The fullest ones:</p>\n" : ".</p>\n");
-		begin_table(out, "accounts", "Account|#Used|#Of|Used");
+		begin_table(out, "accounts", TABLE_FLOWS, "Account|#Used|Share");
 		for (size_t i = 0; i < q->row_count; i++)
 			write_account(&q->rows[i], out);
 		end_table(out);
@@ -517,7 +541,7 @@ write_sources(const struct facts *f, struct buf *out)
 	} else {
 		buf_printf(out, "<p>From %zu address%s within a day.</p>\n", f->source_total,
 		    f->source_total == 1 ? "" : "es");
-		begin_table(out, "failed", "Address|#Last hour|#Day|Last");
+		begin_table(out, "failed", TABLE_PLAIN, "Address|#Last hour|#Day|Last");
 		for (size_t i = 0; i < f->source_count; i++) {
 			char ip[NET_IP_TEXT_BYTES];
 
@@ -547,9 +571,9 @@ write_event(const struct facts *f, const char *what, const struct status_line *l
 	moment(out, line->at);
 	if (bad)
 		buf_adds(out, "</span>");
-	buf_adds(out, "</td><td>");
+	buf_adds(out, " <span class=\"soft\">");
 	ago(out, f->now, line->at);
-	buf_adds(out, "</td><td class=\"wide\">");
+	buf_adds(out, "</span></td><td class=\"wide\">");
 	short_text(out, line->text);
 	buf_adds(out, "</td></tr>\n");
 }
@@ -563,7 +587,7 @@ write_times(const struct facts *f, struct buf *out)
 		end_section(out);
 		return;
 	}
-	begin_table(out, "times", "What|When||Which");
+	begin_table(out, "times", TABLE_FLOWS, "What|When|Which");
 	for (size_t i = 0; i < f->publish.count; i++) {
 		const struct status_line *line = &f->publish.lines[i];
 

@@ -159,8 +159,9 @@ static void
 run_retry(const struct http_request *rq, struct http_reply *reply)
 {
 	const struct statusd *d = rq->arg;
-	char *id;
+	enum store_err err;
 	size_t count = 0;
+	char *id;
 
 	if (!guard_form(d->service, rq, reply))
 		return;
@@ -169,7 +170,8 @@ run_retry(const struct http_request *rq, struct http_reply *reply)
 		http_reply_text(reply, 400, "That is no message.");
 	} else {
 		log_info(rq->log, "queue-retry", "peer=%s id=%s", rq->peer_text, id);
-		answer(reply, spool_flush(d->service->spool, id, &count), count);
+		err = spool_flush(d->service->spool, id, &count);
+		answer(reply, err, count);
 	}
 	free(id);
 }
@@ -189,6 +191,9 @@ static const struct http_route ROUTES[] = {
 bool
 status_site_start(struct statusd *d)
 {
+	net_limits_login_policy(net_worker_limits(d->service->worker),
+	    (unsigned)config_integer(d->service->config, "auth.fail_limit"),
+	    config_duration_s(d->service->config, "auth.fail_delay_max") * 1000);
 	d->quotas = quotas_open(d->service);
 	if (d->quotas == NULL)
 		return false;

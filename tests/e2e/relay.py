@@ -14,6 +14,7 @@ class Relay:
 
     def __init__(self, *offers):
         self.offers, self.taken, self.later, self.asked = offers, [], None, 0
+        self.reason = "not now"
         relay = self
 
         class Conversation(socketserver.StreamRequestHandler):
@@ -42,7 +43,7 @@ class Relay:
                     elif verb == "RCPT":
                         relay.asked += 1
                         if relay.later and f"<{relay.later}@" in line:
-                            self.say("451 4.3.0 not now")
+                            self.say(f"451 4.3.0 {relay.reason}")
                         else:
                             to.append(line)
                             self.say("250 2.1.5 fine")
