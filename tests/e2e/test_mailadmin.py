@@ -56,7 +56,7 @@ def addresses(instance):
 def all_commands():
     text = run(BIN / "mailadmin", "--help").stdout.decode()
     words = [line.split() for line in text.splitlines() if re.match(r"  [a-z]", line)]
-    return [[w for w in line[:2] if w.islower() and w.isalpha()]
+    return [[w for w in line[:2] if re.fullmatch("[a-z]+(-[a-z]+)*", w)]
             if line[0] not in ("doctor", "publish", "reindex") else [line[0]] for line in words]
 
 
