@@ -64,6 +64,8 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_restore,
 	&admin_cmd_bayes,
 	&admin_cmd_why,
+	&admin_cmd_log,
+	&admin_cmd_arf,
 	&admin_cmd_clientconfig,
 	&admin_cmd_config_check,
 	&admin_cmd_config_list,

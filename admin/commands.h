@@ -64,6 +64,8 @@ extern const struct admin_command admin_cmd_verify;
 extern const struct admin_command admin_cmd_restore;
 extern const struct admin_command admin_cmd_bayes;
 extern const struct admin_command admin_cmd_why;
+extern const struct admin_command admin_cmd_log;
+extern const struct admin_command admin_cmd_arf;
 extern const struct admin_command admin_cmd_clientconfig;
 extern const struct admin_command admin_cmd_config_check;
 extern const struct admin_command admin_cmd_config_list;

@@ -8,6 +8,7 @@
 
 #include "lda/delivery_record.h"
 #include "lda/lda.h"
+#include "lda/message_log.h"
 #include "lda/reply.h"
 #include "net/smtp_parse.h"
 #include "service/service.h"
@@ -79,8 +80,9 @@ read_message(struct lda *l, uint64_t max_bytes, struct content *content)
 static int
 deliver(struct lda *l, const struct options *o, const struct smtp_path *to, const char *sender)
 {
+	char id[MESSAGE_LOG_ID_BYTES];
 	struct lda_envelope envelope = {
-		.sender = sender, .mailbox = o->mailbox, .id = "lda", .answers_alone = true
+		.sender = sender, .mailbox = o->mailbox, .id = id, .answers_alone = true
 	};
 	char refusal[LDA_REFUSAL_BYTES] = "";
 	struct content content;
@@ -89,6 +91,7 @@ deliver(struct lda *l, const struct options *o, const struct smtp_path *to, cons
 	enum lda_verdict v;
 	int status = EX_OK;
 
+	message_log_id(id);
 	content_init(&content);
 	v = lda_resolve(l, &arena, to->local, to->domain, to->address, &rcpt);
 	if (v != LDA_OK)
@@ -102,6 +105,8 @@ deliver(struct lda *l, const struct options *o, const struct smtp_path *to, cons
 		fputs("lda: the message is larger than store.message_size_max\n", stderr);
 	else if (status != EX_OK)
 		fprintf(stderr, "lda: cannot take the message in: %s\n", strerror(errno));
+	if (v == LDA_OK && status == EX_OK)
+		message_log_received(l->sv->log, &envelope, &content, 1);
 	if (v == LDA_OK && status == EX_OK)
 		v = lda_deliver(l, &rcpt, &envelope, &content, refusal);
 	if (v != LDA_OK) {

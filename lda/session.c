@@ -1,22 +1,19 @@
 #include "lda/session.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lda/content.h"
 #include "lda/delivery_record.h"
 #include "lda/lda.h"
+#include "lda/message_log.h"
 #include "lda/meters.h"
 #include "lda/reply.h"
 #include "net/cidr.h"
 #include "net/stream.h"
 #include "service/service.h"
-
-#define ID_BYTES 48
 
 /* One connection.  The list it hangs in is the loop's; all else belongs to the handler that runs. */
 struct lda_session {
@@ -34,7 +31,7 @@ struct lda_session {
 	struct lda_rcpt *rcpts;
 	size_t rcpt_count;
 	struct content content;
-	char id[ID_BYTES];
+	char id[MESSAGE_LOG_ID_BYTES];
 };
 
 static struct lda_session *
@@ -66,17 +63,6 @@ forget_transaction(struct lda_session *ls)
 	ls->sender = NULL;
 	ls->envid = ls->ret_text = NULL;
 	arena_reset(&ls->arena);
-}
-
-static void
-make_id(char id[ID_BYTES])
-{
-	static atomic_uint counter;
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(id, ID_BYTES, "%llx.%lx.%x.%x", (unsigned long long)now.tv_sec, now.tv_nsec / 1000,
-	    (unsigned)getpid(), atomic_fetch_add(&counter, 1));
 }
 
 static struct lda_envelope
@@ -131,7 +117,7 @@ on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply 
 	ls->ret_text = mail->ret == SMTP_RET_FULL   ? "FULL"
 		       : mail->ret == SMTP_RET_HDRS ? "HDRS"
 						    : NULL;
-	make_id(ls->id);
+	message_log_id(ls->id);
 }
 
 /* As it was given, but in one order: what `envelope "notify"` compares with, RFC 6009 §3. */
@@ -276,8 +262,10 @@ static void
 on_data_end(struct smtp_session *s, struct smtp_reply *replies, size_t count)
 {
 	struct lda_session *ls = session_of(s);
+	const struct lda_envelope envelope = envelope_of(s);
 
 	(void)count;
+	message_log_received(smtp_session_log(s), &envelope, &ls->content, ls->rcpt_count);
 	if (is_lmtp(ls))
 		deliver_each(s, replies);
 	else

@@ -329,9 +329,10 @@ on_data_end(struct smtp_session *s, struct smtp_reply *replies, size_t count)
 		    ss->envelope.account, store_err_text(ss->err));
 		refuse(&replies[0], ss->err);
 	} else {
-		log_info(smtp_session_log(s), "queued", "id=%s user=%s from=%s rcpts=%zu size=%llu",
-		    id, ss->envelope.account, ss->envelope.sender, ss->envelope.recipient_count,
-		    (unsigned long long)size);
+		log_info(smtp_session_log(s), "queued",
+		    "id=%s user=%s from=%s rcpts=%zu size=%llu msgid=%s", id, ss->envelope.account,
+		    ss->envelope.sender, ss->envelope.recipient_count, (unsigned long long)size,
+		    buf_cstr(&ss->mender.message_id));
 		smtp_reply_set(&replies[0], 250, "2.0.0", "queued as %s", id);
 		submission_record_queued(ss->door->sv, smtp_session_facts(s), &ss->envelope,
 		    buf_cstr(&ss->mender.message_id), id, size);

@@ -306,3 +306,62 @@ def test_other_layouts_and_all(tmp_path):
         client = i.connect_imap("ann@example.org")
         assert any(b"\\Junk" in line and b"Spam" in line for line in client.list()[1])
         client.logout()
+
+
+@pytest.mark.once
+def test_log_and_complaints():
+    """A message is followed through submission, spool, relay (the instance itself), delivery and redirect."""
+    with Instance() as i:
+        for name in ("ann", "bob", "eve"):
+            i.add_account(f"{name}@example.org")
+        i.admin("filter", "set", "bob@example.org", "-", input=b'require "copy"; redirect :copy "eve@example.org";\n')
+        message = make_message("bob@example.org", "ann@example.org")
+        client = i.connect_submission("ann@example.org")
+        client.send_message(message)
+        client.send_message(make_message("bob@example.org", "ann@example.org", subject="other"))
+        client.quit()
+        i.deliver("eve@example.org", subject="unrelated")
+        wait_for(lambda: len(i.files("eve@example.org")) == 3, "both messages, redirected")
+        wait_for(lambda: i.log().count("relayed") + i.log().count(" sent ") >= 0 and
+                 i.log().count("account=eve@example.org") >= 3, "the log")
+
+        def groups(*args):
+            return json.loads(i.admin("log", *args, "--json"))
+        whole = wait_for(lambda: (lambda g: g if len(g) == 1 and any(
+            "account=eve@example.org" in line for line in g[0]["lines"]) else None)(
+                groups(message["Message-ID"])), "the whole story")
+        events = [re.search(r" (?:info|warn) (\w+)(?: s=\S+)? (\S+)", line) for line in whole[0]["lines"]]
+        events = [f"{m[1]} {m[2]}" for m in events]
+        assert events[0] == "submitd queued" and "lda message" in events
+        assert {"lda delivered", "lda redirected"} <= set(events), events
+        assert not any("unrelated" in line for line in whole[0]["lines"])
+        # by another end of it, and from rotated files
+        spool = re.search(r"spool=(\S+)", "\n".join(whole[0]["lines"])).group(1)
+        assert groups(spool) == whole
+        log = i.dir / "log" / "sanger.log"
+        lines = log.read_bytes().splitlines(keepends=True)
+        half = next(n for n, line in enumerate(lines) if b" redirected " in line)
+        with gzip.open(f"{log}.1.gz", "wb") as out:
+            out.writelines(lines[:half])
+        os.utime(f"{log}.1.gz", (1, 1))
+        (i.temp / "rest").write_bytes(b"".join(lines[half:]))
+        os.replace(i.temp / "rest", log)
+        i.own(log.parent)
+        assert groups(spool) == whole
+        assert i.admin("log", "nobody@nowhere.example", check=False).returncode == 1
+
+        report = (
+            b"From: <fbl@isp.example>\r\nTo: eve@example.org\r\nMIME-Version: 1.0\r\n"
+            b'Content-Type: multipart/report; report-type="feedback-report"; boundary=b\r\n\r\n'
+            b"--b\r\n\r\nA complaint.\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n"
+            b"%s: abuse\r\nVersion: 1\r\nOriginal-Rcpt-To: <user@isp.example>\r\nSource-IP: 192.0.2.7\r\n"
+            b"\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n" + bytes(message) + b"\r\n--b--\r\n")
+        i.deliver("eve@example.org", message=report % b"Feedback-Type")
+        i.deliver("eve@example.org", message=report % b"Type")
+        done = i.admin("arf", "eve@example.org", "INBOX", "--json", check=False)
+        rows, said = json.loads(done.stdout), done.stderr.decode()
+        assert done.returncode == 0 and len(rows) == 1
+        assert rows[0]["type"] == "abuse" and rows[0]["recipient"] == "user@isp.example"
+        assert rows[0]["message_id"] == message["Message-ID"].strip("<>")
+        assert "3 messages are no feedback report" in said and "without Feedback-Type" in said
+        assert json.loads(i.admin("arf", i.maildir("eve@example.org"), "--json"))[0]["source_ip"] == "192.0.2.7"
