@@ -216,8 +216,8 @@ test_autodiscover(void **state)
 static void
 test_mobileconfig(void **state)
 {
-	static const char *const ANNS[] = { "<key>EmailAccountName</key>\n\t\t\t<string>Ann "
-					    "&quot;A&quot; &lt;Smith&gt; &amp; Co<",
+	static const char *const ANNS[] = { "<key>EmailAccountName</key>\n",
+		"<string>Ann &quot;A&quot; &lt;Smith&gt; &amp; Co<",
 		"<key>EmailAddress</key>\n\t\t\t<string>ann@example.org</string>",
 		"<key>IncomingMailServerPortNumber</key>\n\t\t\t<integer>993</integer>",
 		"<key>IncomingMailServerUsername</key>\n\t\t\t<string>ann@example.org</string>",
