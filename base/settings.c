@@ -306,6 +306,8 @@ const struct setting SETTINGS[] = {
 
 	LIST("statusd", "listen", SETTING_LISTEN, "127.0.0.1:8025", 0,
 	    "Addresses for the status page, /metrics and /healthz, by HTTP. Empty: none."),
+	LIST("statusd", "listen_public", SETTING_LISTEN, NULL, 0,
+	    "Addresses for the public pages over HTTPS: set-up of mail clients, and new passwords. The usual port is 443. Not set: there are none."),
 	LIST("statusd", "proxy_listen", SETTING_LISTEN, NULL, 0,
 	    "Of the addresses above those at which the hosts of server.proxy_networks begin with a PROXY header, and must. All others are taken as they come there."),
 	LIST("statusd", "allow", SETTING_NETWORK, "127.0.0.0/8 ::1", 0,
@@ -324,8 +326,6 @@ const struct setting SETTINGS[] = {
 	    "Threads per worker for the databases and password hashes."),
 	NUMBER("statusd", "max_connections", "connections", "200", 1, 1000000,
 	    "Connections in all workers together."),
-	LIST("statusd", "listen_public", SETTING_LISTEN, NULL, 0,
-	    "Addresses for the public pages over HTTPS: set-up of mail clients, and new passwords. The usual port is 443. Not set: there are none."),
 	BOOL("statusd", "password_change", "no",
 	    "Users may set a new password on the public pages, with the one they have. statusd may then write store.account_db."),
 	NUMBER("statusd", "password_length_min", "characters", "10", 1, 100,

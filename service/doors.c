@@ -21,6 +21,7 @@ const struct door DOORS[] = {
 	{ "managesieved", "managesieved.listen_tls", true, false },
 	{ "managesieved", "managesieved.listen_starttls", false, false },
 	{ "statusd", "statusd.listen", false, true },
+	{ "statusd", "statusd.listen_public", true, true },
 };
 const size_t DOOR_COUNT = ARRAY_LEN(DOORS);
 
@@ -65,7 +66,11 @@ stop(struct knock *k)
 static void
 on_open(void *arg)
 {
-	(void)arg; /* the greeting comes by itself */
+	struct knock *k = arg;
+
+	k->answer->opened = true;
+	if (k->silent)
+		stop(k); /* else the greeting comes by itself */
 }
 
 static void
@@ -120,10 +125,10 @@ on_connected(void *arg, struct net_stream *st, const char *error)
 	k->answer->connected = true;
 	k->stream = st;
 	net_stream_begin(st, &EVENTS, k);
-	if (k->silent)
-		stop(k);
 	if (k->tls != NULL)
 		net_stream_start_tls_client(st, k->tls, "localhost");
+	else if (k->silent)
+		on_open(k);
 }
 
 static void
@@ -186,5 +191,5 @@ door_knock(const struct door *door, const char *address, struct net_tls *tls, st
 	if (!out->is_address)
 		return;
 	knock_at(&k, &to, log);
-	out->ours = door->silent ? out->connected : is_ours(out->greeting);
+	out->ours = door->silent ? out->opened : is_ours(out->greeting);
 }

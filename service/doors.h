@@ -14,8 +14,9 @@ struct net_tls;
 
 struct door {
 	const char *daemon, *setting;
-	bool tls;    /* from the first byte */
-	bool silent; /* the client speaks first: who takes the connection is taken for ours */
+	bool tls; /* from the first byte */
+	bool
+	    silent; /* the client speaks first: who takes the connection (and speaks TLS) is taken for ours */
 };
 extern const struct door DOORS[];
 extern const size_t DOOR_COUNT;
@@ -27,6 +28,7 @@ const char *door_address(const struct config *config, const struct door *door, s
 struct door_answer {
 	bool is_address; /* else `address` was none */
 	bool connected;
+	bool opened;         /* TLS, where it is spoken from the first byte, too */
 	bool ours;           /* it greeted as we do */
 	char greeting[2000]; /* its first line, or "" */
 	char why[256];       /* why there is none */

@@ -6,7 +6,9 @@ import html.parser
 import json
 import os
 import plistlib
+import shutil
 import signal
+import socket
 import sqlite3
 import ssl
 import subprocess
@@ -443,3 +445,38 @@ def test_pages_are_documented():
     text = (TOP / "doc" / "man" / "statusd.8").read_text()
     for word in ("listen_public", "password_change", "autodiscover", "mobileconfig"):
         assert word in text, word
+
+
+def test_doctor_looks_at_the_pages(box, tmp_path):
+    report = box.admin("doctor", check=False).stdout.decode()
+    assert f"statusd answers at 127.0.0.1:{box.web}" in report
+    assert "no certificate for autoconfig.example.org, where Thunderbird" in report
+    make_certificate(tmp_path, "autoconfig.example.org")
+    text = box.conf().read_text()
+    own = box.temp / "sni.conf"
+    sni = box.dir / "sni"
+    shutil.copytree(tmp_path, sni)
+    box.own(sni)
+    own.write_text(text.replace("[tls]\n", f"[tls]\nsni_dir = {sni}\n"))
+    report = run(BIN / "mailadmin", "-c", own, "doctor", check=False).stdout.decode()
+    assert "autoconfig.example.org has a certificate" in report
+    assert "no certificate for autodiscover.example.org, where Outlook" in report
+
+
+def test_behind_a_proxy():
+    """The client is whom the proxy names: its failures are its own."""
+    with PublicInstance({"auth.fail_limit": 1, "server.proxy_networks": "127.0.0.1"}) as i:
+        i.stop()
+        i.conf().write_text(i.conf().read_text().replace(
+            "[statusd]\n", f"[statusd]\nproxy_listen = 127.0.0.1:{i.web}\n"))
+        i.start()
+        i.add_account("ann@example.org")
+        with socket.create_connection(("127.0.0.1", i.web), 60) as raw:
+            raw.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 5000 443\r\n")
+            with i.tls().wrap_socket(raw, server_hostname="localhost") as tls:
+                body = b"address=ann%40example.org&current=wrong&new=four+unrelated+words"
+                tls.sendall(b"POST /password HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                            b"application/x-www-form-urlencoded\r\nConnection: close\r\n"
+                            b"Content-Length: %d\r\n\r\n" % len(body) + body)
+                assert tls.recv(100).startswith(b"HTTP/1.1 403")
+        assert "login-failed user=ann@example.org mech=password-page peer=192.0.2.7" in i.log()
