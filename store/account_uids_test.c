@@ -24,7 +24,7 @@ append_with_uids(struct tree *t, const char *mailbox, const uint32_t *uids, size
 		append_in_bulk(ap);
 	for (size_t i = 0; i < count; i++) {
 		struct append_message_info info = { .internaldate_s = 1000, .uid = uids[i] };
-		char unique[32];
+		char unique[64];
 
 		snprintf(unique, sizeof(unique), "17000000.from-there-%zu", i);
 		info.unique = unique;
