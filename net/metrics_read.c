@@ -145,10 +145,12 @@ metrics_parse(struct str bytes, uint64_t file_bytes, int64_t now, const char **w
 	if (*why_out != NULL)
 		return NULL;
 	r = mem_zalloc(sizeof(*r));
-	r->bytes = mem_zalloc(BYTES_MOST); /* aligned; what is not there is zero */
-	memcpy(r->bytes, bytes.p, bytes.len < BYTES_MOST ? bytes.len : BYTES_MOST);
+	r->bytes = mem_dup(bytes.p, bytes.len); /* aligned */
 	f = r->bytes;
 	*why_out = problem(f, file_bytes);
+	if (*why_out == NULL &&
+	    bytes.len < ROWS_AT + f->rows_top * sizeof(struct metrics_row)) /* cut just now */
+		*why_out = "too short";
 	if (*why_out != NULL || now < METRICS_HOURS * 3600) {
 		metrics_reading_free(r);
 		return NULL;

@@ -34,13 +34,17 @@ is_allowed(const struct service *sv, const struct net_ip *peer)
 
 /* --- by which name ------------------------------------------------------------------------------ */
 
+/* [":" port], RFC 9110 §7.2, RFC 3986 §3.2.3: the port may be empty. */
 static bool
 is_port(struct str s)
 {
+	struct str digits;
 	uint64_t port;
 
-	return s.len == 0 ||
-	       (s.p[0] == ':' && text_u64((struct str){ s.p + 1, s.len - 1 }, 65535, &port));
+	if (s.len == 0)
+		return true;
+	digits = (struct str){ s.p + 1, s.len - 1 };
+	return s.p[0] == ':' && (s.len == 1 || text_u64(digits, 65535, &port));
 }
 
 struct str

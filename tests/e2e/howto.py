@@ -156,6 +156,7 @@ class Kitchen:
             "/var/lib/sanger-relay": self.top / "sanger-relay",
             "/var/lib/spam-training": self.top / "spam-training",
             "admin/instance": TOP / "admin/instance",
+            "127.0.0.1:8025": f"127.0.0.1:{i.base + 8}",
             "mail.example.org:993": there, "mail.example.org:465": f"127.0.0.1:{i.submissions}",
             "mail.example.org:587": f"127.0.0.1:{i.submission}",
             "mail.example.org:4190": f"127.0.0.1:{i.sieve}",
