@@ -66,7 +66,7 @@ const struct setting SETTINGS[] = {
 	TEXT("server", "user", "vmail", 1, 32,
 	    "User that owns the mail and whom the daemons become when started as root."),
 	PATH("server", "run_dir", "/run/sanger",
-	    "Where the daemons keep their pid files."),
+	    "Where the daemons keep their pid files, and what they count for statusd."),
 	DURATION("server", "drain", "30s", 1, 10 * MIN,
 	    "How long sessions may finish what they are doing when a daemon stops or restarts."),
 	LIST("server", "proxy_networks", SETTING_NETWORK, NULL, 0,

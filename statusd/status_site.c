@@ -11,6 +11,7 @@
 #include "statusd/openmetrics.h"
 #include "statusd/page.h"
 #include "statusd/statusd.h"
+#include "store/password.h"
 
 #define STYLE_CACHE "private, max-age=300"
 
@@ -188,9 +189,23 @@ static const struct http_route ROUTES[] = {
 	{ "POST", "/queue/retry", run_retry },
 };
 
+/* A hash that nothing matches would lock everybody out without a word. */
+static bool
+password_is_good(const struct service *sv)
+{
+	const char *stored = config_string(sv->config, "statusd.password"), *why = NULL;
+
+	if (stored == NULL || *stored == '\0' || password_stored_ok(stored, &why))
+		return true;
+	log_error(sv->log, "config", "setting=%s error=%s", "statusd.password", why);
+	return false;
+}
+
 bool
 status_site_start(struct statusd *d)
 {
+	if (!password_is_good(d->service))
+		return false;
 	net_limits_login_policy(net_worker_limits(d->service->worker),
 	    (unsigned)config_integer(d->service->config, "auth.fail_limit"),
 	    config_duration_s(d->service->config, "auth.fail_delay_max") * 1000);

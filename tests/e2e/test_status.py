@@ -1,13 +1,14 @@
 """statusd: who may ask, the page's text and buttons, /metrics by a parser, /healthz."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 
 import pytest
 from relay import Relay
-from sanger import wait_for
+from sanger import TOP, wait_for
 from status import FAST_RETRY, StatusInstance, basic, fill
 
 
@@ -94,6 +95,13 @@ def test_metrics(box):
     assert more("sanger_login_seconds_count") == 1
     assert 0 < more("sanger_login_seconds_sum") < 60
     assert more("sanger_network_bytes_total", listener="imaps", direction="sent") > 500
+
+
+def test_alert_rules_name_what_there_is(box):
+    names = {name for name, _ in box.metrics()}
+    rules = (TOP / "doc/prometheus-rules.yml").read_text()
+    asked = set(re.findall(r"\bsanger_\w+", rules))
+    assert len(asked) > 8 and asked <= names, asked - names
 
 
 def test_counts_outlive_workers(box):
