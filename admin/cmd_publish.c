@@ -128,7 +128,7 @@ publish_run(struct admin *a)
 	enum admin_status status;
 	int dir_fd;
 
-	if (!admin_open_accounts(a))
+	if (!admin_may_act(a) || !admin_open_accounts(a))
 		return ADMIN_REFUSED;
 	dir_fd = open_dir(dir);
 	if (dir_fd < 0)

@@ -104,6 +104,10 @@ bool admin_start(struct admin *a);
 /* Becomes server.user when root and that user exists; false with the reason said. */
 bool admin_become_user(const struct config *config);
 
+/* False, with the reason said, where another host is the primary of the pair or may be (store/role.h): for what tells
+ * others about the accounts, or changes mail by itself. */
+bool admin_may_act(const struct admin *a);
+
 /* The account of an address a person typed; says what is wrong and returns false.  Ends with
  * account_row_free(). */
 bool admin_find_account(struct admin *a, const char *address, struct account_row *row_out);

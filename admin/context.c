@@ -11,6 +11,7 @@
 #include "service/account_quota.h"
 #include "service/service.h"
 #include "store/root.h"
+#include "store/role.h"
 #include "store/spool.h"
 #include "store/state.h"
 
@@ -176,6 +177,16 @@ admin_open_spool(struct admin *a)
 	if (err != STORE_OK)
 		admin_refuse("spool %s: %s; see mailadmin doctor", dir, store_err_text(err));
 	return err == STORE_OK;
+}
+
+bool
+admin_may_act(const struct admin *a)
+{
+	const char *problem = role_problem(config_string(a->config, "store.mail_root"));
+
+	if (problem != NULL)
+		admin_refuse("%s", problem);
+	return problem == NULL;
 }
 
 /* --- accounts ----------------------------------------------------------------------------------- */

@@ -367,6 +367,11 @@ const struct setting SETTINGS[] = {
 	PATH("cleanup", "removed_dir", NULL,
 	    "Where mailadmin cleanup puts the mail of accounts that are no more, in a directory for each day; on the mail root's file system. Not set: the mail root's path with .removed behind it."),
 
+	PATH("standby", "dir", NULL,
+	    "Where a standby host gets its copies, on the mail root's file system. Not set: the mail root's path with .standby behind it."),
+	TEXT("standby", "peer", NULL, 1, 1000,
+	    "On the primary: where standby-sync sends them, HOST:DIR, where DIR is the other host's standby.dir."),
+
 	PATH("publish", "dir", "/var/lib/sanger/publish",
 	    "Where mailadmin publish writes user.db, the relay's copy of the account database."),
 	LIST("publish", "to", SETTING_STRING, NULL, 1000,

@@ -24,6 +24,7 @@
 #include "store/account.h"
 #include "store/auth.h"
 #include "store/record.h"
+#include "store/role.h"
 #include "store/spool.h"
 #include "store/sql_heap.h"
 
@@ -92,6 +93,21 @@ give_log_to_user(const struct config *config)
 		close(fd);
 }
 
+/* One of a pair of hosts serves, and no other. */
+static bool
+may_serve(const struct service *sv, int *exit_out)
+{
+	const char *root = config_string(sv->config, "store.mail_root");
+	const char *problem = role_problem(root);
+
+	if (problem == NULL)
+		return true;
+	log_error(sv->log, "role", "path=%s/" ROLE_FILE " problem=%s", root, problem);
+	fprintf(stderr, "%s: %s\n", sv->spec->name, problem);
+	*exit_out = EX_TEMPFAIL;
+	return false;
+}
+
 bool
 service_open(
     struct service *sv, const struct service_spec *spec, const char *config_path, int *exit_out)
@@ -111,7 +127,7 @@ service_open(
 	}
 	give_log_to_user(sv->config);
 	read_networks(sv);
-	return true;
+	return may_serve(sv, exit_out);
 }
 
 bool

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "store/failover.h"
 #include "store/kept.h"
 #include "store/kept_format.h"
 #include "store/mailbox_test_tree.h"
@@ -332,6 +333,43 @@ test_pruning_by_size_while_expunging(void **state)
 	tree_remove(&t);
 }
 
+/* Not of the kept area, but of a copy that takes over: no UID twice, none changed, the same UIDVALIDITY. */
+static void
+test_jump(void **state)
+{
+	struct mailbox_status before, after;
+	struct tree t;
+
+	(void)state;
+	make(&t, 0, 0);
+	tree_append(&t, "INBOX", "one\n", MESSAGE_SEEN, "Work");
+	tree_append(&t, "INBOX", "two\n", 0, NULL);
+	tree_deliver(&t, "INBOX", "came after the copy began\n");
+	CHECK_OK(account_status(t.acct, "Archive", &before));
+	CHECK_OK(account_status(t.acct, "INBOX", &before));
+	tree_deliver(&t, "INBOX", "has no UID yet\n");
+	tree_drop_index(&t);
+	tree_reopen(&t);
+	CHECK_OK(account_jump(t.acct));
+	CHECK_OK(account_status(t.acct, "INBOX", &after));
+	assert_int_equal(after.uidvalidity, before.uidvalidity);
+	assert_string_equal(after.id, before.id);
+	assert_int_equal(after.messages, 4);
+	assert_true(after.uidnext >= before.uidnext + FAILOVER_UID_JUMP);
+	assert_true(after.highestmodseq > before.highestmodseq + FAILOVER_MODSEQ_JUMP);
+	struct mailbox *box;
+	CHECK_OK(mailbox_open(t.acct, "INBOX", true, &box));
+	char *shown = tree_show(box);
+	assert_int_equal(strncmp(shown, "1:S:Work 2: 3: ", 15), 0);
+	assert_true(atoi(shown + 15) >= (int)FAILOVER_UID_JUMP);
+	free(shown);
+	mailbox_close(box);
+	CHECK_OK(account_create_mailbox(t.acct, "New", SPECIAL_NONE));
+	CHECK_OK(account_status(t.acct, "New", &after));
+	assert_true(after.uidvalidity > (uint32_t)time(NULL) - 60);
+	tree_remove(&t);
+}
+
 static void
 test_names(void **state)
 {
@@ -406,6 +444,7 @@ main(void)
 		cmocka_unit_test(test_for_good),
 		cmocka_unit_test(test_pruning),
 		cmocka_unit_test(test_pruning_by_size_while_expunging),
+		cmocka_unit_test(test_jump),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_small_file),
 	};
