@@ -75,5 +75,7 @@ extern const struct admin_command admin_cmd_config_check;
 extern const struct admin_command admin_cmd_config_list;
 extern const struct admin_command admin_cmd_doctor;
 extern const struct admin_command admin_cmd_import_imap;
+extern const struct admin_command admin_cmd_import_mbox;
+extern const struct admin_command admin_cmd_export_mbox;
 
 #endif

@@ -117,7 +117,9 @@ make_path(const struct naming *n, const struct imap_mailbox *box)
 	path = arena_strdup(n->arena, buf_cstr(&out));
 	problem = mailbox_name_problem(str_from(path));
 	buf_free(&out);
-	if (problem != NULL && !mailbox_name_is_inbox(path)) { /* too long, too deep */
+	if (mailbox_name_is_inbox(path)) /* "INBOX.INBOX" */
+		return "_INBOX";
+	if (problem != NULL) { /* too long, too deep */
 		unsigned hash = 2166136261u;
 
 		for (const char *p = path; *p != '\0'; p++)
@@ -277,8 +279,6 @@ name_the_rest(struct naming *n)
 		if (name->left_out != NULL || name->local != NULL)
 			continue;
 		local = below_mapped(n, name->path);
-		if (mailbox_name_is_inbox(local) && strcmp(name->path, "INBOX") != 0)
-			local = "_INBOX";
 		for (unsigned k = 2; is_taken(n, name, local); k++)
 			local = arena_printf(n->arena, "%s (%u)", name->path, k);
 		name->local = local;

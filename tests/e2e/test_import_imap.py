@@ -25,7 +25,7 @@ def dovecot():
 
 @pytest.fixture(scope="module")
 def box():
-    with Instance() as i:
+    with Instance(settings={"server.drain": "1s"}) as i:  # connections stay open to the end
         yield i
 
 
@@ -232,7 +232,7 @@ def test_new_uidvalidity_there_doubles_nothing(box):
 
 
 def test_from_sanger_to_sanger_with_several_at_once(box):
-    with Instance() as old:
+    with Instance(settings={"server.drain": "1s"}) as old:
         lines = ["address;user;password;host;port"]
         for name in ("one", "two", "three"):
             there = account(old, name)
