@@ -124,11 +124,12 @@ look(struct account_backup *w, int dir_fd, const char *name, struct manifest_ent
 	return true;
 }
 
-/* Has what would be linked the bytes that it should have? */
+/* Is what would be linked what it should be? */
 static bool
 is_sound(struct account_backup *w, int fd, const struct manifest_entry *known)
 {
 	struct file_digest digest;
+	struct stat st;
 	uint64_t size;
 	bool sound;
 	int file;
@@ -137,7 +138,9 @@ is_sound(struct account_backup *w, int fd, const struct manifest_entry *known)
 		return true;
 	if (dir_open_file(fd, known->path, O_RDONLY, 0, &file) != STORE_OK)
 		return false;
-	sound = file_digest_fd(file, &size, &digest) == STORE_OK &&
+	sound = fstat(file, &st) == 0 &&
+		st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec == known->mtime_ns &&
+		file_digest_fd(file, &size, &digest) == STORE_OK &&
 		file_digest_eq(&digest, &known->digest);
 	close(file);
 	return sound;

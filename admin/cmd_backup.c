@@ -119,10 +119,15 @@ lock_dir(struct backup *b)
 static bool
 open_backup_dir(struct backup *b)
 {
-	if (is_below(b->dir, config_string(b->a->config, "store.mail_root")))
-		return admin_refuse("%s lies in the mail tree itself", b->dir), false;
-	if (!b->dry && mkdir(b->dir, DIR_MODE) != 0 && errno != EEXIST)
+	bool made = !b->dry && mkdir(b->dir, DIR_MODE) == 0;
+
+	if (!made && !b->dry && errno != EEXIST)
 		return admin_refuse("%s: %s", b->dir, strerror(errno)), false;
+	if (is_below(b->dir, config_string(b->a->config, "store.mail_root"))) {
+		if (made)
+			rmdir(b->dir);
+		return admin_refuse("%s lies in the mail tree itself", b->dir), false;
+	}
 	b->dir_fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->dir_fd < 0 && (!b->dry || errno != ENOENT))
 		return admin_refuse("%s: %s", b->dir, strerror(errno)), false;
@@ -377,13 +382,14 @@ seal(struct backup *b)
 	enum store_err err;
 
 	dir_remove_tree(b->fd, "manifest.part");
-	unlinkat(b->fd, BOOT_FILE, 0);
 	err = write_server_manifest(b);
 	if (err == STORE_OK && syncfs(b->fd) != 0)
 		err = dir_err(errno);
 	b->facts.ended_s = time(NULL);
 	if (err == STORE_OK)
 		err = snapshot_facts_write(b->fd, &b->facts);
+	if (err == STORE_OK && unlinkat(b->fd, BOOT_FILE, 0) != 0)
+		err = dir_err(errno);
 	if (err == STORE_OK)
 		err = dir_rename_new(b->dir_fd, partial, b->dir_fd, b->name);
 	if (err == STORE_OK)

@@ -195,15 +195,13 @@ restore_folder(struct restore *r, struct saved_account *s, struct saved_folder *
 		for (size_t i = 0; i < f->count; i++)
 			done += f->messages[i].wanted;
 	} else {
-		err = folder_prepare(home, &making);
-		if (err == STORE_OK)
-			err = dir_open(home->fd, making, &fd);
+		err = folder_prepare(home, &making, &fd);
 		if (err == STORE_OK)
 			err = fill_folder(r, s, f, fd, acct, home, &done);
-		if (fd >= 0)
-			close(fd);
 		if (err == STORE_OK)
 			err = place_folder(home, making, f->name);
+		if (fd >= 0)
+			close(fd);
 		if (err != STORE_OK && making != NULL)
 			folder_drop(home, making);
 		else if (f->is_subscribed)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "store/mailbox_name.h"
 
 #define NEW_PREFIX            "sanger-new."
+#define FILLED_PREFIX         NEW_PREFIX "filled." /* folder_prepare()'s */
 #define GONE_PREFIX           "sanger-gone."
 #define RENAME_FILE           "sanger-rename"
 #define RENAME_VERSION        STR("1\n")
@@ -366,21 +368,43 @@ folder_create(const struct home *home, const char *name)
 	return err;
 }
 
+/* One that somebody is filling is locked. */
+static bool
+drop_abandoned(void *arg, const char *name, unsigned char type)
+{
+	const struct home *home = arg;
+	int fd;
+
+	if (type != DT_DIR || strncmp(name, FILLED_PREFIX, strlen(FILLED_PREFIX)) != 0 ||
+	    dir_open(home->fd, name, &fd) != STORE_OK)
+		return true;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		dir_remove_tree(home->fd, name);
+	close(fd);
+	return true;
+}
+
 enum store_err
-folder_prepare(const struct home *home, char **making_out)
+folder_prepare(const struct home *home, char **making_out, int *fd_out)
 {
 	char unique[DIR_UNIQUE_MAX_BYTES];
 	enum store_err err;
 
+	dir_list(home->fd, drop_abandoned, (void *)(uintptr_t)home);
 	dir_unique_name(unique);
-	*making_out = mem_printf(NEW_PREFIX "%s", unique);
+	*fd_out = -1;
+	*making_out = mem_printf(FILLED_PREFIX "%s", unique);
 	err = build_folder(home->fd, *making_out);
-	if (err != STORE_OK) {
-		failed(home, "create", "", err);
-		folder_drop(home, *making_out);
-		free(*making_out);
-		*making_out = NULL;
+	if (err == STORE_OK)
+		err = dir_open(home->fd, *making_out, fd_out);
+	if (err == STORE_OK) {
+		flock(*fd_out, LOCK_EX);
+		return STORE_OK;
 	}
+	failed(home, "create", "", err);
+	folder_drop(home, *making_out);
+	free(*making_out);
+	*making_out = NULL;
 	return err;
 }
 

@@ -53,12 +53,12 @@ bool folder_exists(const struct home *home, const char *name); /* selectable */
 enum store_err folder_create(const struct home *home, const char *name);
 
 /* The same in two steps, for a folder that is filled before anybody sees it (a restored one).  folder_prepare() makes a hidden
- * directory with tmp, new, cur and `maildirfolder` in the account's; folder_place() gives it its name, durably, when the caller has synced
- * what it put there: STORE_EXISTS if somebody has made such a folder meanwhile.  *making_out is the caller's to free;
- * what is never placed goes by folder_drop(), or after FOLDER_TMP_MAX_AGE_S. */
-enum store_err folder_prepare(const struct home *home, char **making_out);
+ * directory with tmp, new, cur and `maildirfolder` in the account's, and removes those whose makers are dead; folder_place() gives
+ * it its name, durably, when the caller has synced what it put there: STORE_EXISTS if somebody has made such a folder meanwhile.
+ * *making_out is the caller's to free, *fd_out (the directory, locked while it is open) to close. */
+enum store_err folder_prepare(const struct home *home, char **making_out, int *fd_out);
 enum store_err folder_place(const struct home *home, const char *making, const char *name);
-void folder_drop(const struct home *home, const char *making);
+void folder_drop(const struct home *home, const char *making); /* instead of placing it */
 
 /* Removes a folder with its mail: first renamed (durably) to a name no Maildir++ reader lists, then
  * emptied; a crash in between is finished by folder_clean().  Children stay.
