@@ -111,7 +111,8 @@ add_logins(struct sql *sql, void *arg)
 	enum store_err err = STORE_OK;
 
 	for (size_t i = 0; err == STORE_OK && i < l->add_count; i++) {
-		err = add_login(sql, &l->add[i]);
+		if (l->add[i].count != 0) /* else all turned out to be of another kind */
+			err = add_login(sql, &l->add[i]);
 		if (err == STORE_OK)
 			err = note_app(sql, &l->add[i]);
 	}

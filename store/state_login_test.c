@@ -105,6 +105,7 @@ test_moves(void **state)
 
 	add(p, login("192.0.2.1", "", "ok", 100, 1));
 	add(p, login("192.0.2.1", "", "ok", 100, -1));
+	add(p, login("192.0.2.1", "", "ok", 200, 0));
 	add(p, login("192.0.2.1", "Mail 1", "ok", 100, 1));
 	assert_int_equal(state_logins(p->state, 0, false, &rows, &count), STORE_OK);
 	assert_int_equal(count, 1);
