@@ -93,7 +93,7 @@ passwd_quota_rule(struct str rule, uint64_t *bytes_out, uint64_t *messages_out)
 		return false;
 	while (!cursor_at_end(&c)) {
 		struct str limit = take_until(&c, ':');
-		struct str value = limit;
+		struct str value;
 		bool ok = false;
 
 		if (str_has_prefix_nocase(limit, STORAGE)) {
