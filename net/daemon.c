@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -173,6 +175,22 @@ drop_privileges(const struct net_daemon_spec *spec, const struct passwd *pw)
 		return EX_OSERR;
 	}
 	return 0;
+}
+
+/* Who is started as a user with CAP_NET_BIND_SERVICE (admin/systemd) needs it no more once the ports are bound. */
+static int
+drop_capabilities(const struct net_daemon_spec *spec)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (geteuid() == 0)
+		return 0;
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &header, none) == 0)
+		return 0;
+	log_error(spec->log, "user", "error=%s", "capabilities stay");
+	return EX_OSERR;
 }
 
 /* NULL in *pw_out: stay who we are. */
@@ -646,6 +664,8 @@ start_up(struct parent *p)
 	    pw != NULL ? pw->pw_gid : getegid(), &p->listening);
 	if (status == 0)
 		status = drop_privileges(spec, pw);
+	if (status == 0)
+		status = drop_capabilities(spec);
 	if (status == 0 && !pid_file_prepare(p))
 		status = EX_CONFIG;
 	return status;

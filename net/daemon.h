@@ -1,5 +1,6 @@
 /* A daemon: a parent that binds, drops to its user and looks after its workers, and the workers, each one
  * loop, which share the listening sockets.  The parent runs none of the daemon's code but `reload`.
+ * Started with CAP_NET_BIND_SERVICE instead of as root, it has no capability left either once the ports are bound.
  *
  *   SIGTERM, SIGINT  graceful end: workers stop accepting and drain, the parent goes last, status 0
  *   SIGHUP           reopen the log, reload(); if it says yes, new workers start, and when they
