@@ -562,5 +562,6 @@ const struct admin_command admin_cmd_backup = {
 		"stopped\n"
 		"leaves NAME.partial, from which the next one goes on.",
 	.example = "mailadmin backup /srv/backup/sanger",
+	.removes = true,
 	.run = run,
 };

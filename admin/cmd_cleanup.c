@@ -150,5 +150,6 @@ const struct admin_command admin_cmd_cleanup = {
 	    "old records.\n"
 	    "Trouble with one account does not stop the others; then the exit status is 1.",
 	.example = "mailadmin cleanup --dry-run",
+	.removes = true,
 	.run = run,
 };

@@ -357,7 +357,7 @@ const struct admin_command admin_cmd_restore = {
 	.args_least = 1,
 	.args_most = 2,
 	.options = { { "--mailbox", "MAILBOX", "only what was in it" },
-	    { "--message-id", "ID", "only the message with this Message-ID" },
+	    { "--message-id", "MESSAGE-ID", "only the message with this Message-ID" },
 	    { "--uid", "UIDS", "only these UIDs of --mailbox: 7 or 3:9,12" },
 	    { "--since", "TIME",
 		"only what came since then: 2h, 2026-11-21, \"2026-11-21 14:00\"" },

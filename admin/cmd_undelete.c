@@ -389,7 +389,7 @@ const struct admin_command admin_cmd_undelete = {
 	.options = { { "--list", NULL, "only show what can be brought back" },
 	    { "--all", NULL, "everything that is kept" },
 	    { "--mailbox", "MAILBOX", "what was in this mailbox" },
-	    { "--message-id", "ID", "the message with this Message-ID" },
+	    { "--message-id", "MESSAGE-ID", "the message with this Message-ID" },
 	    { "--subject", "TEXT", "what has this in its subject" },
 	    { "--from", "TEXT", "what has this in From" },
 	    { "--since", "TIME",
