@@ -247,6 +247,11 @@ answer(struct restore *r)
 
 	if (some && json_array_size(r->rows) == 0 && !r->failed)
 		admin_refuse("%s has no such message", r->a->args[0]);
+	if (json_array_size(r->rows) == 0 && !r->a->json) {
+		json_decref(r->rows);
+		r->rows = NULL;
+		return true;
+	}
 	some = output_list(r->rows, some ? MESSAGE_COLUMNS : MAILBOX_COLUMNS,
 	    some ? ARRAY_LEN(MESSAGE_COLUMNS) : ARRAY_LEN(MAILBOX_COLUMNS), r->a->json);
 	r->rows = NULL;

@@ -155,6 +155,7 @@ class Kitchen:
             "/etc/sanger": i.dir, "/var/lib/sanger": i.dir, "/srv/mail": i.dir,
             "/var/lib/sanger-relay": self.top / "sanger-relay",
             "/var/lib/spam-training": self.top / "spam-training",
+            "/srv/backup/sanger": i.temp / "howto-backup",
             "admin/instance": TOP / "admin/instance",
             "127.0.0.1:8025": f"127.0.0.1:{i.base + 8}",
             "mail.example.org:993": there, "mail.example.org:465": f"127.0.0.1:{i.submissions}",
