@@ -15,8 +15,13 @@ class PublicInstance(Instance):
 
     def __init__(self, settings=(), **kwargs):
         self.web = free_ports(10)
-        super().__init__(settings={"statusd.listen_public": f"127.0.0.1:{self.web}",
-                                   "statusd.password_change": "yes", **dict(settings)}, **kwargs)
+        settings = {"statusd.password_change": "yes", **dict(settings)}
+        super().__init__(settings=[("statusd.listen_public", f"127.0.0.1:{self.web}"),
+                                   *self.further(), *settings.items()], **kwargs)
+
+    def further(self):
+        """Settings that need the port."""
+        return []
 
     def __exit__(self, *exc):
         release_ports(self.web, 10)
