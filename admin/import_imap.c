@@ -687,6 +687,25 @@ renew_identity(struct job *j)
 	return err;
 }
 
+/* Before the first message comes: nobody shall see another one under a UID that he knows. */
+static enum store_err
+avoid_clash(struct job *j, bool missed)
+{
+	struct mailbox_status status;
+	uint32_t first = 0;
+	enum store_err err;
+
+	for (size_t i = 0; i < j->remote.count && first == 0; i++)
+		if (is_new(&j->remote.items[i]) && !j->remote.items[i].elsewhere)
+			first = j->remote.items[i].uid;
+	if (!j->box.kept || (first == 0 && !missed))
+		return STORE_OK;
+	err = account_status(j->mail, j->box.local, &status);
+	if (err == STORE_OK && (missed || first < status.uidnext))
+		err = renew_identity(j);
+	return err;
+}
+
 static enum step
 end_identity(struct job *j, bool missed)
 {
@@ -775,14 +794,16 @@ import_into(struct job *j, struct arena *arena)
 		step = leave_out_others(j);
 	if (step != STEP_OK)
 		return step;
-	err = import_batch_new(j->mail, j->record, &j->box, &j->batch);
+	err = avoid_clash(j, missed);
+	if (err == STORE_OK)
+		err = import_batch_new(j->mail, j->record, &j->box, &j->batch);
 	if (err != STORE_OK)
 		return store_failed(j, "cannot be opened", err);
 	step = fetch_new(j);
 	if (import_batch_facts(j->batch).keywords_dropped > 0)
 		j->note = "it has more keywords than a mailbox can; some were left out";
 	if (step == STEP_OK)
-		step = end_identity(j, missed || import_batch_facts(j->batch).uid_missed);
+		step = end_identity(j, import_batch_facts(j->batch).uid_missed);
 	return step;
 }
 
