@@ -14,6 +14,7 @@
 #include "admin/read_all.h"
 #include "admin/tree_layout.h"
 #include "base/mem.h"
+#include "service/account_quota.h"
 
 static const struct output_column COLUMNS[] = {
 	{ "account", "ACCOUNT", OUTPUT_TEXT },
@@ -64,23 +65,41 @@ say_remarks(const struct import *im, const struct source_tree *tree)
 		fprintf(stderr, "mailadmin: %s: %.*s\n", im->label, (int)line.len, line.p);
 }
 
-/* In a dry run nothing is made, not even the account's tree. */
+/* Quota is for what comes in from now on: people move with the mail they have. */
 static bool
 copy_tree(struct import *im, const struct account_row *row, const struct source_tree *tree)
 {
+	static const struct quota_limits UNLIMITED = { 0 };
+	struct quota_limits limits;
 	struct account *mail = NULL;
-	bool ok = true;
+	bool ok;
 
-	if (!im->options.dry_run) {
-		ok = admin_open_mail(im->a, row, &mail);
-	} else if ((ok = admin_open_store(im->a))) {
-		enum store_err err =
-		    account_open(im->a->store, row->localpart, row->domain, 0, &mail);
+	if (!admin_open_mail(im->a, row, &mail))
+		return false;
+	account_set_quota_limits(mail, &UNLIMITED);
+	ok = maildir_import(mail, tree, im->label, &im->options, on_row, im);
+	limits = account_quota_limits(im->a->accounts, row, im->a->config);
+	account_set_quota_limits(mail, &limits);
+	if (account_quota_recount(mail) != STORE_OK)
+		ok = false;
+	account_close(mail);
+	return ok;
+}
 
-		ok = err == STORE_OK || err == STORE_NOT_FOUND ||
-		     admin_result(err, im->label) == ADMIN_DONE;
-	}
-	ok = ok && maildir_import(mail, tree, im->label, &im->options, on_row, im);
+/* Nothing is made, not even the account's tree. */
+static bool
+look_only(struct import *im, const struct account_row *row, const struct source_tree *tree)
+{
+	struct account *mail = NULL;
+	enum store_err err;
+	bool ok;
+
+	if (!admin_open_store(im->a))
+		return false;
+	err = account_open(im->a->store, row->localpart, row->domain, 0, &mail);
+	ok = (err == STORE_OK || err == STORE_NOT_FOUND ||
+		 admin_result(err, im->label) == ADMIN_DONE) &&
+	     maildir_import(mail, tree, im->label, &im->options, on_row, im);
 	account_close(mail);
 	return ok;
 }
@@ -99,7 +118,9 @@ import_one(struct import *im, const struct account_row *row, const char *path)
 		admin_refuse("%s: %s", label, buf_cstr(&problem));
 	else
 		say_remarks(im, &tree);
-	if (ok && im->in_place && !im->options.dry_run)
+	if (ok && im->options.dry_run)
+		ok = look_only(im, row, &tree);
+	else if (ok && im->in_place)
 		ok = maildir_adopt(im->a, row, &tree, label, on_row, im);
 	else if (ok)
 		ok = copy_tree(im, row, &tree);
@@ -214,8 +235,7 @@ import_run(struct admin *a)
 	enum admin_status status;
 
 	if (a->arg_count != (all ? 1u : 2u))
-		return admin_bad_usage(
-		    a, "either ADDRESS and DIR, or --all and DIR are needed");
+		return admin_bad_usage(a, "either ADDRESS and DIR, or --all and DIR are needed");
 	if (layout != NULL && !all)
 		return admin_bad_usage(a, "--layout goes with --all");
 	if (im.in_place && (im.options.running || im.options.expunge))

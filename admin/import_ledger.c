@@ -1,5 +1,5 @@
 /* sanger-imported 1
- * <uid here> <uid there> <flags> <stem> [<keyword> …]
+ * <uid here> <uidvalidity there> <uid there> <flags> <stem> [<keyword> …]
  *
  * flags: letters of a file's name, "-" for none.  In stem and keywords blanks, control bytes and '%' stand as %XX. */
 #include "admin/import_ledger.h"
@@ -78,6 +78,7 @@ parse_line(struct import_ledger *ledger, struct str line, struct import_entry *e
 
 	*entry = (struct import_entry){ 0 };
 	if (!cursor_take_u32(&c, &entry->uid) || !cursor_take(&c, ' ') ||
+	    !cursor_take_u32(&c, &entry->source_uidvalidity) || !cursor_take(&c, ' ') ||
 	    !cursor_take_u32(&c, &entry->source_uid) || !cursor_take(&c, ' ') ||
 	    !parse_flags(cursor_take_while(&c, is_word), &entry->flags) || !cursor_take(&c, ' '))
 		return false;
@@ -206,7 +207,8 @@ import_ledger_format(struct buf *out, const struct import_ledger *ledger)
 	for (size_t i = 0; i < ledger->count; i++) {
 		const struct import_entry *e = &ledger->entries[i];
 
-		buf_printf(out, "%u %u ", (unsigned)e->uid, (unsigned)e->source_uid);
+		buf_printf(out, "%u %u %u ", (unsigned)e->uid, (unsigned)e->source_uidvalidity,
+		    (unsigned)e->source_uid);
 		if (e->flags == 0)
 			buf_addc(out, '-');
 		for (size_t k = 0; k < ARRAY_LEN(LETTERS); k++)

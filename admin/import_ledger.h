@@ -18,10 +18,11 @@
 #define IMPORT_LEDGER_MAX_BYTES (1024u * 1024 * 1024)
 
 struct import_entry {
-	const char *stem;    /* of the message's name there */
-	uint32_t uid;        /* here; 0: not known */
-	uint32_t source_uid; /* there; 0: it had none */
-	unsigned flags;      /* there, when we last looked: MESSAGE_… */
+	const char *stem;            /* of the message's name there */
+	uint32_t uid;                /* here; 0: not known */
+	uint32_t source_uidvalidity; /* tells trees apart; 0: it had none */
+	uint32_t source_uid;         /* there; 0: it had none */
+	unsigned flags;              /* there, when we last looked: MESSAGE_… */
 	const char **keywords;
 	size_t keyword_count;
 	bool seen; /* in this run: for the caller */

@@ -15,14 +15,14 @@ static const struct {
 	const char *text, *again;
 } CASES[] = {
 	{ "sanger-imported 1\n", "sanger-imported 1\n" },
-	{ "sanger-imported 1\n5 7 FS b,S=1 $Label1 two%20words\n0 0 - a\n",
-	    "sanger-imported 1\n0 0 - a\n5 7 FS b,S=1 $Label1 two%20words\n" },
+	{ "sanger-imported 1\n5 9 7 FS b,S=1 $Label1 two%20words\n0 0 0 - a\n",
+	    "sanger-imported 1\n0 0 0 - a\n5 9 7 FS b,S=1 $Label1 two%20words\n" },
 	/* the last line of a stem counts; one without its end too */
-	{ "sanger-imported 1\n1 1 - a\n2 2 S a", "sanger-imported 1\n2 2 S a\n" },
+	{ "sanger-imported 1\n1 1 1 - a\n2 2 2 S a", "sanger-imported 1\n2 2 2 S a\n" },
 	/* damage */
-	{ "sanger-imported 1\nx\n1 2\n1 2 Q a\n1 2 S\n1 2 S %zz\n1 2 S a  b\n4294967296 1 - a\n1 1 "
-	  "S ok\n",
-	    "sanger-imported 1\n1 1 S ok\n" },
+	{ "sanger-imported 1\nx\n1 2\n1 2 3 Q a\n1 2 3 S\n1 2 3 S %zz\n1 2 3 S a  b\n"
+	  "4294967296 1 1 - a\n1 1 1 S ok\n",
+	    "sanger-imported 1\n1 1 1 S ok\n" },
 	{ "sanger-imported 2\n", NULL },
 	{ "", NULL },
 };
@@ -51,12 +51,15 @@ test_entries(void **state)
 {
 	static const char *const WORDS[] = { "$Label1", "100%" };
 	struct import_ledger ledger;
-	struct import_entry *e,
-	    new = { .stem = "a b", .uid = 3, .source_uid = 4, .flags = MESSAGE_SEEN };
+	struct import_entry *e, new = { .stem = "a b",
+		.uid = 3,
+		.source_uidvalidity = 5,
+		.source_uid = 4,
+		.flags = MESSAGE_SEEN };
 	struct buf out = { 0 };
 
 	(void)state;
-	assert_true(import_ledger_parse(STR("sanger-imported 1\n1 1 - x\n"), &ledger));
+	assert_true(import_ledger_parse(STR("sanger-imported 1\n1 1 1 - x\n"), &ledger));
 	import_ledger_add(&ledger, &new);
 	e = import_ledger_find(&ledger, "x");
 	assert_non_null(e);
@@ -64,7 +67,7 @@ test_entries(void **state)
 	import_ledger_set_keywords(&ledger, e, WORDS, 2);
 	import_ledger_format(&out, &ledger);
 	assert_string_equal(
-	    buf_cstr(&out), "sanger-imported 1\n1 1 - x $Label1 100%25\n3 4 S a%20b\n");
+	    buf_cstr(&out), "sanger-imported 1\n1 1 1 - x $Label1 100%25\n3 5 4 S a%20b\n");
 	buf_free(&out);
 	import_ledger_free(&ledger);
 }

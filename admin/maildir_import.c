@@ -203,6 +203,7 @@ plan_known(struct folder_run *f, const struct source_message *m, struct import_e
 		if (f->same && e->uid != m->uid)
 			f->conflict = true;
 		e->source_uid = m->uid;
+		e->source_uidvalidity = f->source.uidvalidity;
 		f->ledger_changed = true;
 	}
 	f->result.uids_kept += f->same && e->uid == m->uid;
@@ -223,6 +224,7 @@ remember(struct folder_run *f, const struct source_message *m, uint32_t uid)
 {
 	struct import_entry e = { .stem = m->stem,
 		.uid = uid,
+		.source_uidvalidity = f->source.uidvalidity,
 		.source_uid = m->uid,
 		.flags = m->flags,
 		.keywords = m->keywords,
@@ -291,10 +293,13 @@ plan(struct folder_run *f)
 	for (size_t i = 0; i < f->source.count; i++)
 		plan_message(f, &f->source.messages[i], uidnext);
 	for (size_t i = 0; i < f->ledger.count; i++) {
-		if (f->ledger.entries[i].seen)
-			continue;
+		const struct import_entry *e = &f->ledger.entries[i];
+
+		if (e->seen || e->source_uidvalidity != there)
+			continue; /* of another tree, perhaps */
 		f->result.gone++;
-		uidset_add(&f->gone, f->ledger.entries[i].uid);
+		if (there != 0)
+			uidset_add(&f->gone, e->uid);
 	}
 	f->result.same_uidvalidity = f->same && !f->conflict;
 	f->run->done += f->source.count - f->wanted_count;
@@ -509,7 +514,8 @@ expunge_gone(struct folder_run *f, struct mailbox *box)
 	if (err != STORE_OK)
 		return err;
 	for (size_t i = 0; i < f->ledger.count; i++)
-		if (f->ledger.entries[i].seen)
+		if (f->ledger.entries[i].seen ||
+		    f->ledger.entries[i].source_uidvalidity != f->source.uidvalidity)
 			f->ledger.entries[kept++] = f->ledger.entries[i];
 	f->ledger.count = f->ledger.sorted_count = kept;
 	f->ledger_changed = true;
@@ -631,8 +637,6 @@ maildir_import(struct account *mail, const struct source_tree *tree, const char 
 			run.all_well = false;
 	progress_end(run.progress);
 	if (!options->dry_run && !maildir_uses_take(mail, tree, first, label))
-		run.all_well = false;
-	if (!options->dry_run && account_quota_recount(mail) != STORE_OK)
 		run.all_well = false;
 	free(first);
 	return run.all_well;
