@@ -150,7 +150,7 @@ open_folder(struct saved_account *s, const char *name, const struct subscription
 	struct buf dir = { 0 };
 	char *path;
 
-	if (mailbox_name_to_folder(&dir, str_from(name)) == STORE_OK && dir.len > 0)
+	if (folder_path(s->home->fd, name, &dir) == STORE_OK && dir.len > 0)
 		buf_addc(&dir, '/');
 	f.dir = buf_take(&dir);
 	path = mem_printf("%s.", f.dir);

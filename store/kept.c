@@ -213,7 +213,7 @@ kept_take_folder(struct account *acct, const char *mailbox)
 {
 	char unique[DIR_UNIQUE_MAX_BYTES], *place;
 	struct buf folder = { 0 };
-	enum store_err err = mailbox_name_to_folder(&folder, str_from(mailbox));
+	enum store_err err = folder_path(acct->home->fd, mailbox, &folder);
 	int kept_fd;
 
 	if (err != STORE_OK || folder.len == 0) {

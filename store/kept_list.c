@@ -182,7 +182,7 @@ on_folder(void *arg, const char *name, unsigned char type)
 	char *path;
 	int fd;
 
-	if (type != DT_DIR || !mailbox_name_from_folder(&mailbox, str_from(name)) ||
+	if (type != DT_DIR || !folder_name(v->fd, name, &mailbox) ||
 	    dir_open(v->fd, name, &fd) != STORE_OK) {
 		buf_free(&mailbox);
 		return true;

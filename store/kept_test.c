@@ -229,6 +229,26 @@ test_deleted_mailbox(void **state)
 	tree_remove(&t);
 }
 
+/* Its directory is named in UTF-8, as Courier does it. */
+static void
+test_deleted_utf8_folder(void **state)
+{
+	struct tree t;
+
+	(void)state;
+	make(&t, STORE_DAY_S, 0);
+	CHECK_OK(account_create_mailbox(t.acct, "caf\xC3\xA9", SPECIAL_NONE));
+	tree_append(&t, "caf\xC3\xA9", "one\n", 0, NULL);
+	tree_rename(&t, ".caf&AOk-", ".caf\xC3\xA9");
+	expect(&t, "caf\xC3\xA9", "1:");
+	CHECK_OK(account_delete_mailbox(t.acct, "caf\xC3\xA9"));
+	expect_kept(&t, "caf\xC3\xA9/1:0: ");
+	CHECK_OK(account_create_mailbox(t.acct, "caf\xC3\xA9", SPECIAL_NONE));
+	restore_all(&t, "caf\xC3\xA9");
+	expect_kept(&t, "");
+	tree_remove(&t);
+}
+
 static void
 test_for_good(void **state)
 {
@@ -441,6 +461,7 @@ main(void)
 		cmocka_unit_test(test_new_uids),
 		cmocka_unit_test(test_rare_keywords),
 		cmocka_unit_test(test_deleted_mailbox),
+		cmocka_unit_test(test_deleted_utf8_folder),
 		cmocka_unit_test(test_for_good),
 		cmocka_unit_test(test_pruning),
 		cmocka_unit_test(test_pruning_by_size_while_expunging),
