@@ -1,5 +1,6 @@
 """The public pages: what mail clients fetch, the page for people, and new passwords."""
 
+import concurrent.futures
 import contextlib
 import html
 import html.parser
@@ -360,6 +361,14 @@ def test_failures_are_delayed():
         assert time.monotonic() - start >= 0.9
         # who waits waits alone, and with the right password gets in
         assert i.change_password("ann@example.org", "secret-Pw1", NEW)[0] == 200
+        # who waits when the daemon ends is told
+        i.change_password("ann@example.org", "wrong-3", NEW + "!")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            waiting = pool.submit(i.change_password, "ann@example.org", "wrong-4", NEW + "!")
+            wait_for(lambda: i.get("/")[0] == 200 and not waiting.done(), "the form to be sent")
+            time.sleep(0.3)
+            os.kill(i.pid("statusd"), signal.SIGTERM)
+            assert waiting.result(60)[0] in (403, 503)
 
 
 # --- mailadmin passwd
