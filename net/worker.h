@@ -33,10 +33,10 @@ struct net_worker_start {
 	const struct net_listen_set *listening;
 	struct net_limits *limits;
 	const struct net_meters *meters; /* of each listener */
-	unsigned index; /* among those that accept */
-	unsigned row;   /* in limits, unique among all that live */
-	int ready_fd;   /* one byte goes here when the worker accepts */
-	int life_fd;    /* ends when the parent is gone */
+	unsigned index;                  /* among those that accept */
+	unsigned row;                    /* in limits, unique among all that live */
+	int ready_fd;                    /* one byte goes here when the worker accepts */
+	int life_fd;                     /* ends when the parent is gone */
 };
 /* The worker's whole life, in the child; returns its exit status. */
 int net_worker_main(const struct net_worker_start *start);

@@ -40,7 +40,7 @@ struct attempt {
 	struct relay_connection *connection;
 	const char *relay; /* its name, while a connection is on loan */
 	uint64_t since_ns; /* when it was asked, for the connection or with the message */
-	unsigned tried;                 /* relays, by their places */
+	unsigned tried;    /* relays, by their places */
 	struct smtp_client_rcpt *rcpts; /* those to be sent to … */
 	struct spool_recipient **of;    /* … and whose they are */
 	size_t count;
