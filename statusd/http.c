@@ -492,7 +492,8 @@ on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
     gnutls_pcert_st **chain, unsigned *chain_len, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_len,
     gnutls_privkey_t *key, unsigned *flags)
 {
-	const struct http_connection *c = connection_of(gnutls_session_get_ptr(session));
+	struct MHD_Connection *connection = gnutls_session_get_ptr(session);
+	const struct http_connection *c = connection != NULL ? connection_of(connection) : NULL;
 
 	(void)info;
 	*ocsp = NULL;

@@ -34,8 +34,11 @@ struct http_tls {
 	struct identities now;
 	struct identities next; /* of the job that is reading; it alone has it */
 	bool next_whole;        /* nothing was broken */
+	unsigned broken;        /* checks in a row that found something so */
 	struct net_timer *timer;
 };
+
+#define BROKEN_SAID_EVERY 60 /* checks, so hourly: what is broken stays so until somebody acts */
 
 /* --- reading ------------------------------------------------------------------------------------ */
 
@@ -58,6 +61,12 @@ identities_free(struct identities *all)
 	*all = (struct identities){ 0 };
 }
 
+static const struct log *
+log_of(const struct http_tls *tls)
+{
+	return tls->broken % BROKEN_SAID_EVERY == 0 ? tls->sv->log : NULL;
+}
+
 static bool
 read_pem(const struct http_tls *tls, const char *path, struct buf *out)
 {
@@ -73,7 +82,7 @@ read_pem(const struct http_tls *tls, const char *path, struct buf *out)
 		}
 	}
 	if (got < 0)
-		log_error(tls->sv->log, "certificate", "path=%s error=%s", path, strerror(errno));
+		log_error(log_of(tls), "certificate", "path=%s error=%s", path, strerror(errno));
 	else
 		out->len = (size_t)got;
 	if (fd >= 0)
@@ -101,7 +110,7 @@ is_good(const struct http_tls *tls, const struct identity *id, const char *path)
 	gnutls_certificate_free_credentials(both);
 	if (rc < 0)
 		log_error(
-		    tls->sv->log, "certificate", "path=%s error=%s", path, gnutls_strerror(rc));
+		    log_of(tls), "certificate", "path=%s error=%s", path, gnutls_strerror(rc));
 	return rc >= 0;
 }
 
@@ -156,7 +165,7 @@ add_directory(const struct http_tls *tls, struct identities *all, const char *pa
 	bool ok = true;
 
 	if (dir == NULL) {
-		log_error(tls->sv->log, "certificate", "path=%s error=%s", path, strerror(errno));
+		log_error(log_of(tls), "certificate", "path=%s error=%s", path, strerror(errno));
 		return false;
 	}
 	while (all->count <= NAMES_MAX && (entry = readdir(dir)) != NULL)
@@ -238,6 +247,7 @@ on_checked(void *arg)
 {
 	struct http_tls *tls = arg;
 
+	tls->broken = tls->next_whole ? 0 : tls->broken + 1;
 	if (tls->next.count > 0 && !tls->next_whole)
 		keep_missing(tls);
 	if (tls->next.count > 0 && !is_same(&tls->now, &tls->next)) {
