@@ -464,6 +464,20 @@ parse_app_only(const char *text, int *only_out)
 	return text == NULL;
 }
 
+/* Who may log in by nothing but what he has not got is told at once. */
+static void
+note_app_only(struct admin *a, int64_t account)
+{
+	struct account_login_facts facts;
+
+	if (account_login_facts(a->accounts, account, true, &facts) == STORE_OK &&
+	    facts.only == ACCOUNT_APP_ONLY_YES && facts.app_count == 0)
+		fprintf(stderr,
+		    "mailadmin: %s has no app password yet; mailadmin app add makes one\n",
+		    a->args[0]);
+	account_apps_free(facts.apps, facts.app_count);
+}
+
 static enum admin_status
 set_run(struct admin *a)
 {
@@ -504,6 +518,8 @@ set_run(struct admin *a)
 			.limits = limited ? &limits : NULL,
 			.app_only = app_only_text != NULL ? &app_only : NULL,
 		    });
+	if (err == STORE_OK && app_only_text != NULL)
+		note_app_only(a, row.id);
 	account_row_free(&row);
 	return admin_result(err, a->args[0]);
 }
