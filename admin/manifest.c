@@ -361,6 +361,7 @@ manifest_parse(struct str text, bool whole, struct manifest *m_out, size_t *line
 {
 	struct cursor c = cursor_from(text);
 	struct str line;
+	uint64_t taken;
 	bool ok;
 
 	*m_out = (struct manifest){ 0 };
@@ -373,8 +374,10 @@ manifest_parse(struct str text, bool whole, struct manifest *m_out, size_t *line
 		return false;
 	line.p += 6;
 	line.len -= 6;
-	ok = text_u64(line, INT64_MAX, (uint64_t *)&m_out->taken_s) &&
-	     parse_lines(&c, m_out, line_out);
+	if (!text_u64(line, INT64_MAX, &taken))
+		return false;
+	m_out->taken_s = (int64_t)taken;
+	ok = parse_lines(&c, m_out, line_out);
 	if (!whole)
 		return true;
 	if (ok && m_out->whole)
