@@ -35,7 +35,7 @@ struct backup {
 	uint64_t longest_lock_us;
 	bool clone;
 	bool careful; /* verify has found damage: nothing is linked without having been read */
-	bool failed; /* the run cannot go on; said */
+	bool failed;  /* the run cannot go on; said */
 };
 
 /* False: the run cannot go on. */

@@ -80,7 +80,7 @@ static void
 add_line(struct buf *text, enum backup_event event, int64_t at, const char *what)
 {
 	buf_printf(text, "%s %" PRId64 " ", WORDS[event], at);
-	for (size_t i = 0; what[i] != '\0' && i < WHAT_MAX_BYTES; i++)
+	for (size_t i = 0; i < WHAT_MAX_BYTES && what[i] != '\0'; i++)
 		buf_addc(text, what[i] == '\n' ? ' ' : what[i]);
 	buf_addc(text, '\n');
 }

@@ -420,11 +420,11 @@ summarise(const struct backup *b, json_t *removed)
 {
 	char *path = mem_printf("%s/%s", b->dir, b->name);
 	struct buf names = { 0 };
-	json_t *object, *name;
-	size_t i;
+	json_t *object;
 
-	json_array_foreach(removed, i, name)
-	    buf_printf(&names, "%s%s", i > 0 ? " " : "", json_string_value(name));
+	for (size_t i = 0; i < json_array_size(removed); i++)
+		buf_printf(&names, "%s%s", i > 0 ? " " : "",
+		    json_string_value(json_array_get(removed, i)));
 	object = json_pack("{so sI sI sI sI sI sI sI sI sO sb}", "snapshot", output_string(path),
 	    "accounts", (json_int_t)b->facts.accounts, "messages", (json_int_t)b->facts.messages,
 	    "bytes", (json_int_t)b->facts.bytes, "copied_files", (json_int_t)b->facts.copied_files,

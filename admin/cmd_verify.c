@@ -150,7 +150,7 @@ check_entry(struct verification *v, const char *root, const struct manifest_entr
 	struct str folder, unique;
 	bool is_message = *root != '\0' && manifest_path_is_message(e->path, &folder, &unique);
 	const char *why = NULL;
-	struct stat st;
+	struct stat st = { 0 };
 	int fd = -1;
 
 	v->files++;

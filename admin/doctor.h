@@ -34,11 +34,11 @@ void doctor_mail(struct doctor *d);     /* doctor_mail.c: the mail tree; needs a
 void doctor_filters(struct doctor *d);  /* doctor_filters.c; needs accounts_ok */
 void doctor_spool(struct doctor *d);    /* doctor_spool.c */
 void doctor_doors(struct doctor *d);    /* doctor_doors.c: do our daemons answer? */
-void doctor_clients(struct doctor *d);  /* doctor_clients.c: what they look for; needs accounts_ok */
-void doctor_relay(struct doctor *d);    /* doctor_relay.c */
-void doctor_publish(struct doctor *d);  /* doctor_publish.c: what the relay knows */
-void doctor_backup(struct doctor *d);   /* doctor_backup.c: is there one, and how old? */
-void doctor_cleanup(struct doctor *d);  /* doctor_cleanup.c: does the daily clean-up run? */
-void doctor_system(struct doctor *d);   /* doctor_system.c: disk space, kernel */
+void doctor_clients(struct doctor *d); /* doctor_clients.c: what they look for; needs accounts_ok */
+void doctor_relay(struct doctor *d);   /* doctor_relay.c */
+void doctor_publish(struct doctor *d); /* doctor_publish.c: what the relay knows */
+void doctor_backup(struct doctor *d);  /* doctor_backup.c: is there one, and how old? */
+void doctor_cleanup(struct doctor *d); /* doctor_cleanup.c: does the daily clean-up run? */
+void doctor_system(struct doctor *d);  /* doctor_system.c: disk space, kernel */
 
 #endif
