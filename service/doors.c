@@ -21,6 +21,7 @@ const struct door DOORS[] = {
 	{ "managesieved", "managesieved.listen_tls", true, false },
 	{ "managesieved", "managesieved.listen_starttls", false, false },
 	{ "statusd", "statusd.listen", false, true },
+	{ "statusd", "statusd.listen_public", false, true },
 	{ "statusd", "statusd.listen_public", true, true },
 };
 const size_t DOOR_COUNT = ARRAY_LEN(DOORS);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/hostname.h"
 #include "service/service.h"
 
 /* --- daemons ------------------------------------------------------------------------------------ */
@@ -21,7 +22,7 @@ static const struct {
 	{ "submitd", { "submitd.listen_tls", "submitd.listen_starttls" } },
 	{ "lda", { "lda.listen_lmtp", "lda.listen_smtp" } },
 	{ "managesieved", { "managesieved.listen_tls", "managesieved.listen_starttls" } },
-	{ "statusd", { "statusd.listen" } },
+	{ "statusd", { "statusd.listen", "statusd.listen_public" } },
 };
 
 static bool
@@ -223,7 +224,7 @@ void
 facts_gather(struct service *sv, struct quotas *quotas, struct facts *f)
 {
 	*f = (struct facts){ .now = time(NULL) };
-	f->hostname = config_string(sv->config, "server.hostname");
+	f->hostname = service_hostname(sv->config);
 	f->publish_dir = config_string(sv->config, "publish.dir");
 	f->backup_dir = config_string(sv->config, "backup.dir");
 	for (size_t i = 0; i < FACTS_DAEMONS; i++)
@@ -249,5 +250,6 @@ facts_free(struct facts *f)
 	status_file_free(&f->publish);
 	status_file_free(&f->backup);
 	free(f->sources);
+	free(f->hostname);
 	*f = (struct facts){ 0 };
 }

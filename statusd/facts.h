@@ -39,7 +39,7 @@ struct facts_source {
 
 struct facts {
 	int64_t now;
-	const char *hostname;
+	char *hostname;
 	struct facts_daemon daemons[FACTS_DAEMONS];
 	struct facts_disk disks[FACTS_DISKS_MAX];
 	size_t disk_count;

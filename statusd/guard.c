@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/cidr.h"
+#include "service/hostname.h"
 #include "service/service.h"
 #include "statusd/form.h"
 #include "statusd/http.h"
@@ -65,11 +66,12 @@ guard_host_name(struct str host)
 static bool
 is_our_name(const struct service *sv, struct str name)
 {
-	const char *own = config_string(sv->config, "server.hostname");
+	char *own = service_hostname(sv->config);
+	bool is_own = str_eq_nocase(name, str_from(own));
 	struct net_ip ip;
 
-	if (net_ip_parse(name, &ip) || str_eq_nocase(name, STR("localhost")) ||
-	    (own != NULL && str_eq_nocase(name, str_from(own))))
+	free(own);
+	if (is_own || net_ip_parse(name, &ip) || str_eq_nocase(name, STR("localhost")))
 		return true;
 	for (size_t i = 0; i < config_count(sv->config, "statusd.names"); i++)
 		if (str_eq_nocase(name, str_from(config_string_at(sv->config, "statusd.names", i))))

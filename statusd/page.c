@@ -157,7 +157,7 @@ end_tile(struct buf *out, const char *note)
 static void
 write_head(const struct facts *f, struct buf *out)
 {
-	const char *host = f->hostname != NULL ? f->hostname : "This server";
+	const char *host = f->hostname != NULL ? f->hostname : "";
 
 	buf_adds(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
 		      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
@@ -180,6 +180,11 @@ add_worries(const struct facts *f, struct buf *problems)
 	const struct status_line *failed = status_file_last(&f->backup, "failed");
 	const struct status_line *damaged = status_file_last(&f->backup, "damaged");
 
+	for (size_t i = 0; i < FACTS_DAEMONS; i++)
+		if (f->daemons[i].running &&
+		    strcmp(f->daemons[i].counts->release, SANGER_VERSION) != 0)
+			buf_printf(problems, "%s runs release %s still: restart it\n",
+			    f->daemons[i].name, f->daemons[i].counts->release);
 	for (size_t i = 0; i < f->publish.count; i++)
 		if (strcmp(f->publish.lines[i].key, "failed") == 0)
 			buf_printf(problems, "the account database does not get to %s\n",

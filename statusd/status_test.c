@@ -304,14 +304,16 @@ test_page(void **state)
 	struct buf out = { 0 }, problems = { 0 };
 
 	(void)state;
-	f.hostname = "<mail>";
+	f.hostname = mem_strdup("<mail>");
 	page_write(&f, "token", "a & b", &out);
 	assert_non_null(strstr(buf_cstr(&out), "<h1>&lt;mail&gt;</h1>"));
 	assert_non_null(strstr(out.data, "a &amp; b"));
 	assert_non_null(strstr(out.data, "<li>other does not run</li>"));
 	assert_non_null(strstr(out.data, "not set up"));
+	assert_non_null(strstr(out.data, "lda runs release 1 still"));
 	health_problems(&f, &problems);
 	assert_string_equal(buf_cstr(&problems), "other does not run\n");
+	free(f.hostname);
 	buf_free(&out);
 	buf_free(&problems);
 }
