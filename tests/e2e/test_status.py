@@ -1,5 +1,6 @@
 """statusd: who may ask, the page's text and buttons, /metrics by a parser, /healthz."""
 
+import contextlib
 import os
 import re
 import signal
@@ -166,59 +167,75 @@ def test_buttons(box, relay):
     assert "queue-flush peer=127.0.0.1" in box.log()
 
 
+@contextlib.contextmanager
+def statusd_with(box, *lines):
+    """Other settings of statusd for a while; the one before ends once it has answered all."""
+    def reload(text):
+        box.conf().write_text(text)
+        done = box.log().count("statusd reload state=done")
+        os.kill(box.pid("statusd"), signal.SIGHUP)
+        wait_for(lambda: box.log().count("statusd reload state=done") > done, "statusd to reload")
+
+    conf = box.conf().read_text()
+    reload(conf.replace("[statusd]\n", "[statusd]\n" + "".join(f"{line}\n" for line in lines)))
+    try:
+        yield
+    finally:
+        reload(conf)
+
+
 @pytest.mark.once
-def test_health():
-    with StatusInstance() as i:
-        stopped = [i.pid("managesieved"), *i.workers("managesieved")]
-        i.kill("lda")
+def test_reload(box, relay):
+    relay.later = "later"
+    box.submit("ann@example.org", "later@b.example")
+    token = box.token()
+    with statusd_with(box, "quota_percent = 100"):
+        wait_for(lambda: "over@example.org" in box.page(), "the accounts to be looked at")
+        assert "near@example.org" not in box.page()
+        assert box.form("/queue/flush", f"token={token}")[0] == 303  # a form outlives a reload
+
+
+@pytest.mark.once
+def test_password(box):
+    stored = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=b"tiger dance\n",
+                            capture_output=True, check=True).stdout.decode().strip()
+    limit = 10  # auth.fail_limit
+    with statusd_with(box, f"password = {stored}", "names = status.example"):
+        for path in ("/", "/metrics", "/style.css"):
+            status, headers, _ = box.ask(path)
+            assert status == 401 and headers["WWW-Authenticate"].startswith('Basic realm="Sanger"')
+        right = basic("admin", "tiger dance")
+        assert box.ask("/", **right)[0] == 200 and box.ask("/metrics", **right)[0] == 200
+        assert box.ask("/healthz")[0] == 200
+        for name in ("mail.example.org", "status.example:443", "[::1]:99", "localhost"):
+            assert box.ask("/", Host=name, **right)[0] == 200, name
+        for name in ("evil.example", "127.0.0.1.evil.example", "a@127.0.0.1", "[::1]x", "[::1"):
+            assert box.ask("/healthz", Host=name)[0] in (400, 421), name
+        assert box.ask("/", "POST", "x" * 70000, **right)[0] == 413
+        for n in range(limit):
+            assert box.ask("/", **basic("admin", f"wrong {n}"))[0] == 401
+        status, headers, _ = box.ask("/", **right)
+        assert status == 429 and int(headers["Retry-After"]) >= 1
+        assert box.ask("/healthz")[0] == 200
+        assert box.log().count("login-failed user=admin mech=BASIC peer=127.0.0.1") == limit
+    with statusd_with(box, "allow = 192.0.2.0/24"):
+        assert box.ask("/")[0] == 403 and box.ask("/healthz")[0] == 403
+
+
+@pytest.mark.once
+def test_health(box):
+    wait_for(lambda: box.ask("/healthz")[2] == "ok\n", "all to be well")
+    stopped = [box.pid("managesieved"), *box.workers("managesieved")]
+    box.kill("lda")
+    with statusd_with(box):  # who has not looked yet
         try:
             for pid in stopped:  # it is there, and takes nothing
                 os.kill(pid, signal.SIGSTOP)
-            status, _, text = i.ask("/healthz")
+            status, _, text = box.ask("/healthz")
             assert status == 503 and "lda does not run" in text, text
-            assert f"managesieved does not answer at *:{i.sieve}" in text, text
+            assert f"managesieved does not answer at *:{box.sieve}" in text, text
         finally:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
-        i.start_one("lda")
-        wait_for(lambda: i.ask("/healthz")[0] == 200, "all to be well")
-        assert i.ask("/healthz")[2] == "ok\n"
-
-
-@pytest.mark.once
-def test_who_may_ask():
-    stored = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=b"tiger dance\n",
-                            capture_output=True, check=True).stdout.decode().strip()
-    with StatusInstance(settings={"statusd.password": stored, "statusd.names": "status.example",
-                                  "auth.fail_limit": "3"}) as i:
-        for path in ("/", "/metrics", "/style.css"):
-            status, headers, _ = i.ask(path)
-            assert status == 401 and headers["WWW-Authenticate"].startswith('Basic realm="Sanger"')
-        right = basic("admin", "tiger dance")
-        assert i.ask("/", **right)[0] == 200 and i.ask("/metrics", **right)[0] == 200
-        assert i.ask("/healthz")[0] == 200
-        for name in ("mail.example.org", "status.example:443", "[::1]:99", "localhost"):
-            assert i.ask("/", Host=name, **right)[0] == 200, name
-        for name in ("evil.example", "127.0.0.1.evil.example", "a@127.0.0.1", "[::1]x", "[::1"):
-            assert i.ask("/healthz", Host=name)[0] in (400, 421), name
-        assert i.ask("/", "POST", "x" * 70000, **right)[0] == 413
-        for n in range(3):
-            assert i.ask("/", **basic("admin", f"wrong {n}"))[0] == 401
-        status, headers, _ = i.ask("/", **right)
-        assert status == 429 and int(headers["Retry-After"]) >= 1
-        assert i.ask("/healthz")[0] == 200
-        assert i.log().count("login-failed user=admin mech=BASIC peer=127.0.0.1") == 3
-    with StatusInstance(settings={"statusd.allow": "192.0.2.0/24"}) as i:
-        assert i.ask("/")[0] == 403 and i.ask("/healthz")[0] == 403
-
-
-@pytest.mark.once
-def test_reload_and_restart(box):
-    """A reload takes a new configuration; requests that wait are answered."""
-    conf = box.conf().read_text()
-    box.conf().write_text(conf.replace("[statusd]\n", "[statusd]\nquota_percent = 100\n"))
-    box.tool("instance", "reload", box.dir)
-    wait_for(lambda: "near@example.org" not in box.page() and "over@example.org" in box.page(),
-             "the new limit")
-    for _ in range(20):
-        assert box.ask("/healthz")[0] == 200
+        box.start_one("lda")
+        wait_for(lambda: box.ask("/healthz")[0] == 200, "all to be well again")
