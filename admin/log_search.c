@@ -9,6 +9,7 @@
 #define ID_LEAST    6 /* bytes: a shorter one is no name of a message */
 #define NODES_MAX   (1u << 20)
 #define TABLE_FIRST 1024
+#define FRONT_BYTES 160 /* time, host, level, program and session stand in them */
 
 /* --- one line ------------------------------------------------------------------------------------ */
 
@@ -133,7 +134,7 @@ struct log_search {
 	size_t pattern_len;
 	unsigned char skip[256]; /* Horspool; at most 255 */
 	struct node *nodes;      /* 1 … count */
-	uint32_t node_count, node_cap;
+	uint32_t node_count, node_cap, session_count;
 	uint32_t *table;
 	size_t table_size;
 	struct segment *segments;
@@ -333,6 +334,39 @@ keep_message_line(
 	keep(s, text, first, 0);
 }
 
+/* Does a word behind `key` name something that is wanted? */
+static bool
+has_wanted_id(const struct log_search *s, struct str text, struct str key)
+{
+	const char *at = text.p, *end = text.p + text.len;
+
+	while ((at = memmem(at, (size_t)(end - at), key.p, key.len)) != NULL) {
+		struct log_line line = { .id_count = 0 };
+
+		at += key.len;
+		add_id(&line, at, end);
+		if (line.id_count > 0 && *slot(s, hash('i', line.ids[0], STR(""))) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Sorts out nearly all lines of a large log without reading their words; never one that is wanted. */
+static bool
+may_be_wanted(const struct log_search *s, struct str text)
+{
+	struct log_line line;
+
+	if (s->session_count > 0) {
+		struct str front = { text.p, text.len < FRONT_BYTES ? text.len : FRONT_BYTES };
+
+		if (!log_line_parse(front, &line) ||
+		    (line.session.len > 0 && *slot(s, hash('s', line.program, line.session)) != 0))
+			return true;
+	}
+	return has_wanted_id(s, text, STR("id=")) || has_wanted_id(s, text, STR("spool="));
+}
+
 void
 log_search_line(struct log_search *s, struct str text)
 {
@@ -343,8 +377,8 @@ log_search_line(struct log_search *s, struct str text)
 	if (text.len > LOG_LINE_MAX_BYTES)
 		text.len = LOG_LINE_MAX_BYTES;
 	matched = matches(s, text);
-	if (!matched && s->node_count == 0)
-		return; /* nothing to compare it with */
+	if (!matched && (s->node_count == 0 || !may_be_wanted(s, text)))
+		return;
 	ours = log_line_parse(text, &line);
 	if (ours && line.session.len > 0)
 		session = *slot(s, hash('s', line.program, line.session));
@@ -354,8 +388,10 @@ log_search_line(struct log_search *s, struct str text)
 		keep_message_line(s, text, &line, session);
 		return;
 	}
-	if (ours && matched && session == 0 && line.session.len > 0)
+	if (ours && matched && session == 0 && line.session.len > 0) {
 		session = add_node(s, hash('s', line.program, line.session));
+		s->session_count++;
+	}
 	if (session != 0)
 		keep_session_line(s, text, &line, session, matched);
 	else if (matched)
