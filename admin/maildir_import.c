@@ -1,9 +1,11 @@
 #include "admin/maildir_import.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +18,8 @@
 #include "store/dir.h"
 #include "store/mailbox.h"
 #include "store/maildir_name.h"
+
+#define LOCK_FILE "sanger-import.lock" /* empty */
 
 /* A message here that the ledger may not know: the run that brought it was killed. */
 struct present {
@@ -622,6 +626,23 @@ import_folder(struct run *run, const struct source_folder *folder, maildir_impor
 	return err == STORE_OK || gone;
 }
 
+/* Two imports at once would not see what the other brings. */
+static int
+lock_account(struct account *mail, const char *label)
+{
+	int fd = openat(account_dir_fd(mail), LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (errno == EWOULDBLOCK)
+		admin_refuse("%s: another import into it is at work", label);
+	else
+		admin_refuse("%s: %s: %s", label, LOCK_FILE, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 bool
 maildir_import(struct account *mail, const struct source_tree *tree, const char *label,
     const struct maildir_import_options *options, maildir_import_row_fn *row, void *arg)
@@ -629,8 +650,12 @@ maildir_import(struct account *mail, const struct source_tree *tree, const char 
 	struct run run = {
 		.mail = mail, .tree = tree, .label = label, .options = options, .all_well = true
 	};
-	bool *first = mem_zalloc((tree->count + 1) * sizeof(*first));
+	int lock = options->dry_run ? -1 : lock_account(mail, label);
+	bool *first;
 
+	if (!options->dry_run && lock < 0)
+		return false;
+	first = mem_zalloc((tree->count + 1) * sizeof(*first));
 	run.progress = progress_begin(label, source_tree_count(tree));
 	for (size_t i = 0; i < tree->count; i++)
 		if (!import_folder(&run, &tree->folders[i], row, arg, &first[i]))
@@ -639,5 +664,7 @@ maildir_import(struct account *mail, const struct source_tree *tree, const char 
 	if (!options->dry_run && !maildir_uses_take(mail, tree, first, label))
 		run.all_well = false;
 	free(first);
+	if (lock >= 0)
+		close(lock);
 	return run.all_well;
 }

@@ -182,6 +182,11 @@ def test_to_dovecot_and_back(tmp_path):
         expect_same(here[0], there[0])
         assert "Work/Deep" in there[1]
 
+        # Hard links, on one file system.
+        i.admin("export", "maildir", ADDRESS, out / "linked", "--link")
+        inodes = {p.stat().st_ino for p in i.files(ADDRESS, "Work")}
+        assert {p.stat().st_ino for p in (out / "linked" / ".Work" / "cur").iterdir()} == inodes
+
         # And from there once more, into another account, as Dovecot left it.
         import_maildir(i, "bob@example.org", tree(d))
         again = sanger_state(i, "bob@example.org")
