@@ -116,7 +116,8 @@ run(struct admin *a)
 		.many = admin_option(a, "--many") != NULL,
 		.removed_fd = -1,
 		.moved = json_array() };
-	bool ok = admin_may_act(a) && admin_open_accounts(a) && admin_open_store(a) && open_removed_dir(&c);
+	bool ok = admin_may_act(a) && admin_open_accounts(a) && admin_open_store(a) &&
+		  open_removed_dir(&c);
 
 	if (ok) {
 		cleanup_trees(&c);

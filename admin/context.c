@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "service/account_quota.h"
 #include "service/service.h"
-#include "store/root.h"
 #include "store/role.h"
+#include "store/root.h"
 #include "store/spool.h"
 #include "store/state.h"
 

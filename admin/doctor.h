@@ -39,6 +39,7 @@ void doctor_relay(struct doctor *d);   /* doctor_relay.c */
 void doctor_publish(struct doctor *d); /* doctor_publish.c: what the relay knows */
 void doctor_backup(struct doctor *d);  /* doctor_backup.c: is there one, and how old? */
 void doctor_cleanup(struct doctor *d); /* doctor_cleanup.c: does the daily clean-up run? */
+void doctor_standby(struct doctor *d); /* doctor_standby.c: does the standby get its copies? */
 void doctor_system(struct doctor *d);  /* doctor_system.c: disk space, kernel */
 
 #endif

@@ -174,7 +174,8 @@ check_strays(struct doctor *d)
 	close(fd);
 	if (s.count > 0)
 		doctor_warn(d, "mail",
-		    "remove it, or mailadmin account add gives it back to a user",
+		    "mailadmin cleanup moves it away, mailadmin account add gives it back to a "
+		    "user",
 		    "%zu mail tree%s without an account, the first: %s/%s", s.count,
 		    s.count == 1 ? "" : "s", root, s.first);
 }

@@ -249,6 +249,58 @@ test_deleted_utf8_folder(void **state)
 	tree_remove(&t);
 }
 
+/* A tree of Dovecot's: names without U=, UIDs in its list; they are told, and new ones are listed for the way back. */
+static void
+test_adopted(void **state)
+{
+	static const char LIST[] = "3 V1234567 N9 G0123456789abcdef0123456789abcdef\n"
+				   "5 :1000000000.a.h\n7 :1000000001.b.h\n8 :1000000002.c.h\n";
+	static const char *const PLACES[] = { "", ".Old/" };
+	struct mailbox_status status;
+	struct tree t;
+
+	(void)state;
+	make(&t, STORE_DAY_S, 0);
+	for (size_t i = 0; i < ARRAY_LEN(PLACES); i++) {
+		static const char *const FILES[] = { "dovecot-uidlist", "dovecot-keywords",
+			"cur/1000000000.a.h:2,Sa", "cur/1000000001.b.h:2,",
+			"cur/1000000002.c.h:2,F" };
+		static const char *const TEXTS[] = { LIST, "0 Work\n", "one\n", "two\n",
+			"three\n" };
+		char path[128];
+
+		for (size_t k = 0; i == 1 && k < 4; k++) {
+			static const char *const DIRS[] = { "", "/cur", "/new", "/tmp" };
+
+			snprintf(path, sizeof(path), ".Old%s", DIRS[k]);
+			CHECK(mkdirat(account_dir_fd(t.acct), path, 0700) == 0);
+		}
+		snprintf(path, sizeof(path), "%ssanger-mailbox", PLACES[i]);
+		unlinkat(account_dir_fd(t.acct), path, 0);
+		for (size_t k = 0; k < ARRAY_LEN(FILES); k++) {
+			snprintf(path, sizeof(path), "%s%s", PLACES[i], FILES[k]);
+			tree_write(&t, path, TEXTS[k]);
+		}
+	}
+	tree_drop_index(&t);
+	tree_reopen(&t);
+	expect(&t, "INBOX", "5:S:Work 7: 8:F");
+	expunge(&t, "INBOX", MAILBOX_EXPUNGE_UNMARKED);
+	expect_kept(&t, "INBOX/5:8:Work INBOX/7:0: INBOX/8:2: ");
+	restore_all(&t, "INBOX");
+	CHECK_OK(account_status(t.acct, "INBOX", &status));
+	assert_int_equal(status.uidvalidity, 1234567);
+	assert_int_equal(status.messages, 3);
+	assert_true(status.uidnext > 9);
+	expunge(&t, "INBOX", MAILBOX_EXPUNGE_UNMARKED | MAILBOX_EXPUNGE_FOR_GOOD);
+	expect(&t, "Old", "5:S:Work 7: 8:F");
+	CHECK_OK(account_delete_mailbox(t.acct, "Old"));
+	expect_kept(&t, "Old/5:8:Work Old/7:0: Old/8:2: ");
+	restore_all(&t, "Archive");
+	expect(&t, "Archive", "1:S:Work 2: 3:F");
+	tree_remove(&t);
+}
+
 static void
 test_for_good(void **state)
 {
@@ -462,6 +514,7 @@ main(void)
 		cmocka_unit_test(test_rare_keywords),
 		cmocka_unit_test(test_deleted_mailbox),
 		cmocka_unit_test(test_deleted_utf8_folder),
+		cmocka_unit_test(test_adopted),
 		cmocka_unit_test(test_for_good),
 		cmocka_unit_test(test_pruning),
 		cmocka_unit_test(test_pruning_by_size_while_expunging),

@@ -245,8 +245,8 @@ enum mailbox_expunge_flags {
 	MAILBOX_EXPUNGE_UNMARKED = 1 << 0, /* also those without \Deleted; `uids` is not NULL */
 	MAILBOX_EXPUNGE_FOR_GOOD = 1 << 1, /* nothing is kept */
 };
-enum store_err mailbox_expunge_with(struct mailbox *box, const struct uidset *uids, unsigned flags,
-    struct uidset *expunged_out);
+enum store_err mailbox_expunge_with(
+    struct mailbox *box, const struct uidset *uids, unsigned flags, struct uidset *expunged_out);
 
 struct copy_result { /* COPYUID, RFC 4315 §3: the n-th of `from` became the n-th of `to` */
 	uint32_t uidvalidity; /* of the destination */

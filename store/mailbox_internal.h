@@ -7,10 +7,10 @@
 #include "store/mailbox.h"
 #include "store/sync.h"
 
-#define MAILBOX_TRIES       5  /* when the mailbox changes while we look */
+#define MAILBOX_TRIES       5                   /* when the mailbox changes while we look */
 #define MAILBOX_SAVED_MIN_S INT64_C(800000000)  /* 1995, when there was no maildir */
 #define MAILBOX_SAVED_MAX_S INT64_C(9999999999) /* ten digits */
-#define MAILBOX_AHEAD_NAMES 64 /* of messages that are probably opened next */
+#define MAILBOX_AHEAD_NAMES 64                  /* of messages that are probably opened next */
 
 struct mailbox {
 	struct account *acct;

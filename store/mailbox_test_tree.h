@@ -10,7 +10,8 @@ struct tree {
 	struct log *log;
 	struct store *st;
 	struct account *acct;
-	uint64_t keep_s, keep_max_bytes; /* as in struct store_options, from the next tree_open() on */
+	uint64_t keep_s,
+	    keep_max_bytes; /* as in struct store_options, from the next tree_open() on */
 };
 
 /* Every step that fails ends the process with a line saying where. */

@@ -56,8 +56,7 @@ void record_end(struct record *r);
 void records_add(struct records *rs, struct record *r);
 
 /* Removes now what records_add() would remove when it begins a new file; how many files went.  dry_run: only counts. */
-size_t records_prune(
-    const char *dir, uint64_t keep_s, uint64_t all_max_bytes, bool dry_run);
+size_t records_prune(const char *dir, uint64_t keep_s, uint64_t all_max_bytes, bool dry_run);
 
 /* --- reading ------------------------------------------------------------------------------------ */
 

@@ -201,6 +201,8 @@ def test_spool_checks_and_reboots(pair):
     primary.start()
     sync(primary, copies)
     assert len(list(copies.glob("copy.*"))) == 1
+    assert b"got a copy 0 minutes ago" in primary.admin("doctor", check=False).stdout
+    assert standby.admin_json("standby", "status")["accounts"] == 1
     # what cannot be: daemons that run, mail that is here already, a damaged database
     standby.start()
     assert "is running here" in promote_fails(standby)
