@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@
 #define CSV_FILE_MAX_BYTES (16u << 20)
 #define JOBS_DEFAULT       4
 #define JOBS_MAX           64
-#define SILENCE_S          120
+#define SILENCE_S          300 /* some servers think long about a large mailbox */
 #define PORT_IMAPS         993
 #define PORT_IMAP          143
 
@@ -413,11 +414,10 @@ static void __attribute__((noreturn)) run_child(struct work *w, const struct tar
 	json_t *result = NULL;
 	bool done = false;
 
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* who starts the command anew finds none at work */
 	if (make_tls(w)) {
 		result = import_target(w, t, false);
-		done = is_done(result) && json_dumpfd(result, fd, JSON_COMPACT) == 0;
-		if (!is_done(result))
-			json_dumpfd(result, fd, JSON_COMPACT);
+		done = json_dumpfd(result, fd, JSON_COMPACT) == 0 && is_done(result);
 	}
 	json_decref(result);
 	net_tls_free(w->tls);

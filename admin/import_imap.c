@@ -50,7 +50,7 @@ struct job {
 	struct remote_list remote;
 	struct import_batch *batch;
 	struct progress *progress;
-	uint32_t already, flags, expunged, failed, elsewhere, gone;
+	uint32_t already, fetched, flags, expunged, failed, elsewhere, gone;
 	const char *note;
 };
 
@@ -572,7 +572,7 @@ take_message(struct job *j, struct want *w)
 
 	import_message_header_digest(j->message, item.digest);
 	err = import_batch_add(j->batch, &item, j->message);
-	progress_step(j->progress, import_batch_facts(j->batch).imported);
+	progress_step(j->progress, ++j->fetched);
 	return err == STORE_OK ? STEP_OK : store_failed(j, "cannot be stored here", err);
 }
 
@@ -731,12 +731,16 @@ compare_known(struct job *j, struct import_row *rows, size_t count)
 		.remote = &j->remote,
 		.rows = rows,
 		.row_count = count,
-		/* a list that lacks some is no proof that they are gone */
-		.expunge = !j->what->keep_expunged && j->remote.count >= j->examined.messages };
+		/* a list that lacks some is no proof that they are gone; nor is an empty mailbox, which may be one
+		 * that was cleared away after the switch */
+		.expunge = !j->what->keep_expunged && j->remote.count > 0 &&
+			   j->remote.count >= j->examined.messages };
 	enum store_err err = remote_compare(&compare);
 
 	j->flags = compare.flags_changed;
 	j->expunged = compare.expunged;
+	if (count > 0 && j->examined.messages == 0 && !j->what->keep_expunged)
+		j->note = "it is empty there now: nothing was expunged here";
 	return err == STORE_OK ? STEP_OK
 			       : store_failed(j, "changes there cannot be made here", err);
 }
@@ -866,7 +870,7 @@ import_box(struct job *j)
 	j->batch = NULL;
 	free(j->box.local);
 	arena_free(&arena);
-	j->already = j->flags = j->expunged = j->failed = j->elsewhere = j->gone = 0;
+	j->already = j->fetched = j->flags = j->expunged = j->failed = j->elsewhere = j->gone = 0;
 	j->note = NULL;
 	remote_clear(&j->remote);
 	return step;

@@ -167,12 +167,16 @@ def test_changes_come_until_the_switch(box, dovecot):
     assert after[9] == before[9]
     rows, _ = bring(box, ann, dovecot.imaps, ca=dovecot.cert)
     assert (rows["INBOX"]["imported"], rows["INBOX"]["flags"], rows["INBOX"]["expunged"]) == (0, 0, 0)
-    there.uid("STORE", "1:*", "+FLAGS", "\\Deleted")
+    there.uid("STORE", "1:42", "+FLAGS", "\\Deleted")
     there.expunge()
     rows, _ = bring(box, ann, dovecot.imaps, "--keep-expunged", ca=dovecot.cert)
     assert rows["INBOX"]["expunged"] == 0
     rows, _ = bring(box, ann, dovecot.imaps, ca=dovecot.cert)
-    assert set(look(here, "INBOX")[0]) == {1, 2, 3, 4}
+    assert set(look(here, "INBOX")[0]) == {1, 2, 3, 4, 43}
+    there.uid("STORE", "43", "+FLAGS", "\\Deleted")
+    there.expunge()
+    rows, _ = bring(box, ann, dovecot.imaps, ca=dovecot.cert)
+    assert rows["INBOX"]["expunged"] == 0 and "empty there now" in rows["INBOX"]["note"]
 
 
 def test_mail_that_came_here_first_gets_in_the_way_of_uids(box, dovecot):
