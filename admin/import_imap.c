@@ -419,7 +419,7 @@ fetch_all(struct job *j, struct fetching *f)
 	enum step step = STEP_OK;
 
 	while (step == STEP_OK && !is_finished(f)) {
-		struct imap_fetch_event event;
+		struct imap_fetch_event event = { 0 };
 		enum imap_outcome got = IMAP_DONE;
 		size_t most = f->careful ? 1 : IMAP_FETCHES_MAX;
 		size_t before = SIZE_MAX;

@@ -182,7 +182,7 @@ net_client_is_tls(const struct net_client *c)
 bool
 net_client_is_loopback(const struct net_client *c)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = { 0 };
 	socklen_t len = sizeof(peer);
 	const struct sockaddr_in *v4 = (const void *)&peer;
 	const struct sockaddr_in6 *v6 = (const void *)&peer;
