@@ -29,8 +29,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f->series[1].cell = 1;
 	for (size_t i = 4; i < size && at + i - 4 < len; i++)
 		((uint8_t *)f)[at + i - 4] = data[i];
-	r = metrics_parse(
-	    (struct str){ (const char *)f, sizeof(*f) }, sizeof(*f), 1800000000, &why);
+	r = metrics_parse((struct str){ (const char *)f, len }, sizeof(*f), 1800000000, &why);
 	for (size_t i = 0; r != NULL && i < r->value_count; i++)
 		if (strlen(r->values[i].name) == 0)
 			abort();
