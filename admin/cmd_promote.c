@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -290,6 +291,27 @@ print_next(const struct promotion *p)
 	     "  6. A new standby: doc/failover.md.");
 }
 
+/* From here on `current` stays what it is.  -1: said. */
+static int
+lock_copies(const char *dir)
+{
+	char *path = mem_printf("%s/" STANDBY_LOCK, dir);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+
+	if (fd < 0) {
+		admin_refuse("%s: %s; has standby-sync ever come through?", path, strerror(errno));
+	} else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		admin_refuse(
+		    "%s: a copy is just being put in place, or another promote is at work: "
+		    "give the command again",
+		    path);
+		close(fd);
+		fd = -1;
+	}
+	free(path);
+	return fd;
+}
+
 /* --- from a copy --------------------------------------------------------------------------------- */
 
 static enum admin_status
@@ -300,7 +322,13 @@ promote_copy(struct admin *a, const struct role *role)
 		.resumed = role->kind == ROLE_PROMOTING,
 		.findings = json_array() };
 	bool dry = admin_option(a, "--dry-run") != NULL, ok;
+	int lock_fd = dry ? -1 : lock_copies(p.dir);
 
+	if (!dry && lock_fd < 0) {
+		json_decref(p.findings);
+		free(p.dir);
+		return ADMIN_REFUSED;
+	}
 	p.copy_fd = standby_open_copy(p.dir, &p.facts);
 	promote_check(&p);
 	ok = !p.failed;
@@ -316,6 +344,8 @@ promote_copy(struct admin *a, const struct role *role)
 		print_next(&p);
 	if (p.copy_fd >= 0)
 		close(p.copy_fd);
+	if (lock_fd >= 0)
+		close(lock_fd);
 	free(p.dir);
 	return ok ? ADMIN_DONE : ADMIN_REFUSED;
 }

@@ -5,7 +5,8 @@
  *     current            a link to the last whole copy; it changes in one step
  *     copy.TIME/         a snapshot as admin/snapshot.h has it: mail/, user.db, config/, spool/, complete
  *     incoming/          one that is being sent
- *     promoted           since then nothing may be sent any more: this host is the primary */
+ *     promoted           since then nothing may be sent any more: this host is the primary
+ *     lock               locked (flock) by who changes `current`, or moves what it leads to */
 #ifndef ADMIN_STANDBY_H
 #define ADMIN_STANDBY_H
 
@@ -16,6 +17,7 @@
 
 #define STANDBY_CURRENT  "current"
 #define STANDBY_PROMOTED "promoted"
+#define STANDBY_LOCK     "lock"
 
 char *standby_dir(
     const struct config *config); /* standby.dir, or what stands for it; the caller's */
