@@ -21,6 +21,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 from sanger import TOP, make_message
 
@@ -100,7 +101,7 @@ exec /usr/bin/sieve-connect --server localhost --port $((BASE + 7)) --4 --passwo
 """,
     "sa-learn": 'for last; do :; done; [ "$last" = --sync ] || [ -d "$last/cur" ]\n',
     "postmap": 'echo unused\n',
-    "journalctl": 'for unit; do case $unit in sanger-*) [ -e "$TOP/admin/systemd/${unit%.service}.service" ] ||\n'
+    "journalctl": 'for unit; do case $unit in sanger-\\*) ;; sanger-*) [ -e "$TOP/admin/systemd/${unit%.service}.service" ] ||\n'
                   '\t{ echo "no unit $unit" >&2; exit 1; } ;; esac; done\ncat "$DIR"/log/*.log\n',
     "systemctl": """
 verb= units=
@@ -140,6 +141,7 @@ class Kitchen:
         for name, text in STUBS.items():
             (self.stubs / name).write_text("#!/bin/bash\n" + text)
             (self.stubs / name).chmod(0o755)
+        self.took = []  # seconds and lines of the blocks
         self.replacements = self.top / "replacements"
         (self.top / "sanger-relay").mkdir()
         instance.own(self.top)
@@ -158,6 +160,8 @@ class Kitchen:
             "/srv/backup/sanger": i.temp / "howto-backup",
             "admin/instance": TOP / "admin/instance",
             "127.0.0.1:8025": f"127.0.0.1:{i.base + 8}",
+            "/etc/letsencrypt": self.top / "letsencrypt", "relay.example.org:25": i.relays[0],
+            "192.0.2.10:24": f"127.0.0.1:{i.lmtp}", "192.0.2.25": "127.0.0.1",
             "mail.example.org:993": there, "mail.example.org:465": f"127.0.0.1:{i.submissions}",
             "mail.example.org:587": f"127.0.0.1:{i.submission}",
             "mail.example.org:4190": f"127.0.0.1:{i.sieve}",
@@ -169,7 +173,10 @@ class Kitchen:
         if self.replacements.exists():
             words.update(line.split("\t", 1) for line in self.replacements.read_text().splitlines())
         longest = sorted(words, key=len, reverse=True)
-        return re.sub("|".join(rf"(?<![\w/.-]){re.escape(w)}" for w in longest), lambda m: words[m[0]], text)
+        found = re.compile("|".join(rf"(?<![\w/.-]){re.escape(w)}(?!\d)" for w in longest))
+        # what `replace` is to replace stays as it is
+        return re.sub(r"^(\s*replace \S+)?(.*)$",
+                      lambda m: (m[1] or "") + found.sub(lambda word: words[word[0]], m[2]), text, flags=re.M)
 
     def shell(self, block, work):
         env = dict(self.instance.environment(), PATH=f"{self.stubs}:{os.environ['PATH']}", TOP=str(TOP),
@@ -223,9 +230,11 @@ class Kitchen:
         how = {"sh": self.shell, "test": self.shell, "ini": self.settings, "sieve": self.sieve}
         try:
             for block in section.blocks:
+                begun = time.monotonic()
                 if block.reason or block.language == "text":
                     continue
                 done = how[block.language](block, work)
+                self.took.append((time.monotonic() - begun, block.line))
                 if done.returncode != 0:
                     return (f"doc/howto.md:{block.line}: exit {done.returncode} ({section.title})\n"
                             f"{block.text}---\n{done.stdout.decode(errors='replace')[-3000:]}")

@@ -29,6 +29,7 @@ def test_every_recipe_works():
         kitchen = Kitchen(i)
         wanted = os.environ.get("SANGER_HOWTO")
         wrong = [kitchen.run(s) for s in SECTIONS if wanted in (None, s.title)]
+        print("slowest:", *(f"line {line}: {s:.1f} s" for s, line in sorted(kitchen.took, reverse=True)[:8]))
     wrong = [w for w in wrong if w]
     assert not wrong, "\n\n".join(wrong)
 
