@@ -219,6 +219,18 @@ class Kitchen:
         (work / "block.sieve").write_text(block.text)
         return self.shell(dataclasses.replace(block, text="mailadmin filter check block.sieve"), work)
 
+    def tidy(self):
+        """No account and no mail tree stays but those of ann and bob, who are there for the next section."""
+        kept = {"ann@example.org", "bob@example.org"}
+        for row in self.instance.admin_json("account", "list"):
+            if row["address"] not in kept:
+                self.instance.admin("account", "delete", row["address"])
+            elif not row["active"]:
+                self.instance.admin("account", "set", row["address"], "--active", "yes")
+        for tree in (self.instance.dir / "mail").glob("*/*"):
+            if f"{tree.name}@{tree.parent.name}" not in kept:
+                shutil.rmtree(tree)
+
     def run(self, section):
         """What went wrong, as text; None if nothing did."""
         work = self.top / re.sub(r"\W+", "-", section.title.lower())
@@ -242,5 +254,6 @@ class Kitchen:
             return f"doc/howto.md:{block.line}: {error}"
         finally:
             self.write_conf(self.conf)
+            self.tidy()
             shutil.rmtree(work, ignore_errors=True)
         return None
