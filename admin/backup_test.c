@@ -6,10 +6,12 @@
 /* cmocka needs the four above */
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +50,35 @@ names(void **state)
 	assert_true(snapshot_name_compare("2026-11-21T0230Z", "2026-11-21T0230Z-2") < 0);
 	assert_true(snapshot_name_compare("2026-11-21T0230Z-10", "2026-11-21T0230Z-9") > 0);
 	assert_true(snapshot_name_compare("2026-11-21T0231Z", "2026-11-21T0230Z-9") > 0);
+}
+
+/* One that was removed leaves no place in front of a newer one, which would then be the older. */
+static void
+names_of_a_minute(void **state)
+{
+	static const char *const STEPS[] = { /* what is made first; the name behind it */
+		NULL, "2026-11-21T0230Z", "2026-11-21T0230Z-2",
+		"2026-11-21T0230Z-3", /* the first is there no more */
+		"2026-11-21T0230Z-3.partial", "2026-11-21T0230Z-4", "2026-11-21T0231Z-7",
+		"2026-11-21T0230Z-4"
+	};
+	char path[] = "/tmp/sanger-backup-XXXXXX", name[SNAPSHOT_NAME_BYTES];
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < ARRAY_LEN(STEPS); i += 2) {
+		if (STEPS[i] != NULL)
+			assert_return_code(mkdirat(fd, STEPS[i], 0700), errno);
+		snapshot_name_make(fd, 1795228200, name);
+		assert_string_equal(name, STEPS[i + 1]);
+	}
+	for (size_t i = 2; i < ARRAY_LEN(STEPS); i += 2)
+		unlinkat(fd, STEPS[i], AT_REMOVEDIR);
+	close(fd);
+	assert_return_code(rmdir(path), errno);
 }
 
 static void
@@ -208,6 +239,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
+		cmocka_unit_test(names_of_a_minute),
 		cmocka_unit_test(facts),
 		cmocka_unit_test(plans),
 		cmocka_unit_test(years),

@@ -63,27 +63,42 @@ snapshot_name_parse(const char *name, int64_t *when_out)
 	return true;
 }
 
+struct minute {
+	const char *name; /* of the first snapshot in it */
+	unsigned last;    /* of those that are there, begun or half removed too; 0: none */
+};
+
+static bool
+on_name_of_minute(void *arg, const char *name, unsigned char type)
+{
+	struct minute *m = arg;
+	size_t len = strlen(m->name);
+	unsigned n = 1;
+
+	(void)type;
+	if (strncmp(name, m->name, len) != 0)
+		return true;
+	if (name[len] == '-')
+		n = (unsigned)strtoul(name + len + 1, NULL, 10);
+	if (n > m->last && n < 9999)
+		m->last = n;
+	return true;
+}
+
+/* Behind all of the same minute: the place of one that was removed would be in front of a newer one. */
 void
 snapshot_name_make(int dir_fd, int64_t when, char name_out[SNAPSHOT_NAME_BYTES])
 {
+	struct minute m = { .name = name_out };
 	time_t t = when;
 	size_t len;
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
 	len = strftime(name_out, SNAPSHOT_NAME_BYTES, "%Y-%m-%dT%H%MZ", &tm);
-	for (unsigned n = 2; n < 10000; n++) {
-		char *partial = mem_printf("%s" SNAPSHOT_PARTIAL, name_out);
-		char *gone = mem_printf("%s" SNAPSHOT_GONE, name_out);
-		bool taken = dir_exists(dir_fd, name_out) || dir_exists(dir_fd, partial) ||
-			     dir_exists(dir_fd, gone);
-
-		free(partial);
-		free(gone);
-		if (!taken)
-			return;
-		snprintf(name_out + len, SNAPSHOT_NAME_BYTES - len, "-%u", n);
-	}
+	dir_list(dir_fd, on_name_of_minute, &m); /* an error shows when it is made */
+	if (m.last > 0)
+		snprintf(name_out + len, SNAPSHOT_NAME_BYTES - len, "-%u", m.last + 1);
 }
 
 int
