@@ -40,9 +40,11 @@ def test_little_is_not_run_and_it_says_why():
     assert all(len(b.reason) > 10 for b in left_out)
 
 
+def anchor(title):
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
 def test_contents_name_each_section():
-    def anchor(title):
-        return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
     listed = re.findall(r"^ *[*-] .*?\[(.*?)\]\(#(.*?)\)", TEXT, re.M)
     assert [(s.title, anchor(s.title)) for s in SECTIONS] == listed
 
@@ -60,6 +62,9 @@ def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)", TEXT):
         if "://" not in target:
             assert (TOP / "doc" / target).exists(), target
+    there = {anchor(s.title) for s in SECTIONS}
+    for target in re.findall(r"\]\(#([^)]+)\)", TEXT):
+        assert target in there, target
 
 
 def test_no_unit_is_unknown():
