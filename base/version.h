@@ -2,6 +2,6 @@
 #ifndef BASE_VERSION_H
 #define BASE_VERSION_H
 
-#define SANGER_VERSION "1.0"
+#define SANGER_VERSION "0.5.0" /* as in debian/changelog */
 
 #endif

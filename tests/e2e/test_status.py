@@ -37,6 +37,8 @@ def test_page(box):
         assert text in page, text
     assert "empty@example.org" not in page
     assert page.count('class="state good">runs') == 5
+    release = re.match(r"sanger \(([\d.]+)", (TOP / "debian/changelog").read_text())[1]
+    assert page.count(f"<td>{release}</td>") == 5 and f"Sanger {release}" in page
     assert "<script" not in page and "http://" not in page and "style=" not in page
     _, headers, _ = box.ask("/")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
