@@ -631,6 +631,13 @@ take_identity(struct job *j, struct mailbox_status *status)
 	uint32_t last = remote_last_uid(&j->remote);
 	enum store_err err = STORE_EXISTS;
 
+	/* Killed before its first message was here, a run may have leased UIDs, which now count as given. */
+	if (status->uidvalidity == j->examined.uidvalidity && status->messages == 0 && last > 0 &&
+	    j->remote.items[0].uid < status->uidnext)
+		err = account_renew_uids(j->mail, j->box.local);
+	if (err != STORE_OK && err != STORE_EXISTS)
+		return err;
+	err = STORE_EXISTS;
 	if (j->examined.uidvalidity < IMPORT_UID_MAX && last < IMPORT_UID_MAX)
 		err = account_take_uids(j->mail, j->box.local, j->examined.uidvalidity, 1);
 	j->box.kept = err == STORE_OK;
@@ -687,6 +694,14 @@ renew_identity(struct job *j)
 	return err;
 }
 
+static uint32_t
+next_uid(const struct job *j)
+{
+	uint32_t last = remote_last_uid(&j->remote);
+
+	return j->examined.uidnext > last ? j->examined.uidnext : last + 1;
+}
+
 /* Before the first message comes: nobody shall see another one under a UID that he knows. */
 static enum store_err
 avoid_clash(struct job *j, bool missed)
@@ -702,21 +717,23 @@ avoid_clash(struct job *j, bool missed)
 		return STORE_OK;
 	err = account_status(j->mail, j->box.local, &status);
 	if (err == STORE_OK && (missed || first < status.uidnext))
-		err = renew_identity(j);
+		return renew_identity(j);
+	/* At once for all, so that a kill in the middle of a batch leaves none that count as given. */
+	if (err == STORE_OK && next_uid(j) < IMPORT_UID_MAX)
+		err = account_lease_uids(j->mail, j->box.local, next_uid(j));
 	return err;
 }
 
 static enum step
 end_identity(struct job *j, bool missed)
 {
-	uint32_t next = j->examined.uidnext, last = remote_last_uid(&j->remote);
 	enum store_err err = STORE_OK;
 
 	if (j->box.kept && missed)
 		err = renew_identity(j);
-	else if (j->box.kept && (next > last ? next : last + 1) < IMPORT_UID_MAX)
-		err = account_take_uids(
-		    j->mail, j->box.local, j->box.local_uidvalidity, next > last ? next : last + 1);
+	else if (j->box.kept && next_uid(j) < IMPORT_UID_MAX)
+		err =
+		    account_take_uids(j->mail, j->box.local, j->box.local_uidvalidity, next_uid(j));
 	return err == STORE_OK ? STEP_OK : store_failed(j, "cannot be finished", err);
 }
 

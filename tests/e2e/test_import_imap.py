@@ -406,3 +406,27 @@ def test_all_mail_doubles_nothing(box):
         assert sum(r["imported"] for r in rows.values()) == 10
         rows, _ = bring(box, ann, server.port)
         assert sum(r["imported"] for r in rows.values()) == 0
+
+
+@pytest.mark.once
+def test_a_kill_at_each_step_of_a_commit(box, dovecot):
+    """Between any two of the calls that make things durable or visible."""
+    there = dovecot.connect("steps@example.org")
+    fill(there, "INBOX", 12)
+    killed = set()
+    for call, times in (("fdatasync,fsync,syncfs", range(1, 40, 3)), ("renameat2,rename", range(1, 16, 3))):
+        for when in times:
+            ann = account(box, f"step-{call[0]}{when}")
+            args = [str(a) for a in command(box, ann, "--from", f"localhost:{dovecot.imaps}", "--ca", dovecot.cert,
+                                            "--user", "steps@example.org")]
+            done = run("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                       f"inject={call}:signal=SIGKILL:when={when}", *args, input=b"secret-Pw1\n", check=False,
+                       env=box.environment())
+            if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+                killed.add((call, when))
+            rows, said = bring(box, ann, dovecot.imaps, "--user", "steps@example.org", ca=dovecot.cert)
+            assert said == "" and rows["INBOX"]["uids"] == "kept", (call, when, rows)
+            same(there, box.connect_imap(ann), "INBOX")
+            if (call, when) not in killed:
+                break
+    assert len(killed) >= 8, killed
