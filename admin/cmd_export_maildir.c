@@ -99,8 +99,7 @@ export_run(struct admin *a)
 	enum admin_status status = ADMIN_REFUSED;
 
 	if (a->arg_count != (all ? 1u : 2u))
-		return admin_bad_usage(
-		    a, "either ADDRESS and DIR, or --all and DIR are needed");
+		return admin_bad_usage(a, "either ADDRESS and DIR, or --all and DIR are needed");
 	if (layout != NULL && !all)
 		return admin_bad_usage(a, "--layout goes with --all");
 	if (layout != NULL && !tree_layout_is_good(layout))

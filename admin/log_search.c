@@ -243,6 +243,7 @@ log_search_new(const char *pattern)
 	s->table_size = TABLE_FIRST;
 	s->table = mem_zalloc(s->table_size * sizeof(*s->table));
 	s->segments = mem_zalloc(sizeof(*s->segments));
+	buf_reserve(&s->text, 1); /* so that an empty line has a place */
 	return s;
 }
 

@@ -254,7 +254,7 @@ put_in_place(struct adoption *ad)
 {
 	struct account *mail = NULL;
 	bool there, ok = true;
-	int domain_fd;
+	int domain_fd = -1;
 	enum store_err err = make_domain(ad, &domain_fd);
 
 	if (err != STORE_OK) {
