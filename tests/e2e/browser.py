@@ -11,6 +11,7 @@ import tempfile
 
 from sanger import WAIT_S
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -50,10 +51,7 @@ class Browser:
     def __exit__(self, kind, value, trace):
         if self.driver is not None:
             if kind is not None:
-                with contextlib.suppress(Exception):
-                    print("--- the page:", self.driver.current_url)
-                    print(self.driver.find_element(By.TAG_NAME, "body").text[:3000])
-                    self.picture("failure")
+                self.show_page()
             with contextlib.suppress(Exception):
                 self.driver.quit()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -77,8 +75,19 @@ class Browser:
         return self.driver.find_element(By.TAG_NAME, "body").text
 
     def wait(self, condition, what):
-        return WebDriverWait(self.driver, WAIT_S, poll_frequency=0.05,
-                             ignored_exceptions=(Exception,)).until(condition, what)
+        try:
+            return WebDriverWait(self.driver, WAIT_S, poll_frequency=0.05,
+                                 ignored_exceptions=(Exception,)).until(condition, what)
+        except TimeoutException:
+            self.show_page()
+            raise
+
+    def show_page(self):
+        """For a failure."""
+        with contextlib.suppress(Exception):
+            print("--- the page:", self.driver.current_url)
+            print(self.text()[:3000])
+            self.picture("failure")
 
     def wait_text(self, text):
         self.wait(lambda d: text in self.text(), f"the text: {text}")

@@ -62,6 +62,13 @@ def select(b, css, value):
     assert b.all(css)[0].get_property("value") == value, offered
 
 
+def command(b, name):
+    """What a button does, as soon as the page's script has made the button work."""
+    b.wait(lambda d: d.execute_script("return !!(window.rcmail && rcmail.commands"
+                                      " && rcmail.commands[arguments[0]])", name), name)
+    b.driver.execute_script("rcmail.command(arguments[0], '')", name)
+
+
 def into_frame(b, name, css):
     """Into a frame that shows what the selector names."""
     def there(driver):
@@ -103,8 +110,8 @@ def test_read_a_message_with_an_attachment(box, webmail, browser):
 def test_search(box, webmail, browser):
     inbox(browser, webmail)
     browser.fill("#mailsearchform", "pizza")
-    browser.driver.execute_script("rcmail.env.search_mods = {'*': {text: 1}};"
-                                  "rcmail.command('search', '')")
+    browser.driver.execute_script("rcmail.env.search_mods = {'*': {text: 1}}")
+    command(browser, "search")
     browser.wait(lambda d: "Lunch on Friday" in browser.find("#messagelist").text
                  and "report for July" not in browser.find("#messagelist").text, "what was found")
 
@@ -115,7 +122,9 @@ def test_send(box, webmail, browser):
     browser.fill("#compose-subject", "Grüße from the web")
     browser.fill("#composebody", "Dear Bob,\n\nall is well.\n")
     browser.picture("webmail-compose", whole=False)
-    browser.driver.execute_script("rcmail.command('send', '')")
+    command(browser, "send")
+    browser.wait(lambda d: "_action=compose" not in d.current_url
+                 and browser.all("#messagelist tbody tr"), "the list that comes when it is sent")
     wait_for(lambda: mails(box, BOB, "INBOX"), "the message to arrive")
     message, = mails(box, BOB, "INBOX")
     assert message["Subject"] == "Grüße from the web" and message["From"].endswith(f"{ANN}>") or \
@@ -126,7 +135,7 @@ def test_send(box, webmail, browser):
 
 def test_make_a_filter(box, webmail, browser):
     browser.open(webmail.url + "?_task=settings&_action=plugin.managesieve")
-    browser.click("a.create[role=button]")
+    command(browser, "plugin.managesieve-add")
     into_frame(browser, "filter-box", "#_name")
     browser.fill("#_name", "Club")
     select(browser, "#_join", "allof")
@@ -138,7 +147,7 @@ def test_make_a_filter(box, webmail, browser):
     browser.driver.switch_to.default_content()
     browser.picture("webmail-filter", whole=False)
     browser.driver.switch_to.frame("filter-box")
-    browser.driver.execute_script("rcmail.command('plugin.managesieve-save', '')")
+    command(browser, "plugin.managesieve-save")
     browser.driver.switch_to.default_content()
     wait_for(lambda: "[club]" in box.admin("filter", "show", ANN), "the filter")
     box.deliver(ANN, subject="[club] Minutes of the meeting")
@@ -153,7 +162,7 @@ def test_change_the_password(box, webmail, browser):
         for field, text in (("#curpasswd", current), ("#newpasswd", new), ("#confpasswd", new)):
             browser.fill(field, text)
         browser.picture("webmail-password", whole=False)
-        browser.driver.execute_script("rcmail.command('plugin.password-save', '')")
+        command(browser, "plugin.password-save")
 
     fill("not this one", NEW)
     browser.wait_text("Current password incorrect.")
