@@ -209,19 +209,19 @@ gather_disks(const struct config *c, struct facts *f)
 /* --- all ---------------------------------------------------------------------------------------- */
 
 static void
-gather_queue(struct spool *spool, struct facts *f)
+gather_queue(struct spool *spool, bool whole, struct facts *f)
 {
 	f->queue_err = spool_count(spool, &f->queue);
-	if (f->queue_err == STORE_OK)
+	if (f->queue_err == STORE_OK && whole)
 		f->queue_err =
 		    spool_count_relays(spool, FACTS_RELAYS_MAX, &f->relays, &f->relay_count);
-	if (f->queue_err == STORE_OK)
+	if (f->queue_err == STORE_OK && whole)
 		f->queue_err =
 		    spool_list(spool, NULL, FACTS_OLDEST_MAX, &f->oldest, &f->oldest_count);
 }
 
 void
-facts_gather(struct service *sv, struct quotas *quotas, struct facts *f)
+facts_gather(struct service *sv, struct quotas *quotas, bool queue_too, struct facts *f)
 {
 	*f = (struct facts){ .now = time(NULL) };
 	f->hostname = service_hostname(sv->config);
@@ -231,7 +231,7 @@ facts_gather(struct service *sv, struct quotas *quotas, struct facts *f)
 		gather_daemon(sv, i, f->now, &f->daemons[i]);
 	gather_sources(f);
 	gather_disks(sv->config, f);
-	gather_queue(sv->spool, f);
+	gather_queue(sv->spool, queue_too, f);
 	quotas_get(quotas, &f->quotas);
 	status_file_read(f->publish_dir, &f->publish);
 	status_file_read(f->backup_dir, &f->backup);

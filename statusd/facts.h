@@ -60,8 +60,9 @@ struct facts {
 	struct status_file publish, backup;
 };
 
-/* Pool thread. */
-void facts_gather(struct service *sv, struct quotas *quotas, struct facts *out);
+/* Pool thread.  `queue_too`: also what waits for which relay and the oldest messages, which takes a moment where
+ * many wait. */
+void facts_gather(struct service *sv, struct quotas *quotas, bool queue_too, struct facts *out);
 void facts_free(struct facts *f);
 
 /* The sum of a family's counters or gauges at one daemon, of those whose first label has that value (NULL: all). */

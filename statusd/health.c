@@ -86,7 +86,7 @@ look(struct health *h)
 	struct facts f;
 
 	buf_reset(&h->problems);
-	facts_gather(h->sv, h->quotas, &f);
+	facts_gather(h->sv, h->quotas, false, &f);
 	health_problems(&f, &h->problems);
 	check_accounts(h, &h->problems);
 	for (size_t i = 0; i < DOOR_COUNT; i++) {

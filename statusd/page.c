@@ -351,14 +351,13 @@ static void
 write_relays(const struct facts *f, struct buf *out)
 {
 	buf_adds(out, "<h3 id=\"relays\">By relay</h3>\n");
-	begin_table(out, "relays", TABLE_PLAIN, "Relay|#Messages|#Recipients|One of its answers");
+	begin_table(out, "relays", TABLE_PLAIN, "Relay|#Recipients|One of its answers");
 	for (size_t i = 0; i < f->relay_count; i++) {
 		const struct spool_relay_count *r = &f->relays[i];
 
 		buf_adds(out, "<tr><th scope=\"row\">");
 		text(out, r->relay != NULL ? r->relay : "none has answered yet");
 		buf_adds(out, "</th>");
-		number_cell(out, r->messages);
 		number_cell(out, r->recipients);
 		buf_adds(out, "<td class=\"wide\">");
 		short_text(out, r->reply != NULL ? r->reply : "");

@@ -62,7 +62,7 @@ run_page(const struct http_request *rq, struct http_reply *reply)
 	char token[GUARD_TOKEN_BYTES], *notice = notice_of(rq);
 	struct facts facts;
 
-	facts_gather(d->service, d->quotas, &facts);
+	facts_gather(d->service, d->quotas, true, &facts);
 	guard_token(d->service, token);
 	reply->type = "text/html; charset=utf-8";
 	page_write(&facts, token, notice, &reply->body);
@@ -94,7 +94,7 @@ run_metrics(const struct http_request *rq, struct http_reply *reply)
 	const struct statusd *d = rq->arg;
 	struct facts facts;
 
-	facts_gather(d->service, d->quotas, &facts);
+	facts_gather(d->service, d->quotas, false, &facts);
 	reply->type = OPENMETRICS_TYPE;
 	openmetrics_write(&facts, &reply->body);
 	facts_free(&facts);

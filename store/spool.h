@@ -211,7 +211,7 @@ enum store_err spool_count(struct spool *spool, struct spool_counts *counts_out)
 struct spool_relay_count {
 	char *relay; /* NULL: none yet */
 	char *reply; /* one of its replies, or NULL */
-	uint64_t recipients, messages;
+	uint64_t recipients;
 };
 enum store_err spool_count_relays(
     struct spool *spool, size_t max, struct spool_relay_count **counts_out, size_t *count_out);

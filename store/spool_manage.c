@@ -139,16 +139,14 @@ spool_count_relays(
 	size_t n = 0;
 
 	pthread_mutex_lock(&spool->mutex);
-	stmt = sql_get(&spool->sql,
-	    "SELECT relay, max(reply), count(*), count(DISTINCT message) FROM recipient"
-	    " WHERE state = 0 GROUP BY relay ORDER BY 3 DESC LIMIT ?");
+	stmt = sql_get(&spool->sql, "SELECT relay, max(reply), count(*) FROM recipient"
+				    " WHERE state = 0 GROUP BY relay ORDER BY 3 DESC LIMIT ?");
 	sqlite3_bind_int64(stmt, 1, (int64_t)max);
 	while ((err = sql_step(&spool->sql, stmt)) == STORE_OK && n < max)
 		counts[n++] = (struct spool_relay_count){
 			.relay = sql_column_dup(stmt, 0),
 			.reply = sql_column_dup(stmt, 1),
 			.recipients = (uint64_t)sqlite3_column_int64(stmt, 2),
-			.messages = (uint64_t)sqlite3_column_int64(stmt, 3),
 		};
 	sqlite3_reset(stmt);
 	pthread_mutex_unlock(&spool->mutex);
