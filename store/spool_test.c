@@ -792,6 +792,41 @@ test_future_release(void **state)
 	spool_close(spool);
 }
 
+/* Who waits for which relay: of two messages to two, one recipient has had an answer and one is done with. */
+static void
+test_by_relay(void **state)
+{
+	struct spool *spool = open_spool(*state);
+	struct spool_relay_count *counts;
+	struct spool_message *msg;
+	char id[SPOOL_ID_LEN + 1];
+	size_t count;
+
+	assert_int_equal(spool_count_relays(spool, 5, &counts, &count), STORE_OK);
+	assert_int_equal(count, 0);
+	spool_relay_counts_free(counts, count);
+	assert_int_equal(add(spool, "x", 0, id), STORE_OK);
+	assert_int_equal(add(spool, "y", 0, id), STORE_OK);
+	assert_int_equal(spool_claim(spool, time(NULL), &msg), STORE_OK);
+	msg->recipients[0].relay = mem_strdup("relay:25");
+	msg->recipients[0].reply = mem_strdup("451 later");
+	msg->recipients[0].next_attempt = time(NULL) + 1000;
+	msg->recipients[1].state = SPOOL_DELIVERED;
+	assert_int_equal(spool_release(spool, msg), STORE_OK);
+	assert_int_equal(spool_count_relays(spool, 5, &counts, &count), STORE_OK);
+	assert_int_equal(count, 2);
+	assert_null(counts[0].relay); /* the most first */
+	assert_int_equal(counts[0].recipients, 2);
+	assert_string_equal(counts[1].relay, "relay:25");
+	assert_string_equal(counts[1].reply, "451 later");
+	assert_int_equal(counts[1].recipients, 1);
+	spool_relay_counts_free(counts, count);
+	assert_int_equal(spool_count_relays(spool, 1, &counts, &count), STORE_OK);
+	assert_int_equal(count, 1);
+	spool_relay_counts_free(counts, count);
+	spool_close(spool);
+}
+
 /* A double bounce stays, is seen, and goes on when a human says so. */
 static void
 test_parking(void **state)
@@ -1072,6 +1107,8 @@ main(void)
 		    test_whole_life, spool_place_set_up, spool_place_tear_down),
 		cmocka_unit_test_setup_teardown(
 		    test_managing, spool_place_set_up, spool_place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    test_by_relay, spool_place_set_up, spool_place_tear_down),
 		cmocka_unit_test_setup_teardown(
 		    test_limits, spool_place_set_up, spool_place_tear_down),
 		cmocka_unit_test_setup_teardown(
