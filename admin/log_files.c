@@ -83,19 +83,20 @@ static bool
 add_configured(struct log_files *files, const char *path)
 {
 	char *pattern = mem_printf("%s[.-]*", path);
-	glob_t found = { .gl_offs = 1 };
+	const char **all;
+	glob_t found = { 0 };
+	size_t count = 0;
 	bool ok;
 
-	glob(pattern, GLOB_DOOFFS, NULL, &found);
-	if (found.gl_pathv == NULL) {
-		ok = add_files(files, &path, 1);
-	} else {
-		found.gl_pathv[0] = mem_strdup(path);
-		ok = add_files(files, (const char *const *)found.gl_pathv, found.gl_pathc + 1);
-		free(found.gl_pathv[0]);
-		found.gl_pathv[0] = NULL;
-		globfree(&found);
-	}
+	if (glob(pattern, 0, NULL, &found) != 0)
+		found.gl_pathc = 0;
+	all = mem_realloc_array(NULL, found.gl_pathc + 1, sizeof(*all));
+	all[count++] = path;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		all[count++] = found.gl_pathv[i];
+	ok = add_files(files, all, count);
+	free(all);
+	globfree(&found);
 	free(pattern);
 	return ok;
 }
