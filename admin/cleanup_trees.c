@@ -21,7 +21,7 @@
 #include "store/dir.h"
 #include "store/root.h"
 
-#define MANY_TREES 10 /* from which on more than half is suspicious */
+#define MANY_TREES 20 /* from which on more than half is suspicious */
 #define SAME_DAY   1000
 
 struct tree {
