@@ -23,7 +23,7 @@ struct http_connection { /* the socket; many requests, one after the other */
 	struct net_socket peer;
 	char peer_text[NET_IP_TEXT_BYTES];
 	int fd;
-	bool busy;                /* a request has begun and is not answered yet */
+	bool busy;                /* a request has come whole and is not answered yet */
 	struct exchange *waiting; /* for the end of its delay */
 };
 
@@ -125,7 +125,7 @@ send_reply(struct exchange *x, struct MHD_Connection *connection)
 		MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
 	if (x->connection->site->draining)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-	x->answered = true;
+	x->answered = x->connection->busy = true;
 	result = MHD_queue_response(connection, reply->status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -270,6 +270,7 @@ start_exchange(struct exchange *x)
 	const struct http_site_spec *spec = site->spec;
 	uint64_t delay_ms = spec->delay_ms != NULL ? spec->delay_ms(&x->request) : 0;
 
+	x->connection->busy = true;
 	MHD_suspend_connection(x->request.connection);
 	if (delay_ms == 0) {
 		start_job(x);
@@ -286,7 +287,6 @@ exchange_new(struct http_connection *c, struct MHD_Connection *connection, const
 {
 	struct exchange *x = mem_zalloc(sizeof(*x));
 
-	c->busy = true;
 	x->connection = c;
 	x->path = mem_strdup(url);
 	x->reply.status = 200;

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from relay import Relay
-from sanger import TOP, wait_for
+from sanger import TOP, alive, wait_for
 from status import FAST_RETRY, StatusInstance, basic, fill
 
 
@@ -222,6 +222,21 @@ def test_password(box):
         assert box.log().count("login-failed user=admin mech=BASIC peer=127.0.0.1") == limit
     with statusd_with(box, "allow = 192.0.2.0/24"):
         assert box.ask("/")[0] == 403 and box.ask("/healthz")[0] == 403
+
+
+@pytest.mark.once
+def test_end_waits_for_nobody_who_says_nothing(box):
+    with contextlib.ExitStack() as stack:
+        for said in (b"", b"GET /", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                     b"POST /queue/flush HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\ntok"):
+            s = stack.enter_context(socket.create_connection(("127.0.0.1", box.status)))
+            s.sendall(said)
+        status = {"daemon": "statusd", "listener": "status"}
+        wait_for(lambda: box.metric("sanger_connections", **status) == 5, "the connections")
+        pid = box.pid("statusd")
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not alive(pid), "statusd to end", 20)  # silence alone would take 30 s
+    box.start_one("statusd")
 
 
 @pytest.mark.once
