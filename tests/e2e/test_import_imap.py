@@ -108,7 +108,7 @@ def test_everything_comes_along(box, dovecot):
         assert there.create(name)[0] == "OK"
     there.subscribe('"INBOX.Lists.C &AOQ-"')
     there.subscribe('"INBOX.Empty"')
-    fill(there, "INBOX", 1200)
+    fill(there, "INBOX", 800)
     fill(there, '"INBOX.Sent Items"', 5)
     there.append('"INBOX.Lists.C &AOQ-"', "", None, b"Subject: big\r\n\r\n" + b"0123456789abcde\r\n" * (30 << 16))
     there.append('"INBOX.a&IKw-b"', "", None, b"no header at all")
@@ -205,7 +205,7 @@ def test_mail_that_came_here_first_gets_in_the_way_of_uids(box, dovecot):
 def test_killed_runs_double_and_lose_nothing(box, dovecot):
     ann = account(box, "killed")
     there = dovecot.connect(ann)
-    fill(there, "INBOX", 2500)
+    fill(there, "INBOX", 1500)
     random.seed(5)
     kills = 0
     for _ in range(14):

@@ -128,7 +128,7 @@ def test_killed_runs_double_and_lose_nothing(box, out):
     ann = account(box, "killed-mbox")
     file = out / "Much.mbox"
     with open(file, "wb") as f:
-        for n in range(6000):
+        for n in range(3000):
             f.write(b"From x Thu Nov 20 10:00:00 2025\nSubject: %d\n\n%s\n\n" % (n, b"x" * (n % 500)))
     random.seed(7)
     kills = 0
@@ -141,7 +141,7 @@ def test_killed_runs_double_and_lose_nothing(box, out):
     assert kills >= 3
     bring(box, ann, file)
     subjects = [m[3].split(b"\r\n")[0] for m in look(box.connect_imap(ann), "Much")[0].values()]
-    assert subjects == [b"Subject: %d" % n for n in range(6000)]
+    assert subjects == [b"Subject: %d" % n for n in range(3000)]
 
 
 def test_export_as_somebody_who_may_not(box, out):
