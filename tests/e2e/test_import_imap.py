@@ -236,6 +236,7 @@ def test_new_uidvalidity_there_doubles_nothing(box):
     assert len(look(box.connect_imap(ann), "INBOX")[0]) == 31
 
 
+@pytest.mark.once
 def test_from_sanger_to_sanger_with_several_at_once(box):
     with Instance(settings={"server.drain": "1s"}) as old:
         lines = ["address;user;password;host;port"]
@@ -260,6 +261,7 @@ def test_from_sanger_to_sanger_with_several_at_once(box):
             same(old.connect_imap(f"{name}@example.org"), box.connect_imap(f"{name}@example.org"), "INBOX")
 
 
+@pytest.mark.once
 def test_no_quota_stops_it(box):
     ann = account(box, "full")
     box.admin("account", "set", ann, "--quota", "10K")
@@ -268,6 +270,7 @@ def test_no_quota_stops_it(box):
     assert rows["INBOX"]["imported"] == 5 and "over quota now" in said
 
 
+@pytest.mark.once
 def test_a_connection_that_breaks_is_made_again(box):
     ann = account(box, "breaks")
 
@@ -376,6 +379,7 @@ def test_servers_that_are_none(box):
         assert done.returncode == 1 and b"?[31mwrong ?password" in done.stderr
 
 
+@pytest.mark.once
 def test_certificates_are_checked(box, dovecot):
     ann = account(box, "tls")
     for args in ([], ["--fingerprint", "ab" * 32]):

@@ -144,6 +144,7 @@ def test_killed_runs_double_and_lose_nothing(box, out):
     assert subjects == [b"Subject: %d" % n for n in range(3000)]
 
 
+@pytest.mark.once
 def test_export_as_somebody_who_may_not(box, out):
     ann = account(box, "closed")
     if os.getuid() == 0:
