@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "store/account_aliases.h"
+#include "store/account_apps.h"
 #include "store/account_lists.h"
 #include "store/account_scripts.h"
 #include "store/spool.h"
@@ -34,7 +35,7 @@ const struct complete_word COMPLETE_WORDS[] = {
 	{ "HOST", COMPLETE_FREE },
 	{ "HOST:PORT", COMPLETE_FREE },
 	{ "ID", COMPLETE_QUEUE },
-	{ "LABEL", COMPLETE_FREE },
+	{ "LABEL", COMPLETE_LABELS },
 	{ "LIST", COMPLETE_LISTS },
 	{ "LOG", COMPLETE_FILES },
 	{ "MAILBOX", COMPLETE_MAILBOXES },
@@ -281,6 +282,22 @@ offer_lists(struct completion *c, const char *account)
 }
 
 static void
+offer_labels(struct completion *c, const char *account)
+{
+	struct account_row row;
+	struct account_app *apps;
+	size_t count;
+
+	if (find_account(c, account, &row) &&
+	    account_app_list(c->a->accounts, row.id, &apps, &count) == STORE_OK) {
+		for (size_t i = 0; i < count; i++)
+			offer(c, apps[i].label);
+		account_apps_free(apps, count);
+	}
+	account_row_free(&row);
+}
+
+static void
 offer_queue(struct completion *c, const char *account)
 {
 	struct spool_message **messages;
@@ -327,6 +344,7 @@ static void (*const OFFER[])(struct completion *c, const char *account) = {
 	[COMPLETE_MAILBOXES] = offer_mailboxes,
 	[COMPLETE_SCRIPTS] = offer_scripts,
 	[COMPLETE_LISTS] = offer_lists,
+	[COMPLETE_LABELS] = offer_labels,
 	[COMPLETE_QUEUE] = offer_queue,
 	[COMPLETE_USES] = offer_uses,
 	[COMPLETE_FILES] = offer_files,

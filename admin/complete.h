@@ -24,6 +24,7 @@ enum complete_source {
 	COMPLETE_MAILBOXES, /* of the account that stands before */
 	COMPLETE_SCRIPTS,
 	COMPLETE_LISTS,
+	COMPLETE_LABELS, /* of its app passwords */
 	COMPLETE_QUEUE,
 	COMPLETE_USES,
 	COMPLETE_FILES,
