@@ -17,7 +17,7 @@ struct cleanup {
 	char *removed_dir;
 	int removed_fd; /* -1 with --dry-run, where there is none yet */
 	json_t *moved;  /* trees: {from, to} */
-	size_t accounts, trash, junk, kept, tmp_files, indexes, records, problems;
+	size_t accounts, trash, junk, kept, tmp_files, indexes, records, snapshots, problems;
 	uint64_t kept_bytes;
 };
 

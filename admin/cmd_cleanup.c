@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/backup_prune.h"
 #include "admin/cleanup.h"
 #include "admin/commands.h"
 #include "admin/output.h"
@@ -40,6 +41,44 @@ clean_records(struct cleanup *c)
 	c->records = records_prune(dir, config_duration_s(c->a->config, "record.keep"),
 	    config_size(c->a->config, "record.size_max"), c->dry);
 	free(dir);
+}
+
+static void
+count_snapshot(void *arg, const char *name)
+{
+	struct cleanup *c = arg;
+
+	(void)name;
+	c->snapshots++;
+}
+
+/* mailadmin backup does it behind each success; this is for when there are no more backups.  Never while one is at work,
+ * nor where this process may not write (the timer's service may only write where mail is). */
+static void
+clean_snapshots(struct cleanup *c)
+{
+	const struct config *config = c->a->config;
+	const char *dir = config_string(config, "backup.dir");
+	const struct prune_rules rules = {
+		.daily = config_integer(config, "backup.keep_daily"),
+		.weekly = config_integer(config, "backup.keep_weekly"),
+		.monthly = config_integer(config, "backup.keep_monthly"),
+	};
+	int fd = -1, lock_fd = -1;
+
+	if (dir != NULL && *dir != '\0' &&
+	    faccessat(AT_FDCWD, dir, R_OK | W_OK | X_OK, AT_EACCESS) == 0)
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	lock_fd =
+	    openat(fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW); /* none: no backup was ever made */
+	if (lock_fd >= 0 && flock(lock_fd, LOCK_EX | LOCK_NB) == 0 &&
+	    !prune_snapshots(fd, dir, &rules, c->dry, count_snapshot, c))
+		c->problems++;
+	if (lock_fd >= 0)
+		close(lock_fd);
+	close(fd);
 }
 
 /* Files in the spool whose row was never written; those of the living stay. */
@@ -91,16 +130,18 @@ summarise(const struct cleanup *c)
 		{ "tmp_files", "Temporary files", OUTPUT_TEXT },
 		{ "indexes", "Damaged indexes that were set aside", OUTPUT_TEXT },
 		{ "records", "Old records", OUTPUT_TEXT },
+		{ "snapshots", "Old snapshots", OUTPUT_TEXT },
 		{ "problems", "Problems", OUTPUT_TEXT },
 	};
 	static const struct output_column MOVED[] = { { "account", "WITHOUT ACCOUNT", OUTPUT_TEXT },
 		{ "to", "MOVED TO", OUTPUT_TEXT } };
-	json_t *object = json_pack("{sI sI sI sI sI sI sI sI sI sI sO sb}", "accounts",
+	json_t *object = json_pack("{sI sI sI sI sI sI sI sI sI sI sI sO sb}", "accounts",
 	    (json_int_t)c->accounts, "trees", (json_int_t)json_array_size(c->moved), "trash",
 	    (json_int_t)c->trash, "junk", (json_int_t)c->junk, "kept", (json_int_t)c->kept,
 	    "kept_bytes", (json_int_t)c->kept_bytes, "tmp_files", (json_int_t)c->tmp_files,
-	    "indexes", (json_int_t)c->indexes, "records", (json_int_t)c->records, "problems",
-	    (json_int_t)c->problems, "moved", c->moved, "dry_run", c->dry);
+	    "indexes", (json_int_t)c->indexes, "records", (json_int_t)c->records, "snapshots",
+	    (json_int_t)c->snapshots, "problems", (json_int_t)c->problems, "moved", c->moved,
+	    "dry_run", c->dry);
 
 	if (!c->a->json && json_array_size(c->moved) > 0 &&
 	    !output_list(json_incref(c->moved), MOVED, ARRAY_LEN(MOVED), false))
@@ -124,6 +165,7 @@ run(struct admin *a)
 		cleanup_accounts(&c);
 		clean_spool(&c);
 		clean_records(&c);
+		clean_snapshots(&c);
 		if (!c.dry && cleanup_status_note(c.removed_fd, c.problems) != STORE_OK)
 			cleanup_problem(&c, "%s/status cannot be written", c.removed_dir);
 		ok = summarise(&c) && c.problems == 0;

@@ -172,3 +172,22 @@ def test_wrong_database():
         assert i.maildir(ANN).exists()
         i.admin("cleanup", "--many")
         assert not i.maildir(ANN).exists()
+
+
+@pytest.mark.once
+def test_snapshots_that_are_kept_no_more():
+    with Instance(settings={"backup.keep_daily": 1, "backup.keep_weekly": 0, "backup.keep_monthly": 0}) as i:
+        snapshots = i.dir / "snapshots"
+        snapshots.mkdir()
+        i.own(snapshots)
+        i.conf().write_text(i.conf().read_text() + f"\n[backup]\ndir = {snapshots}\n")
+        account(i, "ann")
+        i.admin("backup")
+        old = snapshots / "2026-01-01T0000Z"  # as if it were of another day
+        next(snapshots.glob("2*")).rename(old)
+        i.admin("backup", "--keep-daily", "9")
+        assert old.exists() and len(list(snapshots.glob("2*"))) == 2
+        assert i.admin_json("cleanup", "--dry-run")["snapshots"] == 1 and old.exists()
+        assert i.admin_json("cleanup")["snapshots"] == 1 and not old.exists()
+        assert i.admin_json("cleanup")["snapshots"] == 0
+        assert len(list(snapshots.glob("2*"))) == 1
