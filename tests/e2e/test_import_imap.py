@@ -434,3 +434,38 @@ def test_a_kill_at_each_step_of_a_commit(box, dovecot):
             if (call, when) not in killed:
                 break
     assert len(killed) >= 8, killed
+
+
+MASTERS = """
+passdb {
+  driver = static
+  args = password=master-Pw1
+  master = yes
+}
+"""
+
+
+@pytest.mark.once
+def test_other_ways_to_log_in(box):
+    ann, bob = account(box, "starttls"), account(box, "mastered")
+    with Dovecot(extra=MASTERS) as d:
+        fill(d.connect(bob), "INBOX", 3)
+        rows, said = bring(box, bob, d.imaps, "--master-user", "root", ca=d.cert, password="master-Pw1")
+        assert said == "" and rows["INBOX"]["imported"] == 3
+        _, said = bring(box, bob, d.imaps, "--master-user", "root", ca=d.cert, password="wrong", status=1)
+        assert "the server says" in said and "wrong" not in said
+    fill(box.connect_imap(ann), "INBOX", 3)
+    ca = box.dir / "tls" / "cert.pem"
+    rows, said = bring(box, bob, box.imap, "--user", ann, "--tls", "starttls", "--mailbox", "INBOX", ca=ca)
+    assert said == "" and rows["INBOX"]["imported"] == 3 and rows["INBOX"]["uids"] == "new"
+    assert "not empty here" in rows["INBOX"]["note"]
+
+    def injected(server, send, tag, command, words):
+        if command == "STARTTLS":
+            send(f"{tag} OK go\r\n* OK [ALERT] believe me\r\n".encode())
+            return True
+        return None
+    with FakeServer({1: b"x"}, on_command=injected) as server:
+        done = run(*command(box, ann, "--from", f"127.0.0.1:{server.port}", "--tls", "starttls"), check=False,
+                   input=b"pw\n", env=box.environment())
+    assert done.returncode == 1 and b"came between STARTTLS and TLS" in done.stderr
