@@ -53,29 +53,33 @@ must(bool holds, const struct admin_command *c, const char *what)
 }
 
 static void
+check_row(const struct admin_command *c)
+{
+	char *name = name_of(c), *call = mem_printf(" %s", name);
+	const char *found = strstr(c->example, call);
+	size_t summary_len = strlen(c->summary);
+
+	must(summary_len > 10 && summary_len <= SUMMARY_MAX, c, "summary: one line");
+	must(c->summary[summary_len - 1] == '.', c, "summary: a sentence");
+	must(strncmp(c->example, "mailadmin ", 10) == 0, c, "example: as it is typed");
+	must(found != NULL && strchr(" ", found[strlen(call)]) != NULL, c, "example: of it");
+	must(c->args_least <= c->args_most && c->args_most <= ADMIN_ARGS_MAX, c, "args_most");
+	must((c->args_most > 0) == (*c->args != '\0'), c, "args");
+	free(name);
+	free(call);
+}
+
+static void
 test_rows(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ADMIN_COMMANDS_COUNT; i++) {
 		const struct admin_command *c = ADMIN_COMMANDS[i];
-		char *name = name_of(c), *call = mem_printf(" %s", name);
-		const char *found;
-		size_t len = strlen(call), summary_len;
 
-		must(c->run != NULL && c->args != NULL && c->summary != NULL, c, "is not whole");
-		summary_len = strlen(c->summary);
-		must(summary_len > 10 && summary_len <= SUMMARY_MAX, c, "summary: one line");
-		must(c->summary[summary_len - 1] == '.', c, "summary: a sentence");
-		must(c->example != NULL && strncmp(c->example, "mailadmin ", 10) == 0, c,
-		    "example: the command as it is typed");
-		found = strstr(c->example, call);
-		must(found != NULL && strchr(" ", found[len]) != NULL, c,
-		    "example: of another command");
-		must(c->args_least <= c->args_most && c->args_most <= ADMIN_ARGS_MAX &&
-			 (c->args_most > 0) == (*c->args != '\0'),
-		    c, "args");
-		free(name);
-		free(call);
+		if (c->run == NULL || c->args == NULL || c->summary == NULL || c->example == NULL)
+			must(false, c, "is not whole");
+		else
+			check_row(c);
 	}
 }
 

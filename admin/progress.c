@@ -57,8 +57,11 @@ add_number(struct buf *out, uint64_t n)
 		buf_printf(out, "%llu", (unsigned long long)n);
 		return;
 	}
-	for (value /= 1000; value >= 999.95; value /= 1000)
+	value /= 1000;
+	while (value >= 999.95) {
+		value /= 1000;
 		unit++;
+	}
 	buf_printf(out, "%.1f%c", value, UNITS[unit]);
 }
 
