@@ -172,6 +172,23 @@ rename_failed(const struct adoption *ad)
 	return false;
 }
 
+/* What the account has that is no mail, and mail that can still be undeleted, goes along. */
+static bool
+take_along(const struct adoption *ad, int old_fd, int new_fd)
+{
+	static const char *const NAMES[] = { "state.db", "state.db-wal", "state.db-shm",
+		"sanger-expunged" };
+
+	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+		enum store_err err = dir_rename_new(old_fd, NAMES[i], new_fd, NAMES[i]);
+
+		if (err != STORE_OK && err != STORE_NOT_FOUND)
+			return admin_refuse("%s: %s: %s", ad->label, NAMES[i],
+				   store_err_text(err)) == ADMIN_DONE;
+	}
+	return dir_sync(new_fd) == STORE_OK;
+}
+
 /* What came into the empty tree at the last moment goes into the new one; then the old one goes. */
 static bool
 clear_old_tree(const struct adoption *ad, struct account *mail, int parent_fd, const char *base)
@@ -185,6 +202,7 @@ clear_old_tree(const struct adoption *ad, struct account *mail, int parent_fd, c
 		admin_refuse("%s: %s", ad->label, buf_cstr(&problem));
 	ok = ok && (source_tree_count(&old) == 0 ||
 		       maildir_import(mail, &old, ad->label, &all, NULL, NULL));
+	ok = ok && take_along(ad, old.fd, account_dir_fd(mail));
 	ok = ok && dir_remove_tree(parent_fd, base) == STORE_OK && dir_sync(parent_fd) == STORE_OK;
 	buf_free(&problem);
 	source_tree_close(&old);

@@ -302,7 +302,12 @@ def test_other_layouts_and_all(tmp_path):
             i.own(root)
         done = import_maildir(i, "cat@example.org", root / "place", "--in-place", check=False)
         assert done.returncode == 1 and b"has mail already" in done.stderr
+        i.admin("mailbox", "list", "ann@example.org")
+        (i.maildir("ann@example.org") / "sanger-expunged").mkdir(exist_ok=True)
+        (i.maildir("ann@example.org") / "sanger-expunged" / "kept").touch()
+        i.own(i.maildir("ann@example.org"))
         row = import_maildir(i, "ann@example.org", root / "place", "--in-place")["Spam"]
+        assert (i.maildir("ann@example.org") / "sanger-expunged" / "kept").exists()
         assert row["uids_kept"] == 2 and not (root / "place").exists()
         assert uids(i, "ann@example.org", "Spam") == (4711, [2, 4])
         assert sorted(p.name for p in i.maildir("ann@example.org", "Spam").glob("cur/*")) == names
