@@ -87,6 +87,14 @@ def test_units_may_do_little(package):
         assert figure and float(figure[1]) <= EXPOSURE_MOST, (unit.name, said)
 
 
+def test_what_building_needs_is_said_twice_alike():
+    script = (TOP / "admin/packages").read_text()
+    wanted = set(re.search(r'build="(.*?)"', script, re.S)[1].split())
+    control = (TOP / "debian/control").read_text()
+    said = set(re.findall(r"[a-z0-9.+-]+", control.split("Build-Depends:")[1].split("\n\n")[0]))
+    assert {p for p in wanted if p.endswith("-dev")} - said <= {"libc6-dev"}  # which build-essential is
+
+
 def test_daemons_have_the_same_unit():
     def body(name):
         lines = (TOP / f"admin/systemd/sanger-{name}.service").read_text().splitlines()
