@@ -4,10 +4,10 @@
  *    (backup_server.c).  All is synced at once (syncfs), then `complete` is written, then NAME.partial gets its name.
  * 2. A message that an earlier snapshot has is a hard link to it: the one before, or what an interrupted run has left, as long as
  *    the machine has not been restarted since (what was not synced may be torn then).
- * 3. Each account is as it was at one moment (store/account_view.h).  A message that has vanished from the view when its turn comes was
- *    renamed, moved or expunged since: then another view is taken and the account's part of the snapshot made to match it, until nothing
- *    is missing.
  *    After `verify` has found damage nothing is linked without comparing its bytes with its digest, so that a new snapshot is whole.
+ * 3. Each account is as it was at one moment (store/account_view.h), but for flags, which may be some moments younger: a message that is not
+ *    where the view says when its turn comes is looked for in its folder.  One that is nowhere there was moved or expunged: then another view is
+ *    taken and the account's part of the snapshot made to match it, until nothing is missing.
  * 4. What cannot be read is said, counted and left out; such a snapshot is no success, and nothing is pruned after it. */
 #ifndef ADMIN_BACKUP_H
 #define ADMIN_BACKUP_H
@@ -35,6 +35,7 @@ struct backup {
 	uint64_t longest_lock_us;
 	bool clone;
 	bool careful; /* verify has found damage: nothing is linked without having been read */
+	char *reason; /* of the first failure or problem, for the status; NULL: none */
 	bool failed;  /* the run cannot go on; said */
 };
 

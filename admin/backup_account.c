@@ -1,4 +1,5 @@
 /* One account's part of a snapshot; see backup.h. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +14,7 @@
 #include "base/mem.h"
 #include "store/account_view.h"
 #include "store/dir.h"
+#include "store/maildir_name.h"
 #include "store/sql_copy.h"
 
 #define PART_FLUSH_BYTES (64 * 1024)
@@ -35,7 +37,13 @@ struct account_backup {
 	int part_fd; /* the lines of `made` as they come, for the next run if this one is stopped */
 	struct buf part;
 	struct buf folders; /* made in the round before, a NUL behind each */
-	size_t missing;
+	/* Messages of the folder at hand that were not where the view says. */
+	struct lost {
+		struct str unique;
+		bool found;
+	} * lost;
+	size_t lost_count;
+	size_t missing; /* those that were nowhere in their folder */
 };
 
 /* --- lines as they come ------------------------------------------------------------------------- */
@@ -101,7 +109,21 @@ ns_of(const struct statx_timestamp *t)
 	return t->tv_sec * NS_PER_S + t->tv_nsec;
 }
 
-/* What the file at the message's name is now; false: not a file, or gone (w->missing). */
+/* The name that is gone is looked for once the folder is done: mostly only its flags have changed. */
+static void
+note_lost(struct account_backup *w, const char *name)
+{
+	struct maildir_name parsed;
+
+	if (!maildir_name_parse(str_from(name), &parsed))
+		return;
+	if ((w->lost_count & (w->lost_count - 1)) == 0)
+		w->lost = mem_realloc_array(
+		    w->lost, w->lost_count == 0 ? 1 : 2 * w->lost_count, sizeof(*w->lost));
+	w->lost[w->lost_count++] = (struct lost){ .unique = parsed.unique };
+}
+
+/* What the file at the message's name is now; false: not a file, or gone. */
 static bool
 look(struct account_backup *w, int dir_fd, const char *name, struct manifest_entry *e)
 {
@@ -110,7 +132,7 @@ look(struct account_backup *w, int dir_fd, const char *name, struct manifest_ent
 	if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW,
 		STATX_TYPE | STATX_SIZE | STATX_MTIME | STATX_INO | STATX_BTIME, &sx) != 0) {
 		if (errno == ENOENT)
-			w->missing++;
+			note_lost(w, name);
 		else
 			problem(w, e->path, strerror(errno));
 		return false;
@@ -228,7 +250,7 @@ copy_new(
 	if (!w->b->dry) {
 		from = openat(from_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 		if (from < 0 && errno == ENOENT) {
-			w->missing++;
+			note_lost(w, name);
 			return false;
 		}
 		if (from < 0) {
@@ -243,18 +265,20 @@ copy_new(
 	return ok;
 }
 
-/* Same path as in the round before: it is in place. */
+/* Same path as in the round before: it is in place, and messages do not change. */
 static bool
 is_in_place(struct account_backup *w, struct manifest_entry *e)
 {
 	const struct manifest_entry *known;
+	const char *path = e->path;
 
 	if (w->sources[SOURCE_ROUND].m.count == 0)
 		return false;
-	known = manifest_find_path(&w->sources[SOURCE_ROUND].m, e->path);
-	if (known == NULL || known->size != e->size || known->mtime_ns != e->mtime_ns)
+	known = manifest_find_path(&w->sources[SOURCE_ROUND].m, path);
+	if (known == NULL)
 		return false;
-	e->digest = known->digest;
+	*e = *known;
+	e->path = path;
 	return true;
 }
 
@@ -266,9 +290,15 @@ carry(struct account_backup *w, const struct view_folder *folder, const char *su
 	struct manifest_entry e = { .path = path };
 	int len = snprintf(path, sizeof(path), "%s%s/%s", folder->path, sub, name);
 
-	if (len < 0 || (size_t)len >= sizeof(path) || !look(w, from_fd, name, &e))
+	if (len < 0 || (size_t)len >= sizeof(path))
 		return;
-	if (is_in_place(w, &e) || link_known(w, str_from(folder->path), to_fd, name, &e) ||
+	if (is_in_place(w, &e)) {
+		note(w, &e);
+		return;
+	}
+	if (!look(w, from_fd, name, &e))
+		return;
+	if (link_known(w, str_from(folder->path), to_fd, name, &e) ||
 	    (!w->b->failed && copy_new(w, from_fd, to_fd, name, &e)))
 		note(w, &e);
 }
@@ -299,6 +329,90 @@ carry_names(struct account_backup *w, const struct view_folder *folder, const ch
 	return !w->b->failed;
 }
 
+/* --- messages that are not where they were --- */
+
+static int
+by_unique(const void *a, const void *b)
+{
+	const struct lost *x = a, *y = b;
+	size_t len = x->unique.len < y->unique.len ? x->unique.len : y->unique.len;
+	int order = memcmp(x->unique.p, y->unique.p, len);
+
+	if (order != 0 || x->unique.len == y->unique.len)
+		return order;
+	return x->unique.len < y->unique.len ? -1 : 1;
+}
+
+struct searching {
+	struct account_backup *w;
+	const struct view_folder *folder;
+	const char *sub;
+	struct lost *lost;
+	size_t count;
+	int from_fd, to_fd;
+};
+
+static bool
+on_present(void *arg, const char *name, unsigned char type)
+{
+	struct searching *s = arg;
+	struct lost wanted = { 0 }, *lost;
+	struct maildir_name parsed;
+	size_t before = s->w->lost_count;
+
+	if (type != DT_REG || !maildir_name_parse(str_from(name), &parsed))
+		return true;
+	wanted.unique = parsed.unique;
+	lost = bsearch(&wanted, s->lost, s->count, sizeof(*s->lost), by_unique);
+	if (lost == NULL || lost->found)
+		return true;
+	carry(s->w, s->folder, s->sub, s->from_fd, s->to_fd, name);
+	lost->found = s->w->lost_count == before; /* not renamed once more */
+	s->w->lost_count = before;
+	return !s->w->b->failed;
+}
+
+static void
+search_in(struct account_backup *w, const struct view_folder *folder, const char *sub,
+    struct lost *lost, size_t count)
+{
+	struct searching s = { w, folder, sub, lost, count, -1, -1 };
+	char *path = mem_printf("%s%s", folder->path, sub);
+
+	if ((w->b->dry || dir_open(w->dest_fd, path, &s.to_fd) == STORE_OK) &&
+	    dir_open(w->home_fd, path, &s.from_fd) == STORE_OK)
+		dir_list(s.from_fd, on_present, &s);
+	if (s.from_fd >= 0)
+		close(s.from_fd);
+	if (s.to_fd >= 0)
+		close(s.to_fd);
+	free(path);
+}
+
+/* Under other flags, or moved on from new/, it is the same message; what is found nowhere in its folder needs
+ * another view. */
+static void
+find_lost(struct account_backup *w, const struct view_folder *folder)
+{
+	struct lost *lost = w->lost;
+	size_t count = w->lost_count;
+
+	w->lost = NULL;
+	w->lost_count = 0;
+	if (count > 0)
+		qsort(lost, count, sizeof(*lost), by_unique);
+	if (count > 0)
+		search_in(w, folder, "new", lost, count);
+	if (count > 0 && !w->b->failed)
+		search_in(w, folder, "cur", lost, count);
+	for (size_t i = 0; i < count; i++)
+		w->missing += !lost[i].found;
+	free(lost);
+	free(w->lost);
+	w->lost = NULL;
+	w->lost_count = 0;
+}
+
 static bool
 make_folder(struct account_backup *w, const struct view_folder *folder)
 {
@@ -317,9 +431,11 @@ make_folder(struct account_backup *w, const struct view_folder *folder)
 static bool
 carry_folder(struct account_backup *w, const struct view_folder *folder)
 {
-	return make_folder(w, folder) &&
-	       carry_names(w, folder, "new", folder->fresh, folder->fresh_count) &&
-	       carry_names(w, folder, "cur", folder->cur, folder->cur_count);
+	if (make_folder(w, folder) &&
+	    carry_names(w, folder, "new", folder->fresh, folder->fresh_count) &&
+	    carry_names(w, folder, "cur", folder->cur, folder->cur_count))
+		find_lost(w, folder);
+	return !w->b->failed;
 }
 
 /* --- small files -------------------------------------------------------------------------------- */
@@ -680,6 +796,7 @@ end(struct account_backup *w)
 		close(w->part_fd);
 	buf_free(&w->part);
 	buf_free(&w->folders);
+	free(w->lost);
 	for (size_t i = 0; i < SOURCES; i++)
 		manifest_free(&w->sources[i].m);
 	for (size_t i = SOURCE_PARTIAL; i < SOURCES; i++)

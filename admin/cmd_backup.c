@@ -31,6 +31,8 @@ void
 backup_problem(struct backup *b, const char *what, const char *why)
 {
 	admin_refuse("%s: %s", what, why);
+	if (b->reason == NULL)
+		b->reason = mem_printf("%s: %s", what, why);
 	b->facts.problems++;
 }
 
@@ -39,6 +41,10 @@ backup_fail(struct backup *b, const char *what, const char *why)
 {
 	if (!b->failed)
 		admin_refuse("%s: %s; the snapshot was not finished", what, why);
+	if (!b->failed) {
+		free(b->reason);
+		b->reason = mem_printf("%s: %s", what, why);
+	}
 	b->failed = true;
 	return false;
 }
@@ -491,9 +497,8 @@ note_result(struct backup *b, bool ok)
 	if (!b->dry && ok)
 		backup_status_note(b->dir_fd, BACKUP_SUCCEEDED, b->name);
 	else if (!b->dry)
-		backup_status_note(b->dir_fd, BACKUP_FAILED,
-		    b->failed || b->facts.ended_s == 0 ? "the snapshot was not finished"
-						       : "something could not be read");
+		backup_status_note(
+		    b->dir_fd, BACKUP_FAILED, b->reason != NULL ? b->reason : "it said why");
 	if (!b->dry && !ok && b->facts.ended_s == 0)
 		dir_remove_tree(b->dir_fd, partial);
 	free(partial);
@@ -509,6 +514,7 @@ close_all(struct backup *b)
 			close(fds[i]);
 	manifest_free(&b->server);
 	manifest_free(&b->last_server);
+	free(b->reason);
 }
 
 static enum admin_status

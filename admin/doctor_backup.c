@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,13 +13,28 @@
 #define STALE_S (36 * 60 * 60) /* the timer comes every night */
 #define TIMER   "systemctl status sanger-backup.timer sanger-backup.service"
 
+static bool
+is_running(int dir_fd)
+{
+	int fd = openat(dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool running = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
+
+	if (fd >= 0)
+		close(fd);
+	return running;
+}
+
 static void
-check_age(struct doctor *d, const struct backup_status *s)
+check_age(struct doctor *d, const struct backup_status *s, int dir_fd)
 {
 	int64_t succeeded = s->events[BACKUP_SUCCEEDED].at, failed = s->events[BACKUP_FAILED].at;
-	int64_t now = time(NULL);
+	int64_t began = s->events[BACKUP_BEGAN].at, now = time(NULL);
 
-	if (succeeded == 0)
+	if (began > succeeded && began > failed && !is_running(dir_fd))
+		doctor_fail(d, "backup", "mailadmin backup goes on where it was",
+		    "the backup that began %" PRId64 " hours ago was stopped",
+		    (now - began) / 3600);
+	else if (succeeded == 0)
 		doctor_fail(d, "backup", "mailadmin backup", "there is no backup yet");
 	else if (failed > succeeded)
 		doctor_fail(d, "backup", "mailadmin backup says why",
@@ -53,7 +69,7 @@ doctor_backup(struct doctor *d)
 		return;
 	}
 	backup_status_read(dir_fd, &status);
-	check_age(d, &status);
+	check_age(d, &status, dir_fd);
 	if (status.events[BACKUP_DAMAGED].at != 0)
 		doctor_fail(d, "backup", "mailadmin verify names what is damaged", "%s is damaged",
 		    status.events[BACKUP_DAMAGED].what);

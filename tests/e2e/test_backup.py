@@ -578,3 +578,5 @@ def test_doctor_knows(server):
         status.write_text(re.sub(r"\d{9,}", lambda m: str(int(m.group()) - 3 * 86400),
                                  status.read_text()))
         assert says()[0]["status"] == "fail" and "hours old" in says()[0]["text"]
+        assert killed(i, "syncfs", 1, "backup")
+        assert "was stopped" in says()[0]["text"]
