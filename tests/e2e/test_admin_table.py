@@ -159,3 +159,20 @@ def test_aliases_are_added_and_deleted_together_or_not_at_all(box):
     assert done.returncode == 1 and aliases() == ["a1@example.org"]
     box.admin("alias", "delete", "a1@example.org")
     assert aliases() == []
+
+
+def all_commands():
+    lines = run(BIN / "mailadmin", "--help").stdout.decode().splitlines()
+    calls = [line[2:].split("  ")[0].split() for line in lines if re.match(r"  [a-z]", line)]
+    return [[w for w in call if re.fullmatch(r"[a-z-]+", w)] for call in calls]
+
+
+def test_every_command_keeps_to_the_exit_codes(box):
+    """Help is 0 and has an example; what the row does not know is 64, named, before anything is looked at."""
+    commands = all_commands()
+    assert len(commands) > 60
+    for words in commands:
+        done = box.admin(*words, "--help", check=False)
+        assert done.returncode == 0 and b"\nexample: mailadmin " in done.stdout, words
+        done = box.admin(*words, "--no-such-option", check=False)
+        assert done.returncode == 64 and b"unknown option --no-such-option" in done.stderr, (words, done)
