@@ -8,8 +8,6 @@ from email.header import decode_header, make_header
 import pytest
 from sanger import Instance, make_message, wait_for
 
-ANN = "ann@example.org"
-
 
 @pytest.fixture(scope="module")
 def instance():
@@ -130,21 +128,10 @@ def test_move_keeps_nothing_and_the_tree_stays_a_maildir(instance):
 
 
 @pytest.mark.once
-def test_zero_days_keep_nothing():
-    with Instance(settings={"store.undelete_days": 0}) as i:
-        i.add_account(ANN)
-        client = fill(i, ANN, "One")
-        expunge(client)
-        client.create("X")
-        client.logout()
-        assert not (i.maildir(ANN) / "sanger-expunged").exists()
-
-
-@pytest.mark.once
 def test_kill_during_many_expunges(instance):
     """kill -9 of imapd in the middle: each message is in the mailbox or kept, once."""
     ann = account(instance, "killed")
-    count = 600
+    count = 250
     client = instance.connect_imap(ann)
     for n in range(count):
         client.append("INBOX", None, None, f"Subject: n{n}\r\n\r\nx\r\n".encode())
@@ -152,7 +139,7 @@ def test_kill_during_many_expunges(instance):
     client.uid("STORE", "1:*", "+FLAGS.SILENT", r"(\Deleted)")
     kept = instance.maildir(ann) / "sanger-expunged"
     client.send(b"k1 EXPUNGE\r\n")
-    wait_for(lambda: len(list(kept.glob("mailbox-*/*-*"))) >= 50, "the first to be kept")
+    wait_for(lambda: len(list(kept.glob("mailbox-*/*-*"))) >= 1, "the first to be kept")
     instance.kill("imapd")
     instance.start_one("imapd")
     client = instance.connect_imap(ann)
