@@ -7,13 +7,14 @@
 #include <pthread.h>
 #include <sasl/sasl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "net/sasl_mechanism.h"
 
-#define PLUGIN_PATH                                                                                \
-	"/usr/lib/x86_64-linux-gnu/sasl2:/usr/lib/aarch64-linux-gnu/sasl2:/usr/lib64/sasl2:/usr/"  \
-	"lib/sasl2"
+/* The first that is there: libsasl2 complains to syslog of each that is not. */
+static const char *const PLUGIN_DIRS[] = { "/usr/lib/x86_64-linux-gnu/sasl2",
+	"/usr/lib/aarch64-linux-gnu/sasl2", "/usr/lib64/sasl2", "/usr/lib/sasl2" };
 #define EXTERNAL_SSF 128 /* there is always TLS; without a layer libsasl2 may refuse PLAIN */
 
 typedef int sasl_proc(void); /* libsasl2's "any callback" */
@@ -84,11 +85,20 @@ on_getopt(void *context, const char *plugin, const char *option, const char **va
 	return SASL_FAIL;
 }
 
+static const char *
+plugin_dir(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(PLUGIN_DIRS); i++)
+		if (access(PLUGIN_DIRS[i], X_OK) == 0)
+			return PLUGIN_DIRS[i];
+	return PLUGIN_DIRS[0];
+}
+
 static int
 on_getpath(void *context, const char **path)
 {
 	(void)context;
-	*path = PLUGIN_PATH;
+	*path = plugin_dir();
 	return SASL_OK;
 }
 
@@ -150,7 +160,7 @@ sasl_setup(struct log *log)
 		return true;
 	log_error(log, "sasl", "error=%s path=%s",
 	    "libsasl2's PLAIN and LOGIN plug-ins are missing (package libsasl2-modules)",
-	    PLUGIN_PATH);
+	    plugin_dir());
 	sasl_server_done();
 	return false;
 }
