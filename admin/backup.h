@@ -7,7 +7,8 @@
  *    After `verify` has found damage nothing is linked without comparing its bytes with its digest, so that a new snapshot is whole.
  * 3. Each account is as it was at one moment (store/account_view.h), but for flags, which may be some moments younger: a message that is not
  *    where the view says when its turn comes is looked for in its folder.  One that is nowhere there was moved or expunged: then another view is
- *    taken and the account's part of the snapshot made to match it, until nothing is missing.
+ *    taken and the account's part of the snapshot made to match it, until nothing is missing; after
+ *    BACKUP_ROUNDS_FREE tries with the account's writer lock held.
  * 4. What cannot be read is said, counted and left out; such a snapshot is no success, and nothing is pruned after it. */
 #ifndef ADMIN_BACKUP_H
 #define ADMIN_BACKUP_H
@@ -19,7 +20,9 @@
 #include "admin/manifest.h"
 #include "admin/snapshot.h"
 
-#define BACKUP_ROUNDS_MAX 20 /* views of one account; moves settle in two or three */
+#define BACKUP_ROUNDS_MAX 8 /* views of one account */
+#define BACKUP_ROUNDS_FREE                                                                         \
+	5 /* of those, without holding its writer lock; moves settle in two or three */
 
 struct backup {
 	struct admin *a;

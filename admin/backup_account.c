@@ -617,11 +617,21 @@ drop_old_folders(struct account_backup *w, const struct account_view *view)
 	w->folders = now;
 }
 
+static uint64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 static bool
-run_round(struct account_backup *w, bool *again_out)
+run_round(struct account_backup *w, bool hold, bool *again_out)
 {
 	struct account_view view = { 0 };
-	enum store_err err = account_view_take(w->acct, &view);
+	uint64_t locked_us, since_us;
+	enum store_err err = account_view_take(w->acct, hold, &view);
 
 	w->missing = 0;
 	*again_out = false;
@@ -630,8 +640,8 @@ run_round(struct account_backup *w, bool *again_out)
 		account_view_free(&view);
 		return false;
 	}
-	if (view.locked_us > w->b->longest_lock_us)
-		w->b->longest_lock_us = view.locked_us;
+	locked_us = view.locked_us;
+	since_us = now_us();
 	w->made.taken_s = view.taken_s;
 	for (size_t i = 0; i < view.folder_count && !w->b->failed; i++)
 		carry_folder(w, &view.folders[i]);
@@ -640,6 +650,10 @@ run_round(struct account_backup *w, bool *again_out)
 	drop_old(w);
 	drop_old_folders(w, &view);
 	account_view_free(&view);
+	if (hold)
+		locked_us += now_us() - since_us;
+	if (locked_us > w->b->longest_lock_us)
+		w->b->longest_lock_us = locked_us;
 	manifest_free(&w->sources[SOURCE_ROUND].m);
 	w->sources[SOURCE_ROUND].m = w->made;
 	w->made = (struct manifest){ 0 };
@@ -654,7 +668,7 @@ run_rounds(struct account_backup *w)
 	bool again = true;
 
 	for (int i = 0; again && i < BACKUP_ROUNDS_MAX; i++)
-		if (!run_round(w, &again))
+		if (!run_round(w, i >= BACKUP_ROUNDS_FREE, &again))
 			return false;
 	if (again) {
 		char *why =

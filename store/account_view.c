@@ -352,7 +352,7 @@ keep_folders(struct account_view *view, struct listing *l)
 }
 
 enum store_err
-account_view_take(struct account *acct, struct account_view *view_out)
+account_view_take(struct account *acct, bool hold, struct account_view *view_out)
 {
 	struct listing before = { 0 }, now = { 0 };
 	bool with_index;
@@ -370,7 +370,12 @@ account_view_take(struct account *acct, struct account_view *view_out)
 	if (err == STORE_OK)
 		err = read_files(acct, view_out, &now);
 	view_out->locked_us = now_us() - since;
-	unlock_account(acct, with_index);
+	if (hold) {
+		view_out->held = acct;
+		view_out->held_with_index = with_index;
+	} else {
+		unlock_account(acct, with_index);
+	}
 	if (err == STORE_OK)
 		keep_folders(view_out, &now);
 out:
@@ -382,6 +387,8 @@ out:
 void
 account_view_free(struct account_view *view)
 {
+	if (view->held != NULL)
+		unlock_account(view->held, view->held_with_index);
 	for (size_t i = 0; i < view->folder_count; i++) {
 		free(view->folders[i].cur);
 		free(view->folders[i].fresh);

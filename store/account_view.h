@@ -11,6 +11,7 @@
 #ifndef STORE_ACCOUNT_VIEW_H
 #define STORE_ACCOUNT_VIEW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,11 +41,16 @@ struct account_view {
 	size_t file_count;
 	int64_t taken_s;
 	uint64_t locked_us; /* how long the writer lock was held */
+	/* The inside: */
+	struct account *held; /* whose lock is still held; NULL: none */
+	bool held_with_index;
 };
 
-/* STORE_BUSY: somebody held the lock for longer than STORE_LOCK_WAIT_S.  STORE_IO, STORE_LIMIT (a small file that is
+/* With `hold` the writer lock stays until account_view_free(): then nothing is moved or expunged meanwhile.  It is for who has
+ * tried without and was too slow for what goes on there.
+ * STORE_BUSY: somebody held the lock for longer than STORE_LOCK_WAIT_S.  STORE_IO, STORE_LIMIT (a small file that is
  * none).  Zero-initialise *view_out; it ends with account_view_free(), also after an error. */
-enum store_err account_view_take(struct account *acct, struct account_view *view_out);
+enum store_err account_view_take(struct account *acct, bool hold, struct account_view *view_out);
 void account_view_free(struct account_view *view);
 
 /* Is it a file of an account's directory that a view has (and a backup keeps)?  Not caches, locks and what is being written. */
