@@ -1,6 +1,5 @@
 /* An IMAP client that reads: it logs in to a foreign server, lists mailboxes and fetches messages.  Mailboxes are opened by
- * EXAMINE, so nothing changes there.  Blocking; one command after the other, but for fetches, which may be several under
- * way.
+ * EXAMINE, so nothing changes there.  Blocking; one command after the other.
  *
  * Every call says how it went: IMAP_DONE; IMAP_REFUSED, the server said NO or BAD and the connection goes on; IMAP_LOST, the
  * connection is of no use any more (closed, silent, or what came is no IMAP): close it, and connect anew if that
@@ -18,7 +17,9 @@
 #define IMAP_CLIENT_REPLIES_MAX 50000 /* to one command, beside those that it is for */
 #define IMAP_MAILBOXES_MAX      10000
 #define IMAP_MESSAGES_MAX       (20 * 1000 * 1000) /* in one mailbox */
-#define IMAP_FETCHES_MAX        4                  /* under way at once */
+/* Under way at once.  Servers answer several in turns (Dovecot does), and messages shall come in the order of their UIDs;
+ * one for hundreds of messages is as quick. */
+#define IMAP_FETCHES_MAX 1
 
 struct imap_client;
 struct net_tls;

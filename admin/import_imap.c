@@ -16,8 +16,8 @@
 #include "base/mem.h"
 #include "store/mailbox.h"
 
-#define CHUNK_MESSAGES  100
-#define CHUNK_BYTES     (UINT64_C(4) << 20)
+#define CHUNK_MESSAGES  500
+#define CHUNK_BYTES     (UINT64_C(16) << 20)
 #define MESSAGE_STRIKES 2 /* connections that one message may cost */
 #define MAILBOX_STRIKES 3
 

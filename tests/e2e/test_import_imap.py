@@ -108,7 +108,7 @@ def test_everything_comes_along(box, dovecot):
         assert there.create(name)[0] == "OK"
     there.subscribe('"INBOX.Lists.C &AOQ-"')
     there.subscribe('"INBOX.Empty"')
-    fill(there, "INBOX", 800)
+    fill(there, "INBOX", 800, size=200000)  # so much that the server must wait for us
     fill(there, '"INBOX.Sent Items"', 5)
     there.append('"INBOX.Lists.C &AOQ-"', "", None, b"Subject: big\r\n\r\n" + b"0123456789abcde\r\n" * (30 << 16))
     there.append('"INBOX.a&IKw-b"', "", None, b"no header at all")
