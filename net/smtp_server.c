@@ -310,7 +310,7 @@ step_command(struct smtp_session *s)
 	enum line got;
 	enum smtp_step step;
 
-	if (s->draining)
+	if (s->draining || (s->finishing && s->mail_count > 0 && !s->in_transaction))
 		return smtp_session_finish_with(s, 421, "4.3.2", "Service shutting down");
 	got = next_line(s, &line, &used);
 	if (got == LINE_NONE)
@@ -570,6 +570,13 @@ void
 smtp_server_drain(struct smtp_session *s)
 {
 	s->draining = true;
+	session_run(s);
+}
+
+void
+smtp_server_finish(struct smtp_session *s)
+{
+	s->finishing = true;
 	session_run(s);
 }
 

@@ -178,6 +178,9 @@ struct smtp_session *smtp_server_start(struct net_stream *stream,
     const struct smtp_service *service, void (*on_end)(void *arg), void *on_end_arg);
 /* Ends with 421 at the next command, or at once when idle; a message being received is finished first. */
 void smtp_server_drain(struct smtp_session *s);
+/* The same, but who has sent nothing yet may send one message first: a person's mail program, which has just
+ * connected, would show him the 421. */
+void smtp_server_finish(struct smtp_session *s);
 
 /* For handlers. */
 void *smtp_session_data(const struct smtp_session *s); /* the on_end_arg of start */

@@ -37,7 +37,7 @@ struct smtp_session {
 
 	enum smtp_state state;
 	bool busy; /* a job owns the session */
-	bool eof, draining, skipping_line, greeted, connected, ending;
+	bool eof, draining, finishing, skipping_line, greeted, connected, ending;
 	unsigned bad_commands;
 	void (*run)(struct smtp_session *s);   /* of the job in flight */
 	void (*after)(struct smtp_session *s); /* on the loop, when run has returned */

@@ -50,9 +50,8 @@ drain(struct service *sv, enum net_drain how)
 {
 	struct submit_worker *sw = sv->data;
 
-	(void)how;
-	submit_door_drain(&sw->tls);
-	submit_door_drain(&sw->starttls);
+	submit_door_drain(&sw->tls, how);
+	submit_door_drain(&sw->starttls, how);
 	runner_drain(sw->runner);
 }
 

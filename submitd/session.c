@@ -434,10 +434,13 @@ submit_door_accept(struct submit_door *door, struct net_stream *st)
 }
 
 void
-submit_door_drain(struct submit_door *door)
+submit_door_drain(struct submit_door *door, enum net_drain how)
 {
 	for (struct submit_session *ss = door->first, *next; ss != NULL; ss = next) {
 		next = ss->next;
-		smtp_server_drain(ss->smtp);
+		if (how == NET_DRAIN_FINISH)
+			smtp_server_finish(ss->smtp);
+		else
+			smtp_server_drain(ss->smtp);
 	}
 }

@@ -3,6 +3,7 @@
 #ifndef SUBMITD_SESSION_H
 #define SUBMITD_SESSION_H
 
+#include "net/daemon.h"
 #include "net/smtp_server.h"
 
 struct net_stream;
@@ -18,6 +19,6 @@ struct submit_door {
 void submit_door_open(struct submit_door *door, struct service *sv, bool implicit_tls);
 void submit_door_close(struct submit_door *door);
 void submit_door_accept(struct submit_door *door, struct net_stream *st);
-void submit_door_drain(struct submit_door *door);
+void submit_door_drain(struct submit_door *door, enum net_drain how);
 
 #endif

@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import smtplib
 import socket
 
 import pytest
 
-from sanger import BIN, TOP, Instance, alive, run, wait_for
+from sanger import BIN, TOP, Instance, alive, make_message, run, wait_for
 
 
 def test_start_answers_on_all_doors_and_stop_ends_them():
@@ -65,6 +66,19 @@ def test_reload_takes_new_settings_and_keeps_sessions(instance):
     wait_for(lambda: set(instance.workers("imapd")) - old, "new workers")
     assert client.noop()[0] == "OK"
     client.logout()
+
+
+def test_reload_lets_a_mail_program_send_what_it_came_for(instance):
+    client = instance.connect_submission("ann@example.org")
+    reloads = instance.log().count("submitd reload state=done")
+    instance.tool("instance", "reload", instance.dir)
+    wait_for(lambda: instance.log().count("submitd reload state=done") > reloads, "the reload's end")
+    message = bytes(make_message("ann@example.org"))
+    assert client.sendmail("ann@example.org", ["ann@example.org"], message) == {}
+    with pytest.raises((smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected)):
+        client.sendmail("ann@example.org", ["ann@example.org"], message)
+    with instance.connect_submission("ann@example.org") as again:
+        assert again.sendmail("ann@example.org", ["ann@example.org"], message) == {}
 
 
 def test_reload_with_a_broken_file_changes_nothing(instance):

@@ -783,7 +783,7 @@ def test_symlinks_in_the_tree(box):
     box.deliver(eve, subject="first")
     root = box.maildir(eve)
     (root / ".Evil").symlink_to(secret)
-    (root / ".Half").mkdir()
+    (root / ".Half").mkdir(mode=0o700)
     for sub in ("cur", "new", "tmp"):
         (root / ".Half" / sub).symlink_to(secret / sub)
     (root / "new" / "2.M2P2Q2.host").symlink_to(secret / "cur" / "1.M1P1Q1.host:2,")
