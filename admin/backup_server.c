@@ -30,7 +30,8 @@ link_same(struct backup *b, struct manifest_entry *e)
 	char *linked;
 	bool ok;
 
-	if (b->careful || known == NULL || known->size != e->size || !file_digest_eq(&known->digest, &e->digest))
+	if (b->careful || known == NULL || known->size != e->size ||
+	    !file_digest_eq(&known->digest, &e->digest))
 		return false;
 	linked = mem_printf("%s.link", e->path);
 	ok = linkat(b->last_fd, e->path, b->fd, linked, 0) == 0 &&

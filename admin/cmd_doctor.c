@@ -151,8 +151,8 @@ doctor_run(struct admin *a)
 {
 	static void (*const CHECKS[])(struct doctor *) = { doctor_paths, doctor_tls,
 		doctor_accounts, doctor_mail, doctor_filters, doctor_spool, doctor_doors,
-		doctor_clients, doctor_relay, doctor_publish, doctor_cleanup, doctor_standby, doctor_backup,
-		doctor_system };
+		doctor_clients, doctor_relay, doctor_publish, doctor_cleanup, doctor_standby,
+		doctor_backup, doctor_system };
 	struct doctor d = { .a = a, .findings = json_array() };
 
 	if (check_config(&d) && check_user(&d))

@@ -20,8 +20,9 @@ check_again(const struct csv *csv)
 		buf_adds(&text, i + 1 < csv->count || csv->count == 1 ? "," : "");
 	}
 	csv_begin(&again, (struct str){ text.data, text.len });
-	if (csv_next(&again) != CSV_RECORD || csv_next(&again) != CSV_RECORD)
-		__builtin_trap();
+	for (int line = 0; line < 2; line++)
+		if (csv_next(&again) != CSV_RECORD)
+			__builtin_trap();
 	for (size_t i = 0; i < csv->count; i++)
 		if (!str_eq(again.fields[i], csv->fields[i]))
 			__builtin_trap();

@@ -11,6 +11,8 @@ import pytest
 
 from sanger import BIN, TOP, WAIT_S, Instance, run
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def box():

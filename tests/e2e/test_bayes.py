@@ -10,6 +10,8 @@ import pytest
 
 from sanger import BIN, Instance, make_message, run
 
+pytestmark = pytest.mark.once
+
 ANN, BOB = "ann@example.org", "bob@example.org"
 
 

@@ -6,6 +6,8 @@ import time
 import pytest
 from sanger import Instance, make_message
 
+pytestmark = pytest.mark.once
+
 ANN = "ann@example.org"
 DAY = 86400
 

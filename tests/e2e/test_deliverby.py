@@ -11,6 +11,8 @@ from exim import Exim
 from relay import Relay, status_of
 from sanger import Instance, wait_for
 
+pytestmark = pytest.mark.once
+
 SETTINGS = {"submitd.relay_tls": "none", "submitd.retry_first": "1s", "submitd.retry_max": "1s"}
 
 

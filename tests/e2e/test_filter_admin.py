@@ -11,6 +11,8 @@ import pytest
 
 from sanger import BIN, Instance, make_message, run, temp_dir
 
+pytestmark = pytest.mark.once
+
 ANN = "ann@example.org"
 SIEVE = 'require ["fileinto", "imap4flags"];\n' \
         'if header :contains "subject" "list" { fileinto :flags "\\\\Seen" "Lists"; }\n'

@@ -9,6 +9,8 @@ import pytest
 
 from sanger import BIN, TOP, Instance, alive, make_message, run, wait_for
 
+pytestmark = pytest.mark.once
+
 
 def test_start_answers_on_all_doors_and_stop_ends_them():
     with Instance() as i:

@@ -8,6 +8,8 @@ import pytest
 from relay import Relay
 from sanger import BIN, Instance, make_message, run, temp_dir, wait_for
 
+pytestmark = pytest.mark.once
+
 SETTINGS = {"submitd.relay_tls": "none", "submitd.retry_first": "1s"}
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from sanger import run
 
+pytestmark = pytest.mark.once
+
 PLAIN = "Sätt-på 1"  # what people choose
 
 

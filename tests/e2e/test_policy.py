@@ -12,6 +12,8 @@ import pytest
 from relay import Relay
 from sanger import Instance, make_message, run, wait_for
 
+pytestmark = pytest.mark.once
+
 RELAXED = {"submitd.relay_tls": "opportunistic", "submitd.retry_first": "1s",
            "submitd.retry_max": "2s"}
 ANN = "ann@example.org"

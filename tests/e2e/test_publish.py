@@ -9,6 +9,8 @@ import pytest
 
 from sanger import Instance, temp_dir
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def box():

@@ -13,6 +13,8 @@ import pytest
 from relay import Relay
 from sanger import Instance, make_message, wait_for
 
+pytestmark = pytest.mark.once
+
 ANN, BOB = "ann@example.org", "bob@example.org"
 FAR = {"submitd.relay_tls": "opportunistic", "submitd.retry_first": "1h", "submitd.retry_max": "1h"}
 

@@ -11,6 +11,8 @@ import pytest
 
 from sanger import Instance, make_message, temp_dir
 
+pytestmark = pytest.mark.once
+
 ANN = "ann@example.org"
 DELETED = r"(\Deleted)"
 

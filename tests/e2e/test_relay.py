@@ -6,6 +6,8 @@ import pytest
 from exim import Exim
 from sanger import Instance, make_message, wait_for
 
+pytestmark = pytest.mark.once
+
 
 def store_door(i, protocol):
     return protocol, i.lmtp if protocol == "lmtp" else i.smtp

@@ -9,11 +9,15 @@ import re
 import sqlite3
 import time
 
+import pytest
+
 from chaos_relay import ChaosRelay, hold
 from exim import Exim
 from neighbours import certificate
 from sanger import Instance, make_message, wait_for
 from test_relay_chaos import QUICK, digests, restart_submitd, set_settings, wait_empty
+
+pytestmark = pytest.mark.once
 
 ANN = "ann@example.org"
 SECRET = "its-password"

@@ -8,6 +8,8 @@ from email.header import decode_header, make_header
 import pytest
 from sanger import Instance, make_message, wait_for
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def instance():
