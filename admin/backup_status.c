@@ -5,14 +5,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "admin/status_lines.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "store/dir.h"
 
-#define STATUS_FILE      "status"
-#define STATUS_MAX_BYTES 65536
-#define WHAT_MAX_BYTES   500
+#define WHAT_MAX_BYTES 500
 
 static const char *const WORDS[BACKUP_EVENTS] = {
 	[BACKUP_BEGAN] = "began",
@@ -31,19 +29,13 @@ static const enum backup_event ENDS[BACKUP_EVENTS] = {
 	[BACKUP_DAMAGED] = BACKUP_DAMAGED,
 };
 
-/* "WORD NUMBER REST" */
 static void
-read_line(struct backup_status *status, char *line)
+on_line(void *arg, const char *word, int64_t when, const char *rest)
 {
-	char *number = strchr(line, ' '), *rest;
-	int64_t when;
+	struct backup_status *status = arg;
 
-	if (number == NULL)
-		return;
-	*number++ = '\0';
-	when = strtoll(number, &rest, 10);
 	for (size_t i = 0; i < BACKUP_EVENTS; i++) {
-		if (strcmp(line, WORDS[i]) != 0 || when <= 0)
+		if (strcmp(word, WORDS[i]) != 0 || when <= 0)
 			continue;
 		free(status->events[i].what);
 		status->events[i].at = when;
@@ -54,18 +46,8 @@ read_line(struct backup_status *status, char *line)
 void
 backup_status_read(int dir_fd, struct backup_status *status_out)
 {
-	struct buf text = { 0 };
-	char *save = NULL;
-
 	*status_out = (struct backup_status){ 0 };
-	if (dir_read_file(dir_fd, STATUS_FILE, STATUS_MAX_BYTES, &text) == STORE_OK &&
-	    text.len > 0) {
-		buf_cstr(&text);
-		for (char *line = strtok_r(text.data, "\n", &save); line != NULL;
-		     line = strtok_r(NULL, "\n", &save))
-			read_line(status_out, line);
-	}
-	buf_free(&text);
+	status_lines_read(dir_fd, on_line, status_out);
 }
 
 void
@@ -100,7 +82,7 @@ backup_status_note(int dir_fd, enum backup_event event, const char *what)
 			add_line(&text, (enum backup_event)i, before.events[i].at,
 			    before.events[i].what);
 	}
-	err = dir_replace_file(dir_fd, STATUS_FILE, (struct str){ text.data, text.len }, true);
+	err = status_lines_write(dir_fd, (struct str){ text.data, text.len });
 	buf_free(&text);
 	backup_status_free(&before);
 	return err;

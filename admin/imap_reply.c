@@ -381,8 +381,10 @@ static const struct {
 };
 
 static void
-note_flag(struct imap_fetched *f, struct str name)
+note_flag(void *arg, struct str name)
 {
+	struct imap_fetched *f = arg;
+
 	for (size_t i = 0; i < ARRAY_LEN(FLAGS); i++) {
 		if (str_eq_nocase(FLAGS[i].name, name)) {
 			f->flags |= FLAGS[i].flag;
@@ -392,6 +394,23 @@ note_flag(struct imap_fetched *f, struct str name)
 	if (name.p[0] != '\\' &&
 	    f->keyword_count < IMAP_FLAGS_MAX) /* \Recent, and flags of tomorrow */
 		f->keywords[f->keyword_count++] = name;
+}
+
+/* The words up to ")", behind the "(". */
+static bool
+take_words(struct cursor *c, void (*note)(void *arg, struct str word), void *arg)
+{
+	for (;;) {
+		struct str word;
+
+		skip_blanks(c);
+		if (cursor_take(c, ')'))
+			return true;
+		word = cursor_take_while(c, is_word);
+		if (word.len == 0)
+			return false;
+		note(arg, word);
+	}
 }
 
 static bool
@@ -404,17 +423,7 @@ parse_flags(struct cursor *c, struct arena *arena, struct imap_fetched *f)
 	f->has_flags = true;
 	f->flags = 0;
 	f->keyword_count = 0;
-	for (;;) {
-		struct str name;
-
-		skip_blanks(c);
-		if (cursor_take(c, ')'))
-			return true;
-		name = cursor_take_while(c, is_word);
-		if (name.len == 0)
-			return false;
-		note_flag(f, name);
-	}
+	return take_words(c, note_flag, f);
 }
 
 static bool
@@ -518,8 +527,9 @@ imap_fetched_parse(struct str rest, struct arena *arena, struct imap_fetched *f)
 /* --- LIST -------------------------------------------------------------------------------------- */
 
 static void
-note_attribute(struct imap_listed *l, struct str name)
+note_attribute(void *arg, struct str name)
 {
+	struct imap_listed *l = arg;
 	char text[32];
 	enum special_use use;
 
@@ -540,19 +550,7 @@ note_attribute(struct imap_listed *l, struct str name)
 static bool
 parse_attributes(struct cursor *c, struct imap_listed *l)
 {
-	if (!cursor_take(c, '('))
-		return false;
-	for (;;) {
-		struct str name;
-
-		skip_blanks(c);
-		if (cursor_take(c, ')'))
-			return true;
-		name = cursor_take_while(c, is_word);
-		if (name.len == 0)
-			return false;
-		note_attribute(l, name);
-	}
+	return cursor_take(c, '(') && take_words(c, note_attribute, l);
 }
 
 /* The hierarchy delimiter: DQUOTE QUOTED-CHAR DQUOTE, or nil. */

@@ -4,13 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/status_lines.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "store/dir.h"
-
-#define STATUS_FILE      "status"
-#define STATUS_MAX_BYTES 65536
 
 struct publish_target *
 publish_status_target(struct publish_status *status, const char *name)
@@ -24,44 +21,28 @@ publish_status_target(struct publish_status *status, const char *name)
 	return &status->targets[status->target_count++];
 }
 
-/* "WORD NUMBER REST" */
 static void
-read_line(struct publish_status *status, char *line)
+on_line(void *arg, const char *word, int64_t when, const char *rest)
 {
-	char *number = strchr(line, ' '), *rest;
+	struct publish_status *status = arg;
 	struct publish_target *target;
-	int64_t when;
 
-	if (number == NULL)
-		return;
-	*number++ = '\0';
-	when = strtoll(number, &rest, 10);
-	if (strcmp(line, "published") == 0)
+	if (strcmp(word, "published") == 0)
 		status->published = when;
 	if (*rest != ' ' || rest[1] == '\0')
 		return;
 	target = publish_status_target(status, rest + 1);
-	if (target != NULL && strcmp(line, "sent") == 0)
+	if (target != NULL && strcmp(word, "sent") == 0)
 		target->sent = when;
-	else if (target != NULL && strcmp(line, "failed") == 0)
+	else if (target != NULL && strcmp(word, "failed") == 0)
 		target->failed = when;
 }
 
 void
 publish_status_read(int dir_fd, struct publish_status *status_out)
 {
-	struct buf text = { 0 };
-	char *save = NULL;
-
 	*status_out = (struct publish_status){ 0 };
-	if (dir_read_file(dir_fd, STATUS_FILE, STATUS_MAX_BYTES, &text) == STORE_OK &&
-	    text.len > 0) {
-		buf_cstr(&text);
-		for (char *line = strtok_r(text.data, "\n", &save); line != NULL;
-		     line = strtok_r(NULL, "\n", &save))
-			read_line(status_out, line);
-	}
-	buf_free(&text);
+	status_lines_read(dir_fd, on_line, status_out);
 }
 
 enum store_err
@@ -79,7 +60,7 @@ publish_status_write(int dir_fd, const struct publish_status *status)
 		if (t->failed != 0)
 			buf_printf(&text, "failed %" PRId64 " %s\n", t->failed, t->name);
 	}
-	err = dir_replace_file(dir_fd, STATUS_FILE, (struct str){ text.data, text.len }, true);
+	err = status_lines_write(dir_fd, (struct str){ text.data, text.len });
 	buf_free(&text);
 	return err;
 }

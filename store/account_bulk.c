@@ -19,23 +19,29 @@ struct name {
 	char *localpart, *domain;
 };
 
-/* 0: there is none. */
+/* The number that `select` finds by local part and domain; 0: nothing. */
 static enum store_err
-find_id(struct sql *sql, const struct name *name, int64_t *id_out)
+find_number(struct sql *sql, const char *select, const struct name *name, int64_t *out)
 {
-	sqlite3_stmt *stmt =
-	    sql_get(sql, "SELECT id FROM account WHERE localpart = ? AND domain = ?");
+	sqlite3_stmt *stmt = sql_get(sql, select);
 	enum store_err err;
 
-	*id_out = 0;
+	*out = 0;
 	sql_bind_text(stmt, 1, name->localpart);
 	sql_bind_text(stmt, 2, name->domain);
 	err = sql_step(sql, stmt);
 	if (err != STORE_OK)
 		return err == STORE_NOT_FOUND ? STORE_OK : err;
-	*id_out = sqlite3_column_int64(stmt, 0);
+	*out = sqlite3_column_int64(stmt, 0);
 	sqlite3_reset(stmt);
 	return STORE_OK;
+}
+
+static enum store_err
+find_id(struct sql *sql, const struct name *name, int64_t *id_out)
+{
+	return find_number(
+	    sql, "SELECT id FROM account WHERE localpart = ? AND domain = ?", name, id_out);
 }
 
 static enum store_err
@@ -80,19 +86,8 @@ write_limits(struct sql *sql, const struct account_bulk *item, int64_t id)
 static enum store_err
 alias_owner(struct sql *sql, const struct name *alias, int64_t *account_out)
 {
-	sqlite3_stmt *stmt =
-	    sql_get(sql, "SELECT account FROM alias WHERE localpart = ? AND domain = ?");
-	enum store_err err;
-
-	*account_out = 0;
-	sql_bind_text(stmt, 1, alias->localpart);
-	sql_bind_text(stmt, 2, alias->domain);
-	err = sql_step(sql, stmt);
-	if (err != STORE_OK)
-		return err == STORE_NOT_FOUND ? STORE_OK : err;
-	*account_out = sqlite3_column_int64(stmt, 0);
-	sqlite3_reset(stmt);
-	return STORE_OK;
+	return find_number(sql, "SELECT account FROM alias WHERE localpart = ? AND domain = ?",
+	    alias, account_out);
 }
 
 static enum store_err
