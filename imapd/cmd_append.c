@@ -2,12 +2,14 @@
 
 #include "imapd/append.h"
 #include "imapd/imapd.h"
+#include "imapd/imapsieve.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/mailbox.h"
 
 struct append_state {
 	struct append *ap;
+	const char *mailbox;
 	unsigned messages;
 	bool binary; /* the literal at hand may hold NULs */
 };
@@ -49,6 +51,7 @@ begin(struct imap_session *s, struct imap_request *req)
 	err = append_begin(s->acct, name, &st->ap);
 	if (err != STORE_OK)
 		return refuse(req, err);
+	st->mailbox = name;
 	req->state = st;
 	req->state_free = state_free;
 	return IMAP_WAIT;
@@ -127,7 +130,7 @@ imap_append_data(struct imap_session *s, struct imap_request *req, struct str by
 
 /* All data is there, on disk but not yet visible. */
 static enum imap_result
-commit(struct imap_request *req)
+commit(struct imap_session *s, struct imap_request *req)
 {
 	struct append_state *st = req->state;
 	struct uidset uids = { 0 };
@@ -138,6 +141,11 @@ commit(struct imap_request *req)
 	if (err == STORE_OK) {
 		uidset_format(&uids, &set);
 		imap_okf(req, "APPEND done", "APPENDUID %u %s", uidvalidity, buf_cstr(&set));
+		imap_sieve_event(s, &(struct imap_sieve_event){ .cause = IMAP_SIEVE_APPEND,
+					.acct = s->acct,
+					.mailbox = st->mailbox,
+					.uidvalidity = uidvalidity,
+					.uids = &uids });
 	}
 	uidset_free(&uids);
 	buf_free(&set);
@@ -148,12 +156,11 @@ commit(struct imap_request *req)
 static enum imap_result
 append_run(struct imap_session *s, struct imap_request *req)
 {
-	(void)s;
 	if (req->state == NULL)
 		return imap_bad(req, "A mailbox and a literal expected");
 	if (!imap_arg_end(req))
 		return IMAP_BAD;
-	return commit(req);
+	return commit(s, req);
 }
 
 const struct imap_command imap_cmd_append = {

@@ -1,6 +1,7 @@
 /* COPY and MOVE, alike but for what becomes of the source. */
 #include <inttypes.h>
 
+#include "imapd/imapsieve.h"
 #include "imapd/junk_training.h"
 #include "imapd/messages.h"
 #include "imapd/response.h"
@@ -63,6 +64,12 @@ copy_set(struct imap_session *s, struct imap_request *req, const struct uidset *
 	junk_training_learn(s, uids, to);
 	err = move ? mailbox_move(s->box, uids, to, &copied)
 		   : mailbox_copy(s->box, uids, to, &copied);
+	if (err == STORE_OK) /* MOVE is a COPY for scripts too: RFC 6785 knows no other cause */
+		imap_sieve_event(s, &(struct imap_sieve_event){ .cause = IMAP_SIEVE_COPY,
+					.acct = mailbox_account(s->box),
+					.mailbox = to,
+					.uidvalidity = copied.uidvalidity,
+					.uids = &copied.to });
 	if (err != STORE_OK)
 		result = copy_error(req, to, err);
 	else

@@ -12,10 +12,11 @@
 struct list_state {
 	struct list_query query;
 	const char *patterns[IMAP_LIST_PATTERNS_MAX];
-	unsigned returns;      /* enum list_return */
-	unsigned status_items; /* of RETURN (STATUS …) */
-	bool extended;         /* said in the syntax of RFC 5258 */
-	bool delimiter_only;   /* the question with the empty name */
+	unsigned returns;           /* enum list_return */
+	bool extended;              /* said in the syntax of RFC 5258 */
+	bool delimiter_only;        /* the question with the empty name */
+	bool wants[LIST_EXTRA_MAX]; /* of EXTRAS */
+	void *extra_args[LIST_EXTRA_MAX];
 
 	struct mailbox_list list;
 	struct list_item *items;
@@ -46,16 +47,42 @@ static const struct option RETURN_OPTIONS[] = {
 	{ STR("SUBSCRIBED"), LIST_RETURN_SUBSCRIBED },
 	{ STR("CHILDREN"), LIST_RETURN_CHILDREN },
 	{ STR("SPECIAL-USE"), LIST_RETURN_SPECIAL_USE },
-	{ STR("STATUS"), LIST_RETURN_STATUS },
 };
 
+/* STATUS, RFC 5819 */
 static bool
-parse_option(struct cursor *c, const struct option *options, size_t count, unsigned *bit_out)
+parse_status(struct imap_session *s, struct imap_request *req, void **arg_out)
 {
-	struct str name;
+	unsigned *items = arena_zalloc(req->arena, sizeof(*items));
 
-	if (!imap_parse_atom(c, &name))
+	if (!imap_parse_sp(&req->args) || !imap_parse_status_items(&req->args, items))
 		return false;
+	if (imap_status_wants_modseq(*items))
+		messages_enable_condstore(s);
+	*arg_out = items;
+	return true;
+}
+
+/* A mailbox that vanishes while we speak has no STATUS, and that is all, RFC 5819 §2. */
+static void
+send_status(
+    struct imap_session *s, struct imap_request *req, const struct list_item *item, const void *arg)
+{
+	const unsigned *items = arg;
+
+	(void)req;
+	imap_send_status(s, item->name, *items);
+}
+
+/* In the order in which they follow the LIST line. */
+static const struct list_extra EXTRAS[] = {
+	{ STR("STATUS"), parse_status, send_status },
+};
+_Static_assert(ARRAY_LEN(EXTRAS) <= LIST_EXTRA_MAX, "room for what each wants");
+
+static bool
+find_option(struct str name, const struct option *options, size_t count, unsigned *bit_out)
+{
 	for (size_t i = 0; i < count; i++) {
 		if (str_eq_nocase(name, options[i].name)) {
 			*bit_out = options[i].bit;
@@ -71,13 +98,15 @@ static bool
 parse_select_options(struct cursor *c, struct list_state *st)
 {
 	unsigned bit, base = LIST_SUBSCRIBED | LIST_SPECIAL_USE;
+	struct str name;
 
 	if (!cursor_take(c, '('))
 		return false;
 	if (cursor_take(c, ')'))
 		return true;
 	do {
-		if (!parse_option(c, SELECT_OPTIONS, ARRAY_LEN(SELECT_OPTIONS), &bit))
+		if (!imap_parse_atom(c, &name) ||
+		    !find_option(name, SELECT_OPTIONS, ARRAY_LEN(SELECT_OPTIONS), &bit))
 			return false;
 		st->query.select |= bit;
 	} while (imap_parse_sp(c));
@@ -86,10 +115,25 @@ parse_select_options(struct cursor *c, struct list_state *st)
 	return cursor_take(c, ')');
 }
 
+static bool
+parse_extra(
+    struct imap_session *s, struct imap_request *req, struct list_state *st, struct str name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(EXTRAS); i++) {
+		if (!str_eq_nocase(name, EXTRAS[i].name))
+			continue;
+		st->wants[i] = true;
+		return EXTRAS[i].parse(s, req, &st->extra_args[i]);
+	}
+	return false;
+}
+
 /* list-return-opts = "RETURN" SP "(" [return-option *(SP return-option)] ")" */
 static bool
-parse_return_options(struct cursor *c, struct list_state *st)
+parse_return_options(struct imap_session *s, struct imap_request *req, struct list_state *st)
 {
+	struct cursor *c = &req->args;
+	struct str name;
 	unsigned bit;
 
 	if (!cursor_take_nocase(c, STR("RETURN (")))
@@ -97,11 +141,11 @@ parse_return_options(struct cursor *c, struct list_state *st)
 	if (cursor_take(c, ')'))
 		return true;
 	do {
-		if (!parse_option(c, RETURN_OPTIONS, ARRAY_LEN(RETURN_OPTIONS), &bit))
+		if (!imap_parse_atom(c, &name))
 			return false;
-		st->returns |= bit;
-		if (bit == LIST_RETURN_STATUS &&
-		    (!imap_parse_sp(c) || !imap_parse_status_items(c, &st->status_items)))
+		if (find_option(name, RETURN_OPTIONS, ARRAY_LEN(RETURN_OPTIONS), &bit))
+			st->returns |= bit;
+		else if (!parse_extra(s, req, st, name))
 			return false;
 	} while (imap_parse_sp(c));
 	return cursor_take(c, ')');
@@ -168,7 +212,7 @@ parse(struct imap_session *s, struct imap_request *req, struct list_state *st)
 	if (cursor_peek(c) == ' ' && cursor_left(c) > 1) {
 		st->extended = true;
 		imap_parse_sp(c);
-		if (!parse_return_options(c, st))
+		if (!parse_return_options(s, req, st))
 			return false;
 	}
 	return imap_arg_end(req);
@@ -225,9 +269,9 @@ out_childinfo(struct imap_session *s, unsigned select)
 	buf_adds(&s->out, "))");
 }
 
-/* A mailbox that vanishes while we speak has no STATUS, and that is all, RFC 5819 §2. */
 static void
-out_item(struct imap_session *s, const struct list_state *st, const struct list_item *item)
+out_item(struct imap_session *s, struct imap_request *req, const struct list_state *st,
+    const struct list_item *item)
 {
 	buf_adds(&s->out, "* LIST ");
 	out_attributes(s, st, item);
@@ -236,16 +280,18 @@ out_item(struct imap_session *s, const struct list_state *st, const struct list_
 	if (item->childinfo)
 		out_childinfo(s, st->query.select);
 	buf_adds(&s->out, "\r\n");
-	if (st->status_items != 0 && item->selected &&
-	    (item->attributes & MAILBOX_NONEXISTENT) == 0)
-		imap_send_status(s, item->name, st->status_items);
+	if (!item->selected || (item->attributes & MAILBOX_NONEXISTENT) != 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(EXTRAS); i++)
+		if (st->wants[i])
+			EXTRAS[i].send(s, req, item, st->extra_args[i]);
 }
 
 static enum imap_result
-answer(struct imap_session *s, struct list_state *st)
+answer(struct imap_session *s, struct imap_request *req, struct list_state *st)
 {
 	while (st->at < st->count) {
-		out_item(s, st, &st->items[st->at++]);
+		out_item(s, req, st, &st->items[st->at++]);
 		if (imap_out_full(s))
 			return IMAP_MORE;
 	}
@@ -261,7 +307,7 @@ list_run(struct imap_session *s, struct imap_request *req)
 	enum store_err err;
 
 	if (st != NULL)
-		return answer(s, st);
+		return answer(s, req, st);
 	st = arena_zalloc(req->arena, sizeof(*st));
 	if (!parse(s, req, st))
 		return imap_bad(req, "Not a LIST this server understands");
@@ -269,15 +315,13 @@ list_run(struct imap_session *s, struct imap_request *req)
 		imap_untagged(s, "LIST (\\Noselect) \"%c\" \"\"", IMAP_DELIMITER);
 		return IMAP_OK;
 	}
-	if (imap_status_wants_modseq(st->status_items))
-		messages_enable_condstore(s);
 	req->state = st;
 	req->state_free = state_free;
 	err = account_list(s->acct, &st->list);
 	if (err != STORE_OK)
 		return imap_finish(req, err);
 	imap_list_select(&st->list, &st->query, req->arena, &st->items, &st->count);
-	return answer(s, st);
+	return answer(s, req, st);
 }
 
 const struct imap_command imap_cmd_list = {

@@ -1,4 +1,5 @@
 #include "imapd/fetch_run.h"
+#include "imapd/imapsieve.h"
 #include "imapd/messages.h"
 #include "imapd/response.h"
 #include "imapd/store_plan.h"
@@ -92,7 +93,9 @@ store_start(struct imap_session *s, struct imap_request *req, struct uidset *uid
 		messages_enable_condstore(s);
 	if (s->read_only)
 		return imap_no(req, NULL, "The mailbox is selected read-only");
+	imap_sieve_flags_begin(s, uids, &plan.change);
 	err = mailbox_store_flags(s->box, uids, &plan.change, &result);
+	imap_sieve_flags_end(s, &result.changed);
 	reply =
 	    err == STORE_OK ? store_report(s, req, &plan, uids, &result) : imap_finish(req, err);
 	uidset_free(&result.changed);

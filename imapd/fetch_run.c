@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "imapd/imapsieve.h"
 #include "imapd/messages.h"
 #include "imapd/response.h"
 
@@ -83,8 +84,11 @@ set_seen(struct fetch_run *run)
 	for (size_t i = 0; i < run->batch_count; i++)
 		if ((run->batch[i].row.flags & MESSAGE_SEEN) == 0)
 			uidset_add(&unseen, run->batch[i].row.uid);
+	if (!uidset_is_empty(&unseen))
+		imap_sieve_flags_begin(run->s, &unseen, &SEEN);
 	if (!uidset_is_empty(&unseen) &&
 	    mailbox_store_flags(run->s->box, &unseen, &SEEN, &result) == STORE_OK) {
+		imap_sieve_flags_end(run->s, &result.changed);
 		for (size_t i = 0; i < run->batch_count; i++) {
 			struct fetch_message *m = &run->batch[i];
 

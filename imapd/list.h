@@ -7,7 +7,11 @@
 #include <stddef.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "store/account.h"
+
+struct imap_request;
+struct imap_session;
 
 #define IMAP_LIST_PATTERNS_MAX 100
 
@@ -23,7 +27,6 @@ enum list_return {
 	LIST_RETURN_SUBSCRIBED = 1,
 	LIST_RETURN_CHILDREN = 2,
 	LIST_RETURN_SPECIAL_USE = 4,
-	LIST_RETURN_STATUS = 8,
 };
 
 struct list_query {
@@ -39,6 +42,17 @@ struct list_item {
 	bool selected;       /* meets the selection itself, not only by what is below it */
 	bool childinfo;      /* something below it meets the selection */
 };
+
+/* A return option whose answer is a response of its own behind the LIST line; rows in cmd_list.c. */
+struct list_extra {
+	struct str name;
+	/* What follows the option's name, into *arg_out (in the request's arena); false: bad syntax. */
+	bool (*parse)(struct imap_session *s, struct imap_request *req, void **arg_out);
+	/* For each mailbox that exists and meets the selection itself.  What cannot be found out is left out. */
+	void (*send)(struct imap_session *s, struct imap_request *req, const struct list_item *item,
+	    const void *arg);
+};
+#define LIST_EXTRA_MAX 4
 
 /* The answer in the order of account_list(), names that exist only as parents of subscribed ones
  * behind it.  Items live in the arena, names in it or in `list`. */
