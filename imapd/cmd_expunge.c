@@ -31,6 +31,6 @@ const struct imap_command imap_cmd_expunge = {
 	.name = "EXPUNGE",
 	.rfc = "RFC 9051 6.4.3",
 	.states = IMAP_SELECTED,
-	.flags = IMAP_CMD_UID,
+	.flags = IMAP_CMD_UID | IMAP_CMD_NUMBERLESS,
 	.run = expunge_command,
 };

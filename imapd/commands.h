@@ -51,6 +51,12 @@ struct imap_request {
 	void *state;
 	void (*state_free)(void *state);
 
+	/* UID SEARCH with sequence numbers among its keys: as IMAP_CMD_KEEPS_NUMBERS, RFC 7162 §3.2.10.2. */
+	bool keeps_numbers;
+	/* Something was expunged by this command: with QRESYNC the tagged OK says HIGHESTMODSEQ, as it is
+	 * after the VANISHED that stands before it, RFC 7162 §3.2.7. */
+	bool expunged;
+
 	struct str line;  /* with IMAP_WAIT: the line that came, without CRLF; p NULL: none came */
 	const char *code; /* resp-text-code of the tagged reply without brackets, or NULL */
 	const char *text; /* its text; NULL: a default */
@@ -61,7 +67,10 @@ enum imap_command_flag {
 	/* No EXPUNGE may be sent while it runs without UID: FETCH, STORE, SEARCH; RFC 9051 §7.5.1 */
 	IMAP_CMD_KEEPS_NUMBERS = 4,
 	IMAP_CMD_NO_UPDATES = 8, /* nothing of the selected mailbox is reported at its end */
-	IMAP_CMD_LOGIN = 16,     /* tries a password: waits after failed ones of its address */
+	/* Without UID it names no message by its number either (EXPUNGE): so it may run once UIDONLY is
+	 * enabled.  All others with IMAP_CMD_UID must be said with UID then, RFC 9586 §3. */
+	IMAP_CMD_NUMBERLESS = 32,
+	IMAP_CMD_LOGIN = 16, /* tries a password: waits after failed ones of its address */
 };
 
 struct imap_command {

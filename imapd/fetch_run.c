@@ -214,16 +214,12 @@ put_number(struct buf *out, uint64_t n)
 static void
 begin_message(struct fetch_run *run)
 {
-	struct buf *out = &run->s->out;
-
 	if ((run->plan->needs & FETCH_NEEDS_FILE) != 0 && !fetch_body_open(run)) {
 		fetch_body_close(run);
 		run->batch_at++;
 		return;
 	}
-	buf_add(out, "* ", 2);
-	put_number(out, fetch_current(run)->row.seq);
-	buf_add(out, " FETCH (", 8);
+	imap_out_fetch_head(run->s, fetch_current(run)->row.seq, fetch_current(run)->row.uid);
 	run->item_at = 0;
 	run->in_message = true;
 }

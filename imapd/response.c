@@ -52,6 +52,13 @@ imap_bad(struct imap_request *req, const char *text)
 	return reply(req, IMAP_BAD, NULL, text);
 }
 
+enum imap_result
+imap_uid_required(struct imap_request *req)
+{
+	return reply(req, IMAP_BAD, "UIDREQUIRED",
+	    "Message numbers are not allowed once UIDONLY is enabled");
+}
+
 /* resp-text-code, RFC 9051 §7.1 (from RFC 5530) */
 static const struct no_reply {
 	const char *code, *text;

@@ -20,6 +20,8 @@ enum imap_result imap_okf(struct imap_request *req, const char *text, const char
     __attribute__((format(printf, 3, 4)));
 enum imap_result imap_no(struct imap_request *req, const char *code, const char *text);
 enum imap_result imap_bad(struct imap_request *req, const char *text);
+/* BAD [UIDREQUIRED]: a sequence number where UIDONLY is enabled, RFC 9586 §3. */
+enum imap_result imap_uid_required(struct imap_request *req);
 /* OK for STORE_OK, otherwise NO with the code and text that stand for the error, RFC 5530. */
 enum imap_result imap_finish(struct imap_request *req, enum store_err err);
 
@@ -45,11 +47,20 @@ void imap_out_date_time(struct buf *out, int64_t unix_s);
 /* "(\Seen \Recent $Junk)": system flags, then the selected mailbox's keywords.  \Recent is left out in
  * a session that has enabled IMAP4rev2.  `keywords` may be NULL. */
 void imap_out_flags(struct imap_session *s, unsigned flags, const struct keyword_set *keywords);
+/* "* 7 FETCH (", or "* 4711 UIDFETCH (" once UIDONLY is enabled, RFC 9586 §3.3: whatever writes FETCH
+ * responses begins them with this, so that no sequence number is shown there. */
+void imap_out_fetch_head(struct imap_session *s, uint32_t seq, uint32_t uid);
+/* "* VANISHED 3:5,7", RFC 7162 §3.2.10; `earlier`: "* VANISHED (EARLIER) 3:5,7".  Nothing for an empty set, several
+ * lines for a long one. */
+void imap_send_vanished(struct imap_session *s, bool earlier, const struct uidset *uids);
+/* True if expunges are announced by UIDs (QRESYNC, UIDONLY). */
+bool imap_wants_vanished(const struct imap_session *s);
+
 /* "* FLAGS (…)" and "* OK [PERMANENTFLAGS (…)]" of the selected mailbox, as SELECT says them; the
  * session says them again when new keywords have appeared. */
 void imap_send_flags(struct imap_session *s);
-/* Brings the session's view of the selected mailbox up to date and reports what changed: EXPUNGE
- * (only if `expunges_too`), EXISTS, RECENT, FETCH with flags, MODSEQ when CONDSTORE is on.  Called
+/* Brings the session's view of the selected mailbox up to date and reports what changed: EXPUNGE or
+ * VANISHED (only if `expunges_too`), EXISTS, RECENT, FETCH with flags, MODSEQ when CONDSTORE is on.  Called
  * by the session at the end of every command that does not forbid it; IDLE calls it too.  Does
  * nothing without a selected mailbox.  True: everything is told; false: s->out is full, call again. */
 bool imap_send_updates(struct imap_session *s, bool expunges_too);

@@ -103,6 +103,15 @@ state_problem(const struct imap_session *s, const struct imap_request *req)
 		   : "Not now";
 }
 
+/* RFC 9586 §3 */
+static bool
+uid_is_required(const struct imap_session *s, const struct imap_request *req)
+{
+	return imap_enabled(s, IMAP_ENABLED_UIDONLY) && !req->uid &&
+	       (req->command->flags & IMAP_CMD_UID) != 0 &&
+	       (req->command->flags & IMAP_CMD_NUMBERLESS) == 0;
+}
+
 static const char *
 result_word(enum imap_result result)
 {
@@ -149,7 +158,9 @@ wants_updates(const struct imap_run *run)
 static bool
 expunges_allowed(const struct imap_run *run)
 {
-	return run->req.uid || (run->req.command->flags & IMAP_CMD_KEEPS_NUMBERS) == 0;
+	if (run->req.uid)
+		return !run->req.keeps_numbers;
+	return (run->req.command->flags & IMAP_CMD_KEEPS_NUMBERS) == 0;
 }
 
 /* The job ends, the command does not. */
@@ -204,6 +215,8 @@ imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 	req->arena = &run->arena;
 	req->command = imap_command_of(text, &req->tag, &req->uid, &req->args);
 	problem = state_problem(s, req);
+	if (problem == NULL && uid_is_required(s, req))
+		return imap_run_settle(s, run, imap_uid_required(req));
 	if (problem == NULL)
 		return handle(s, run);
 	if (req->command != NULL && (req->command->flags & IMAP_CMD_UID) == 0 && req->uid)

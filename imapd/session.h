@@ -34,6 +34,8 @@ struct sasl_channel;
 enum imap_enabled {
 	IMAP_ENABLED_REV2 = 1, /* RFC 9051: UTF-8 names, ESEARCH instead of SEARCH, no RECENT */
 	IMAP_ENABLED_CONDSTORE = 2, /* RFC 7162 §3.1: MODSEQ in every FETCH response */
+	IMAP_ENABLED_QRESYNC = 4, /* RFC 7162 §3.2.3: VANISHED instead of EXPUNGE; with CONDSTORE */
+	IMAP_ENABLED_UIDONLY = 16, /* RFC 9586: nothing is named by its number, either way */
 };
 
 /* Where the last FETCH of a part of a message stopped: a client that fetches a big one in pieces,
@@ -86,6 +88,12 @@ void imap_deselect(struct imap_session *s);
 void imap_bye(struct imap_session *s, const char *code, const char *text);
 /* Lets go of everything: mailbox, account, memory.  Blocks, as the store does. */
 void imap_session_clear(struct imap_session *s);
+
+static inline bool
+imap_enabled(const struct imap_session *s, unsigned bit)
+{
+	return (s->enabled & bit) != 0;
+}
 
 static inline bool
 imap_rev2(const struct imap_session *s)

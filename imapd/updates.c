@@ -2,6 +2,9 @@
 #include "imapd/response.h"
 #include "imapd/session.h"
 
+#define VANISHED_RUNS                                                                              \
+	2000 /* of one line: lines that a client of RFC 7162 §4 must take are 8 KB and more */
+
 static const struct {
 	unsigned flag;
 	const char *name;
@@ -85,7 +88,56 @@ imap_send_flags(struct imap_session *s)
 static bool
 condstore(const struct imap_session *s)
 {
-	return (s->enabled & IMAP_ENABLED_CONDSTORE) != 0;
+	return imap_enabled(s, IMAP_ENABLED_CONDSTORE);
+}
+
+void
+imap_out_fetch_head(struct imap_session *s, uint32_t seq, uint32_t uid)
+{
+	bool uidonly = imap_enabled(s, IMAP_ENABLED_UIDONLY);
+	uint32_t n = uidonly ? uid : seq;
+	char digits[10];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	buf_add(&s->out, "* ", 2);
+	buf_add(&s->out, digits + at, sizeof(digits) - at);
+	buf_adds(&s->out, uidonly ? " UIDFETCH (" : " FETCH (");
+}
+
+bool
+imap_wants_vanished(const struct imap_session *s)
+{
+	return imap_enabled(s, IMAP_ENABLED_QRESYNC | IMAP_ENABLED_UIDONLY);
+}
+
+/* Runs from `from` on, as many as a line takes. */
+static size_t
+send_vanished_line(struct imap_session *s, bool earlier, const struct uidset *uids, size_t from)
+{
+	size_t end =
+	    uids->run_count - from < VANISHED_RUNS ? uids->run_count : from + VANISHED_RUNS;
+	struct uidset line = { 0 };
+
+	for (size_t i = from; i < end; i++)
+		uidset_add_range(&line, uids->runs[i].first, uids->runs[i].last);
+	buf_adds(&s->out, earlier ? "* VANISHED (EARLIER) " : "* VANISHED ");
+	uidset_format(&line, &s->out);
+	buf_adds(&s->out, "\r\n");
+	uidset_free(&line);
+	return end;
+}
+
+void
+imap_send_vanished(struct imap_session *s, bool earlier, const struct uidset *uids)
+{
+	size_t at = 0;
+
+	while (at < uids->run_count)
+		at = send_vanished_line(s, earlier, uids, at);
 }
 
 /* "* 3 FETCH (UID 9 FLAGS (\Seen) MODSEQ (12))" */
@@ -96,7 +148,8 @@ send_change(struct imap_session *s, const struct mailbox_change *change)
 
 	if (silent && !condstore(s))
 		return;
-	buf_printf(&s->out, "* %u FETCH (UID %u", change->seq, change->uid);
+	imap_out_fetch_head(s, change->seq, change->uid);
+	buf_printf(&s->out, "UID %u", change->uid);
 	if (!silent) {
 		buf_adds(&s->out, " FLAGS ");
 		imap_out_flags(s, change->flags, &change->keywords);
@@ -107,10 +160,20 @@ send_change(struct imap_session *s, const struct mailbox_change *change)
 }
 
 static void
-send_changes(struct imap_session *s, const struct mailbox_changes *changes)
+send_expunges(struct imap_session *s, const struct mailbox_changes *changes)
 {
+	if (imap_wants_vanished(s)) {
+		imap_send_vanished(s, false, &changes->expunged_uids);
+		return;
+	}
 	for (size_t i = 0; i < changes->expunged_count; i++)
 		imap_untagged(s, "%u EXPUNGE", changes->expunged_seqs[i]);
+}
+
+static void
+send_changes(struct imap_session *s, const struct mailbox_changes *changes)
+{
+	send_expunges(s, changes);
 	if (changes->exists_changed)
 		imap_untagged(s, "%u EXISTS", changes->messages);
 	if (changes->recent_changed && !imap_rev2(s))
