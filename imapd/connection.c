@@ -1,6 +1,5 @@
 #include "imapd/connection.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +9,7 @@
 #include "imapd/imapd.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
+#include "imapd/watch.h"
 #include "net/loop.h"
 #include "net/sasl.h"
 #include "net/stream.h"
@@ -17,7 +17,6 @@
 #include "store/mailbox.h"
 
 #define IMAP_WAIT_LINE_MAX_BYTES SASL_LINE_MAX_BYTES /* an answer within a command: SASL, DONE */
-#define IMAP_POLL_S              30 /* IDLE where the kernel has no watch left for us */
 
 enum conn_job {
 	JOB_CLEAR = CONVERSATION_JOB_CLEAR,
@@ -31,7 +30,7 @@ enum conn_job {
 };
 
 struct imap_connection {
-	struct conversation c; /* its timer: the poll */
+	struct conversation c;
 	struct imap_session s;
 	struct imap_run run;
 	enum imap_result result; /* of the last job */
@@ -39,7 +38,7 @@ struct imap_connection {
 	bool refused;            /* APPEND has failed; its data is being skipped */
 	uint64_t literal_left;   /* of APPEND's data, not yet handed over */
 	struct buf chunk;        /* APPEND's data, or the line for a handler that waits */
-	struct net_watch *watch_new, *watch_cur;
+	struct watch *watch;     /* NULL: nothing is watched */
 };
 
 static struct imap_connection *
@@ -67,11 +66,10 @@ is_over(struct conversation *c)
 }
 
 static void
-watches_free(struct imap_connection *conn)
+unwatch(struct imap_connection *conn)
 {
-	net_watch_free(conn->watch_new);
-	net_watch_free(conn->watch_cur);
-	conn->watch_new = conn->watch_cur = NULL;
+	watch_free(conn->watch);
+	conn->watch = NULL;
 }
 
 /* --- jobs -------------------------------------------------------------------------------------- */
@@ -161,9 +159,7 @@ command_over(struct imap_connection *conn)
 	wipe_input(conn, &conn->chunk);
 	frame_reset(&conn->c.frame);
 	buf_free(&conn->chunk);
-	watches_free(conn);
-	net_timer_free(conn->c.timer);
-	conn->c.timer = NULL;
+	unwatch(conn);
 	conn->refused = conn->woken = false;
 	s->watch = false;
 	if (s->acct != NULL && conn->c.login_timer != NULL && !log_in(conn))
@@ -212,30 +208,7 @@ append_data_done(struct imap_connection *conn)
 		conn->c.state = CONVERSATION_DATA;
 }
 
-static void on_moved(void *arg, unsigned seen);
-static void on_poll(void *arg);
-
-/* Watches the two folders in which everything that happens to a mailbox shows. */
-static void
-watch_mailbox(struct imap_connection *conn)
-{
-	struct net_loop *loop = conn->c.all->service->loop;
-	char *path = mem_printf("%s/new", mailbox_path(conn->s.box));
-	unsigned events = NET_WATCH_CREATE | NET_WATCH_DELETE;
-
-	conn->watch_new = net_watch_new(loop, path, events, on_moved, conn);
-	free(path);
-	path = mem_printf("%s/cur", mailbox_path(conn->s.box));
-	conn->watch_cur = net_watch_new(loop, path, events, on_moved, conn);
-	free(path);
-	if (conn->watch_new != NULL && conn->watch_cur != NULL)
-		return;
-	if (errno != ENOENT) /* gone: the next look will say so */
-		log_warn(conn->s.log, "watch", "error=%s", strerror(errno));
-	if (conn->c.timer == NULL)
-		conn->c.timer = net_timer_new(loop, on_poll, conn);
-	net_timer_start_s(conn->c.timer, IMAP_POLL_S);
-}
+static void on_moved(void *arg);
 
 /* What changed before the watch stood is found by looking once more. */
 static void
@@ -244,11 +217,12 @@ handler_waits(struct imap_connection *conn)
 	wipe_input(conn, &conn->chunk); /* the tag lives in the other one */
 	buf_free(&conn->chunk);
 	conn->c.state = CONVERSATION_WAITING;
-	if (conn->s.watch && conn->s.box != NULL && conn->watch_new == NULL &&
-	    conn->watch_cur == NULL && conn->c.timer == NULL) {
-		watch_mailbox(conn);
+	if (!conn->s.watch || conn->s.box == NULL)
+		return;
+	if (conn->watch == NULL)
+		conn->watch = watch_new(conn->c.all->service->loop, conn->s.log, on_moved, conn);
+	if (watch_set(conn->watch, 0, WATCH_MAILBOX, mailbox_path(conn->s.box)))
 		conn->woken = true;
-	}
 }
 
 static void
@@ -417,26 +391,13 @@ step_literal(struct conversation *c)
 /* --- what happens ------------------------------------------------------------------------------ */
 
 static void
-on_moved(void *arg, unsigned seen)
+on_moved(void *arg)
 {
 	struct imap_connection *conn = arg;
+	unsigned number;
 
-	if ((seen & NET_WATCH_GONE) != 0)
-		watches_free(conn);
-	conn->woken = true;
-	if (conn->c.state == CONVERSATION_WAITING)
-		conversation_step(&conn->c);
-}
-
-static void
-on_poll(void *arg)
-{
-	struct imap_connection *conn = arg;
-
-	if (!conn->s.watch)
-		return;
-	net_timer_start_s(conn->c.timer, IMAP_POLL_S);
-	conn->woken = true;
+	while (watch_take(conn->watch, &number))
+		conn->woken = true;
 	if (conn->c.state == CONVERSATION_WAITING)
 		conversation_step(&conn->c);
 }
@@ -470,7 +431,7 @@ opened(struct conversation *c, struct sasl_channel *channel)
 static void
 closed(struct conversation *c)
 {
-	watches_free(connection_of(c));
+	unwatch(connection_of(c));
 }
 
 static void
