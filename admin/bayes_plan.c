@@ -125,7 +125,7 @@ static enum store_err
 move_back(struct mailbox *box, const struct uidset *uids)
 {
 	struct copy_result moved = { 0 };
-	enum store_err err = mailbox_move(box, uids, "INBOX", &moved);
+	enum store_err err = mailbox_move(box, uids, NULL, "INBOX", &moved);
 
 	uidset_free(&moved.from);
 	uidset_free(&moved.to);

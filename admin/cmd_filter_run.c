@@ -150,8 +150,8 @@ put_into(struct run *r, const struct uidset *uid, const struct filter_store *s, 
 	enum store_err err = s->mailbox != NULL ? ensure_mailbox(r, s) : STORE_OK;
 
 	if (err == STORE_OK)
-		err = move ? mailbox_move(r->box, uid, name, &copied)
-			   : mailbox_copy(r->box, uid, name, &copied);
+		err = move ? mailbox_move(r->box, uid, NULL, name, &copied)
+			   : mailbox_copy(r->box, uid, NULL, name, &copied);
 	if (err == STORE_OK && (s->flags != 0 || s->keyword_count > 0)) {
 		err = mailbox_open(r->mail, name, false, &to);
 		if (err == STORE_OK)

@@ -3,13 +3,14 @@
 #include "imapd/append.h"
 #include "imapd/imapd.h"
 #include "imapd/imapsieve.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/mailbox.h"
 
 struct append_state {
 	struct append *ap;
-	const char *mailbox;
+	struct imap_place to;
 	unsigned messages;
 	bool binary; /* the literal at hand may hold NULs */
 };
@@ -43,15 +44,16 @@ static enum imap_result
 begin(struct imap_session *s, struct imap_request *req)
 {
 	struct append_state *st = arena_zalloc(req->arena, sizeof(*st));
+	enum imap_result result;
 	enum store_err err;
-	char *name;
 
-	if (!imap_arg_mailbox(s, req, &name))
+	if (!imap_arg_place(s, req, &st->to))
 		return IMAP_BAD;
-	err = append_begin(s->acct, name, &st->ap);
+	if (!imap_place_may(req, &st->to, ACL_INSERT, &result))
+		return result;
+	err = append_begin(st->to.acct, st->to.name, &st->ap);
 	if (err != STORE_OK)
 		return refuse(req, err);
-	st->mailbox = name;
 	req->state = st;
 	req->state_free = state_free;
 	return IMAP_WAIT;
@@ -142,8 +144,8 @@ commit(struct imap_session *s, struct imap_request *req)
 		uidset_format(&uids, &set);
 		imap_okf(req, "APPEND done", "APPENDUID %u %s", uidvalidity, buf_cstr(&set));
 		imap_sieve_event(s, &(struct imap_sieve_event){ .cause = IMAP_SIEVE_APPEND,
-					.acct = s->acct,
-					.mailbox = st->mailbox,
+					.acct = st->to.acct,
+					.mailbox = st->to.name,
 					.uidvalidity = uidvalidity,
 					.uids = &uids });
 	}

@@ -4,6 +4,7 @@
 #include "imapd/imapsieve.h"
 #include "imapd/junk_training.h"
 #include "imapd/messages.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 
 /* resp-code-copy = "COPYUID" SP nz-number SP uid-set SP uid-set, RFC 9051 §9 */
@@ -49,29 +50,35 @@ move_reply(struct imap_session *s, struct imap_request *req, const struct copy_r
 	return IMAP_OK;
 }
 
+/* A move reads, marks \Deleted and expunges, RFC 6851 §4. */
+#define MOVE_RIGHTS (ACL_READ | ACL_DELETE_MESSAGES | ACL_EXPUNGE)
+
 static enum imap_result
 copy_set(struct imap_session *s, struct imap_request *req, const struct uidset *uids, bool move)
 {
 	struct copy_result copied = { 0 };
 	enum imap_result result;
 	enum store_err err;
-	char *to;
+	struct imap_place to;
 
-	if (!imap_arg_mailbox(s, req, &to) || !imap_arg_end(req))
+	if (!imap_arg_place(s, req, &to) || !imap_arg_end(req))
 		return IMAP_BAD;
 	if (move && s->read_only)
 		return imap_no(req, NULL, "The mailbox is selected read-only");
-	junk_training_learn(s, uids, to);
-	err = move ? mailbox_move(s->box, uids, to, &copied)
-		   : mailbox_copy(s->box, uids, to, &copied);
+	if (!imap_selected_may(s, req, move ? MOVE_RIGHTS : ACL_READ, &result) ||
+	    !imap_place_may(req, &to, ACL_INSERT, &result))
+		return result;
+	junk_training_learn(s, uids, &to);
+	err = move ? mailbox_move(s->box, uids, to.acct, to.name, &copied)
+		   : mailbox_copy(s->box, uids, to.acct, to.name, &copied);
 	if (err == STORE_OK) /* MOVE is a COPY for scripts too: RFC 6785 knows no other cause */
 		imap_sieve_event(s, &(struct imap_sieve_event){ .cause = IMAP_SIEVE_COPY,
-					.acct = mailbox_account(s->box),
-					.mailbox = to,
+					.acct = to.acct,
+					.mailbox = to.name,
 					.uidvalidity = copied.uidvalidity,
 					.uids = &copied.to });
 	if (err != STORE_OK)
-		result = copy_error(req, to, err);
+		result = copy_error(req, to.name, err);
 	else
 		result = move ? move_reply(s, req, &copied) : copy_reply(req, &copied);
 	uidset_free(&copied.from);

@@ -3,6 +3,7 @@
 #include "imapd/commands.h"
 #include "imapd/names.h"
 #include "imapd/parse.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -56,6 +57,8 @@ parse_params(struct imap_request *req, enum special_use *use_out, bool *known_ou
 static enum imap_result
 create_run(struct imap_session *s, struct imap_request *req)
 {
+	struct imap_place place;
+	enum imap_result result;
 	enum special_use use;
 	enum store_err err;
 	const char *problem;
@@ -75,9 +78,12 @@ create_run(struct imap_session *s, struct imap_request *req)
 	problem = mailbox_name_problem(str_from(name));
 	if (problem != NULL)
 		return imap_no(req, "CANNOT", problem);
+	imap_place_of(s, req->arena, name, &place);
+	if (!imap_place_may_create(s, req, &place, &result))
+		return result;
 	if (!known)
 		return imap_no(req, "USEATTR", "Not a special use this server keeps");
-	err = account_create_mailbox(s->acct, name, use);
+	err = account_create_mailbox(place.acct, place.name, use);
 	if (err == STORE_INVALID && use != SPECIAL_NONE)
 		return imap_no(req, "USEATTR", "Another mailbox has that special use");
 	return imap_finish(req, err);

@@ -4,10 +4,10 @@
 #include "imapd/session.h"
 
 enum store_err
-imap_send_quota(struct imap_session *s, bool *limited_out)
+imap_send_quota(struct imap_session *s, struct account *acct, bool *limited_out)
 {
 	struct account_quota q;
-	enum store_err err = account_quota(s->acct, &q);
+	enum store_err err = account_quota(acct, &q);
 
 	*limited_out = err == STORE_OK && (q.limit_bytes > 0 || q.limit_messages > 0);
 	if (!*limited_out)
@@ -36,7 +36,7 @@ getquota_run(struct imap_session *s, struct imap_request *req)
 		return IMAP_BAD;
 	if (root.len > 0)
 		return imap_no(req, "NONEXISTENT", "No such quota root");
-	err = imap_send_quota(s, &limited);
+	err = imap_send_quota(s, s->acct, &limited);
 	if (err == STORE_OK && !limited)
 		return imap_no(req, "NONEXISTENT", "This account has no quota");
 	return imap_finish(req, err);

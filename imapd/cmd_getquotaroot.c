@@ -1,4 +1,5 @@
 #include "imapd/commands.h"
+#include "imapd/place.h"
 #include "imapd/quota.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
@@ -9,20 +10,23 @@ getquotaroot_run(struct imap_session *s, struct imap_request *req)
 {
 	struct account_quota q;
 	enum store_err err;
+	struct imap_place place;
+	enum imap_result result;
 	bool limited;
-	char *name;
 
-	if (!imap_arg_mailbox(s, req, &name) || !imap_arg_end(req))
+	if (!imap_arg_place(s, req, &place) || !imap_arg_end(req))
 		return IMAP_BAD;
-	err = account_quota(s->acct, &q);
+	if (!imap_place_may(req, &place, ACL_READ, &result))
+		return result;
+	err = account_quota(place.acct, &q);
 	if (err != STORE_OK)
 		return imap_finish(req, err);
-	limited =
-	    (q.limit_bytes > 0 || q.limit_messages > 0) && account_quota_counts(s->acct, name);
+	limited = (q.limit_bytes > 0 || q.limit_messages > 0) &&
+		  account_quota_counts(place.acct, place.name);
 	buf_adds(&s->out, "* QUOTAROOT ");
-	imap_out_mailbox(s, name);
+	imap_out_mailbox(s, place.shown);
 	buf_adds(&s->out, limited ? " \"\"\r\n" : "\r\n");
-	return imap_finish(req, limited ? imap_send_quota(s, &limited) : STORE_OK);
+	return imap_finish(req, limited ? imap_send_quota(s, place.acct, &limited) : STORE_OK);
 }
 
 const struct imap_command imap_cmd_getquotaroot = {

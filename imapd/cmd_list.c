@@ -4,6 +4,7 @@
 #include "imapd/messages.h"
 #include "imapd/names.h"
 #include "imapd/parse.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "imapd/status.h"
@@ -69,9 +70,11 @@ send_status(
     struct imap_session *s, struct imap_request *req, const struct list_item *item, const void *arg)
 {
 	const unsigned *items = arg;
+	struct imap_place place;
 
-	(void)req;
-	imap_send_status(s, item->name, *items);
+	if (imap_place_of(s, req->arena, item->name, &place) == STORE_OK && place.acct != NULL &&
+	    (place.rights & ACL_READ) != 0)
+		imap_send_status(s, &place, *items);
 }
 
 /* In the order in which they follow the LIST line. */

@@ -1,5 +1,6 @@
 #include "imapd/commands.h"
 #include "imapd/names.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -8,14 +9,16 @@
 
 /* Is the selected mailbox one of those that go along?  INBOX itself stays where it is. */
 static bool
-selected_moves(const struct imap_session *s, const char *from)
+selected_moves(const struct imap_session *s, const struct imap_place *from)
 {
 	struct str selected;
 
-	if (s->box == NULL || mailbox_name_is_inbox(from))
+	if (s->box == NULL || mailbox_account(s->box) != from->acct ||
+	    mailbox_name_is_inbox(from->name))
 		return false;
 	selected = str_from(mailbox_name(s->box));
-	return str_eq(selected, str_from(from)) || mailbox_name_is_below(selected, str_from(from));
+	return str_eq(selected, str_from(from->name)) ||
+	       mailbox_name_is_below(selected, str_from(from->name));
 }
 
 /* RENAME.  RFC 9051 §6.3.6.  A session that renames what it has selected has nothing selected
@@ -23,20 +26,27 @@ selected_moves(const struct imap_session *s, const char *from)
 static enum imap_result
 rename_run(struct imap_session *s, struct imap_request *req)
 {
+	struct imap_place from, place;
+	enum imap_result result;
 	const char *problem;
 	enum store_err err;
-	char *from, *to, *nfc;
+	char *to, *nfc;
 
-	if (!imap_arg_mailbox(s, req, &from) || !imap_arg_mailbox(s, req, &to) ||
-	    !imap_arg_end(req))
+	if (!imap_arg_place(s, req, &from) || !imap_arg_mailbox(s, req, &to) || !imap_arg_end(req))
 		return IMAP_BAD;
 	nfc = imap_mailbox_nfc(req->arena, to);
 	to = nfc != NULL ? nfc : to;
 	problem = mailbox_name_problem(str_from(to));
 	if (problem != NULL)
 		return imap_no(req, "CANNOT", problem);
-	err = account_rename_mailbox(s->acct, from, to);
-	if (err == STORE_OK && selected_moves(s, from)) {
+	imap_place_of(s, req->arena, to, &place);
+	if (!imap_place_may(req, &from, ACL_DELETE_MAILBOX, &result) ||
+	    !imap_place_may_create(s, req, &place, &result))
+		return result;
+	if (from.acct != place.acct)
+		return imap_no(req, "CANNOT", "A mailbox stays in its account");
+	err = account_rename_mailbox(from.acct, from.name, place.name);
+	if (err == STORE_OK && selected_moves(s, &from)) {
 		imap_deselect(s);
 		imap_untagged(s, "OK [CLOSED] The selected mailbox has a new name");
 	}

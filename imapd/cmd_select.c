@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "imapd/messages.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 
 /* select-params = SP "(" select-param *(SP select-param) ")", RFC 4466 §2.1; the only one is
@@ -27,7 +28,7 @@ arg_params(struct imap_request *req, bool *condstore_out)
 /* What SELECT says of a mailbox, RFC 9051 §6.3.2; UNSEEN and RECENT only RFC 3501 §6.3.1, LIST only
  * RFC 9051; HIGHESTMODSEQ RFC 7162 §3.1.2.1 */
 static void
-send_facts(struct imap_session *s)
+send_facts(struct imap_session *s, const char *shown)
 {
 	struct mailbox_facts f;
 
@@ -45,7 +46,7 @@ send_facts(struct imap_session *s)
 	imap_untagged(s, "OK [HIGHESTMODSEQ %" PRIu64 "] Highest", f.highestmodseq);
 	if (imap_rev2(s)) {
 		buf_adds(&s->out, "* LIST () \"/\" ");
-		imap_out_mailbox(s, mailbox_name(s->box));
+		imap_out_mailbox(s, shown);
 		buf_adds(&s->out, "\r\n");
 	}
 }
@@ -60,28 +61,36 @@ leave_selected(struct imap_session *s)
 	imap_untagged(s, "OK [CLOSED] Previous mailbox closed");
 }
 
+/* Who has none of these gets READ-ONLY, RFC 4314 §5.2. */
+#define CHANGES (ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_DELETE_MESSAGES | ACL_EXPUNGE)
+
 static enum imap_result
 run(struct imap_session *s, struct imap_request *req, bool read_only)
 {
+	struct imap_place place;
+	enum imap_result result;
 	enum store_err err;
 	bool condstore;
-	char *name;
 
-	if (!imap_arg_mailbox(s, req, &name))
+	if (!imap_arg_place(s, req, &place))
 		return IMAP_BAD;
 	if (!arg_params(req, &condstore) || !imap_arg_end(req))
 		return imap_bad(req, "Parameters not understood");
 	leave_selected(s);
-	err = mailbox_open(s->acct, name, read_only, &s->box);
+	if (!imap_place_may(req, &place, ACL_READ, &result))
+		return result;
+	read_only = read_only || (place.rights & CHANGES) == 0;
+	err = mailbox_open(place.acct, place.name, read_only, &s->box);
 	if (err != STORE_OK) {
 		s->box = NULL;
 		return imap_finish(req, err);
 	}
+	s->rights = place.rights;
 	s->read_only = read_only;
 	s->state = IMAP_SELECTED;
 	if (condstore)
 		s->enabled |= IMAP_ENABLED_CONDSTORE;
-	send_facts(s);
+	send_facts(s, place.shown);
 	return imap_ok(req, read_only ? "READ-ONLY" : "READ-WRITE", "Mailbox selected");
 }
 

@@ -130,16 +130,16 @@ imap_status_wants_modseq(unsigned items)
 }
 
 enum store_err
-imap_send_status(struct imap_session *s, const char *name, unsigned items)
+imap_send_status(struct imap_session *s, const struct imap_place *place, unsigned items)
 {
 	struct mailbox_status st = { 0 };
-	enum store_err err = account_status(s->acct, name, &st);
+	enum store_err err = account_status(place->acct, place->name, &st);
 	const char *blank = "";
 
 	if (err != STORE_OK)
 		return err;
 	buf_adds(&s->out, "* STATUS ");
-	imap_out_mailbox(s, name);
+	imap_out_mailbox(s, place->shown);
 	buf_adds(&s->out, " (");
 	for (unsigned i = 0; i < ARRAY_LEN(ITEMS); i++) {
 		if ((items & 1U << i) == 0)
@@ -156,16 +156,19 @@ imap_send_status(struct imap_session *s, const char *name, unsigned items)
 static enum imap_result
 status_run(struct imap_session *s, struct imap_request *req)
 {
+	struct imap_place place;
+	enum imap_result result;
 	unsigned items;
-	char *name;
 
-	if (!imap_arg_mailbox(s, req, &name) || !imap_arg_sp(req))
+	if (!imap_arg_place(s, req, &place) || !imap_arg_sp(req))
 		return IMAP_BAD;
 	if (!imap_parse_status_items(&req->args, &items) || !imap_arg_end(req))
 		return imap_bad(req, "Not a list of status items");
 	if (imap_status_wants_modseq(items))
 		messages_enable_condstore(s);
-	return imap_finish(req, imap_send_status(s, name, items));
+	if (!imap_place_may(req, &place, ACL_READ, &result))
+		return result;
+	return imap_finish(req, imap_send_status(s, &place, items));
 }
 
 const struct imap_command imap_cmd_status = {

@@ -1,4 +1,5 @@
 #include "imapd/commands.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -7,11 +8,11 @@
 static enum imap_result
 unsubscribe_run(struct imap_session *s, struct imap_request *req)
 {
-	char *name;
+	struct imap_place place;
 
-	if (!imap_arg_mailbox(s, req, &name) || !imap_arg_end(req))
+	if (!imap_arg_place(s, req, &place) || !imap_arg_end(req))
 		return IMAP_BAD;
-	return imap_finish(req, account_unsubscribe(s->acct, name));
+	return imap_finish(req, account_unsubscribe(s->acct, place.shown));
 }
 
 const struct imap_command imap_cmd_unsubscribe = {

@@ -4,6 +4,7 @@
 
 #include "base/config.h"
 #include "imapd/imapd.h"
+#include "imapd/place.h"
 #include "imapd/session.h"
 #include "store/training.h"
 
@@ -28,10 +29,12 @@ is_training_folder(const struct config *c, const char *mailbox)
 }
 
 void
-junk_training_learn(struct imap_session *s, const struct uidset *uids, const char *to)
+junk_training_learn(
+    struct imap_session *s, const struct uidset *uids, const struct imap_place *place)
 {
 	const struct config *c = s->imapd->config;
-	const char *from = mailbox_name(s->box);
+	struct account *from_acct = mailbox_account(s->box);
+	const char *from = mailbox_name(s->box), *to = place->name;
 	enum training_kind kind;
 	enum store_err err;
 	bool from_junk, to_junk;
@@ -39,9 +42,10 @@ junk_training_learn(struct imap_session *s, const struct uidset *uids, const cha
 	if (!config_bool(c, "imapd.junk_training") || is_training_folder(c, from) ||
 	    is_training_folder(c, to)) /* those are collected as they are */
 		return;
-	from_junk = is_special(s->acct, from, SPECIAL_JUNK, "Junk");
-	to_junk = is_special(s->acct, to, SPECIAL_JUNK, "Junk");
-	if (from_junk == to_junk || (from_junk && is_special(s->acct, to, SPECIAL_TRASH, "Trash")))
+	from_junk = is_special(from_acct, from, SPECIAL_JUNK, "Junk");
+	to_junk = is_special(place->acct, to, SPECIAL_JUNK, "Junk");
+	if (from_junk == to_junk ||
+	    (from_junk && is_special(place->acct, to, SPECIAL_TRASH, "Trash")))
 		return;
 	kind = to_junk ? TRAINING_SPAM : TRAINING_HAM;
 	err = training_collect(

@@ -6,6 +6,7 @@
 #include "imapd/imapd.h"
 #include "imapd/meters.h"
 #include "imapd/parse.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "net/sasl.h"
 #include "service/login.h"
@@ -22,6 +23,7 @@ imap_deselect(struct imap_session *s)
 	mailbox_close(s->box);
 	s->box = NULL;
 	s->read_only = false;
+	s->rights = 0;
 	s->silent_store = false;
 	s->fetch_resume = (struct imap_fetch_resume){ 0 };
 	if (s->search_saved != NULL)
@@ -48,6 +50,7 @@ void
 imap_session_clear(struct imap_session *s)
 {
 	imap_deselect(s);
+	imap_places_free(s);
 	account_close(s->acct);
 	s->acct = NULL;
 	free(s->user);

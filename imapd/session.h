@@ -59,11 +59,14 @@ struct imap_session {
 	struct login_event *event;    /* its login, until ID says who the client is; or NULL */
 	bool login_delayed;           /* the last login waited, because others had failed before */
 	struct account *acct;         /* open from login to logout */
+	struct account **others;      /* other_count of them: imapd/place.h */
+	size_t other_count;
 
 	/* The selected mailbox: SELECT and EXAMINE set it, imap_deselect() ends it.  The view that the
 	 * client has of it (sequence numbers, what it was told) is the mailbox handle's. */
-	struct mailbox *box;
-	bool read_only;              /* EXAMINE */
+	struct mailbox *box;         /* perhaps of another account: mailbox_account(), never s->acct */
+	unsigned rights;             /* enum acl_right bits on it */
+	bool read_only;              /* EXAMINE, or no right to change anything */
 	struct uidset *search_saved; /* "$", RFC 9051 §6.4.4.1; NULL is empty */
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */
@@ -86,7 +89,7 @@ struct imap_session {
 void imap_deselect(struct imap_session *s);
 /* "* BYE [code] text"; the connection closes when the command is done.  code may be NULL. */
 void imap_bye(struct imap_session *s, const char *code, const char *text);
-/* Lets go of everything: mailbox, account, memory.  Blocks, as the store does. */
+/* Lets go of everything: mailbox, accounts, memory.  Blocks, as the store does. */
 void imap_session_clear(struct imap_session *s);
 
 static inline bool

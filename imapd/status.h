@@ -3,13 +3,14 @@
 #define IMAPD_STATUS_H
 
 #include "imapd/commands.h"
-#include "store/account.h"
+#include "imapd/place.h"
 
 /* "(" status-att *(SP status-att) ")", RFC 9051 §9: one bit for each row of the table. */
 bool imap_parse_status_items(struct cursor *c, unsigned *items_out);
 /* True if HIGHESTMODSEQ is among them, which enables CONDSTORE, RFC 7162 §3.1. */
 bool imap_status_wants_modseq(unsigned items);
 /* "* STATUS name (…)" for a mailbox that can be looked at; else nothing and the error. */
-enum store_err imap_send_status(struct imap_session *s, const char *name, unsigned items);
+enum store_err imap_send_status(
+    struct imap_session *s, const struct imap_place *place, unsigned items);
 
 #endif

@@ -1,4 +1,5 @@
 /* What has changed in the selected mailbox, told to the client: RFC 9051 §7.5.1 and RFC 7162 §3.2.4. */
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 
@@ -76,8 +77,9 @@ imap_send_flags(struct imap_session *s)
 	add_keywords(s, &first, NULL);
 	buf_adds(&s->out, ")\r\n* OK [PERMANENTFLAGS (");
 	first = true;
-	if (!s->read_only) {
-		add_system_flags(s, &first, MESSAGE_FLAGS_ALL);
+	if (!s->read_only)
+		add_system_flags(s, &first, imap_flags_allowed(s->rights));
+	if (!s->read_only && (s->rights & ACL_WRITE) != 0) {
 		add_keywords(s, &first, NULL);
 		if (mailbox_keyword_count(s->box) < MAILBOX_KEYWORDS_MAX)
 			add_name(&s->out, &first, "\\*");

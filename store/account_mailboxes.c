@@ -408,7 +408,7 @@ rename_inbox(struct account *acct, const char *to)
 	err = mailbox_open(acct, "INBOX", false, &box);
 	if (err != STORE_OK)
 		return err;
-	err = mailbox_move(box, mailbox_view(box), to, &moved);
+	err = mailbox_move(box, mailbox_view(box), NULL, to, &moved);
 	uidset_free(&moved.from);
 	uidset_free(&moved.to);
 	mailbox_close(box);

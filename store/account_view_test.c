@@ -86,8 +86,8 @@ move_about(void *arg)
 		const char *from = n % 2 == 0 ? "INBOX" : "Other";
 
 		CHECK_OK(mailbox_open(m->t->acct, from, false, &box));
-		CHECK_OK(
-		    mailbox_move(box, mailbox_view(box), n % 2 == 0 ? "Other" : "INBOX", &result));
+		CHECK_OK(mailbox_move(
+		    box, mailbox_view(box), NULL, n % 2 == 0 ? "Other" : "INBOX", &result));
 		mailbox_close(box);
 	}
 	uidset_free(&result.from);

@@ -315,7 +315,7 @@ test_for_good(void **state)
 	expect(&t, "INBOX", "");
 	tree_append(&t, "INBOX", "two\n", 0, NULL);
 	CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
-	CHECK_OK(mailbox_move(box, mailbox_view(box), "Trash", &moved)); /* is in Trash */
+	CHECK_OK(mailbox_move(box, mailbox_view(box), NULL, "Trash", &moved)); /* is in Trash */
 	uidset_free(&moved.from);
 	uidset_free(&moved.to);
 	mailbox_close(box);

@@ -252,16 +252,16 @@ struct copy_result { /* COPYUID, RFC 4315 §3: the n-th of `from` became the n-t
 	uint32_t uidvalidity; /* of the destination */
 	struct uidset from, to;
 };
-/* Copies or moves uids ∩ view into mailbox `to` of the same account (the same one too), with flags, keywords and
+/* Copies or moves uids ∩ view into mailbox `to` of `to_acct`, NULL for the box's own (the same mailbox too), with flags, keywords and
  * INTERNALDATE.  All or nothing for a copy.  A move that
  * fails after it has begun to unlink, or whose process dies, is finished by the next writer of the account: each message is
  * then in one of the two mailboxes.  \Recent in the destination.  Messages that are gone are left out.
  * Zero-initialise *result_out; its sets are the caller's.  STORE_NOT_FOUND ([TRYCREATE]), STORE_OVER_QUOTA (a move
  * within what counts towards quota is never refused), STORE_FULL. */
-enum store_err mailbox_copy(
-    struct mailbox *box, const struct uidset *uids, const char *to, struct copy_result *result_out);
-enum store_err mailbox_move(
-    struct mailbox *box, const struct uidset *uids, const char *to, struct copy_result *result_out);
+enum store_err mailbox_copy(struct mailbox *box, const struct uidset *uids,
+    struct account *to_acct, const char *to, struct copy_result *result_out);
+enum store_err mailbox_move(struct mailbox *box, const struct uidset *uids,
+    struct account *to_acct, const char *to, struct copy_result *result_out);
 
 /* --- append ------------------------------------------------------------------------------------ */
 

@@ -367,17 +367,19 @@ out:
 }
 
 enum store_err
-mailbox_copy(
-    struct mailbox *box, const struct uidset *uids, const char *to, struct copy_result *result_out)
+mailbox_copy(struct mailbox *box, const struct uidset *uids, struct account *to_acct,
+    const char *to, struct copy_result *result_out)
 {
+	if (to_acct != NULL && to_acct != box->acct)
+		return STORE_DENIED;
 	return transfer(box, uids, to, false, result_out);
 }
 
 enum store_err
-mailbox_move(
-    struct mailbox *box, const struct uidset *uids, const char *to, struct copy_result *result_out)
+mailbox_move(struct mailbox *box, const struct uidset *uids, struct account *to_acct,
+    const char *to, struct copy_result *result_out)
 {
-	if (box->read_only)
+	if (box->read_only || (to_acct != NULL && to_acct != box->acct))
 		return STORE_DENIED;
 	return transfer(box, uids, to, true, result_out);
 }

@@ -198,7 +198,7 @@ static enum store_err
 do_copy(struct tree *t, struct mailbox *box)
 {
 	struct copy_result r = { 0 };
-	enum store_err err = mailbox_copy(box, mailbox_view(box), "Archive", &r);
+	enum store_err err = mailbox_copy(box, mailbox_view(box), NULL, "Archive", &r);
 
 	(void)t;
 	uidset_free(&r.from);
@@ -210,7 +210,7 @@ static enum store_err
 do_move(struct tree *t, struct mailbox *box)
 {
 	struct copy_result r = { 0 };
-	enum store_err err = mailbox_move(box, mailbox_view(box), "Archive", &r);
+	enum store_err err = mailbox_move(box, mailbox_view(box), NULL, "Archive", &r);
 
 	(void)t;
 	uidset_free(&r.from);

@@ -93,9 +93,9 @@ model_transfer(struct mailbox *from_box, struct model_box *from, struct model_bo
 
 	uidset_add_range(&set, first, last);
 	if (move)
-		CHECK_OK(mailbox_move(from_box, &set, to_name, &r));
+		CHECK_OK(mailbox_move(from_box, &set, NULL, to_name, &r));
 	else
-		CHECK_OK(mailbox_copy(from_box, &set, to_name, &r));
+		CHECK_OK(mailbox_copy(from_box, &set, NULL, to_name, &r));
 	for (uint32_t i = 0; i < before; i++) {
 		if (from->m[i].uid < first || from->m[i].uid > last)
 			continue;
@@ -291,7 +291,7 @@ session(struct tree *t, struct shared *s, unsigned me, double until)
 			    NULL));
 			s->flagged++;
 		} else if (op < 12) {
-			CHECK_OK(mailbox_move(box, &one, BOXES[!which], &r));
+			CHECK_OK(mailbox_move(box, &one, NULL, BOXES[!which], &r));
 			s->moved += uidset_count(&r.to);
 			CHECK(uidset_count(&r.to) == uidset_count(&r.from));
 		} else if (op < 14) {
@@ -496,7 +496,7 @@ victim(struct tree *t, struct shared *s, uint32_t seed)
 			tree_append(t, BOXES[b], text, MESSAGE_SEEN, NULL);
 			s->acknowledged[n] = 1;
 		} else if (op <= 2) {
-			CHECK_OK(mailbox_move(box[b], &one, BOXES[op == 1 ? !b : b], &r));
+			CHECK_OK(mailbox_move(box[b], &one, NULL, BOXES[op == 1 ? !b : b], &r));
 			s->moved += uidset_count(&r.to);
 		} else if (op == 3) {
 			tree_drop_index(t);

@@ -475,8 +475,8 @@ test_copy_and_move(void **state)
 	tree_append(&t, "INBOX", "two", 0, NULL);
 	tree_append(&t, "INBOX", "three", MESSAGE_FLAGGED, NULL);
 	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &in), STORE_OK);
-	assert_int_equal(mailbox_copy(in, &some, "nowhere", &r), STORE_NOT_FOUND);
-	assert_int_equal(mailbox_copy(in, &some, "Archive", &r), STORE_OK);
+	assert_int_equal(mailbox_copy(in, &some, NULL, "nowhere", &r), STORE_NOT_FOUND);
+	assert_int_equal(mailbox_copy(in, &some, NULL, "Archive", &r), STORE_OK);
 	assert_int_equal(uidset_count(&r.from), 2);
 	assert_int_equal(uidset_count(&r.to), 2);
 	assert_int_equal(mailbox_open(t.acct, "Archive", false, &out), STORE_OK);
@@ -484,7 +484,7 @@ test_copy_and_move(void **state)
 	assert_int_equal(mailbox_message(out, 1, &m), STORE_OK);
 	assert_int_equal(m.internaldate_s, 1000000000);
 	assert_true(uidset_contains(mailbox_recent(out), 2));
-	assert_int_equal(mailbox_move(in, &some, "Archive", &r), STORE_OK);
+	assert_int_equal(mailbox_move(in, &some, NULL, "Archive", &r), STORE_OK);
 	tree_sync(in);
 	tree_sync(out);
 	expect(in, "2:");
@@ -493,8 +493,8 @@ test_copy_and_move(void **state)
 	assert_string_equal(text, "three");
 	free(text);
 	/* into itself */
-	assert_int_equal(mailbox_copy(out, &some, "Archive", &r), STORE_OK);
-	assert_int_equal(mailbox_move(out, &some, "Archive", &r), STORE_OK);
+	assert_int_equal(mailbox_copy(out, &some, NULL, "Archive", &r), STORE_OK);
+	assert_int_equal(mailbox_move(out, &some, NULL, "Archive", &r), STORE_OK);
 	tree_sync(out);
 	expect(out, "2:F 4:F 5:S:Work 6:S:Work 7:S:Work 8:S:Work");
 	uidset_free(&some);
@@ -567,11 +567,11 @@ test_quota(void **state)
 	assert_int_equal(append_message(ap, &(struct append_message_info){ 0 }), STORE_OVER_QUOTA);
 	append_end(ap);
 	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
-	assert_int_equal(mailbox_copy(box, &all, "Sent", &r), STORE_OVER_QUOTA);
-	assert_int_equal(mailbox_move(box, &all, "Sent", &r), STORE_OK);
+	assert_int_equal(mailbox_copy(box, &all, NULL, "Sent", &r), STORE_OVER_QUOTA);
+	assert_int_equal(mailbox_move(box, &all, NULL, "Sent", &r), STORE_OK);
 	mailbox_close(box);
 	assert_int_equal(mailbox_open(t.acct, "Sent", false, &box), STORE_OK);
-	assert_int_equal(mailbox_move(box, &all, "Trash", &r), STORE_OK); /* Trash is exempt */
+	assert_int_equal(mailbox_move(box, &all, NULL, "Trash", &r), STORE_OK); /* Trash is exempt */
 	assert_int_equal(account_quota(t.acct, &q), STORE_OK);
 	assert_int_equal(q.used_bytes, 0);
 	assert_int_equal(account_quota_recount(t.acct), STORE_OK);
@@ -620,15 +620,15 @@ test_quota_and_deleted(void **state)
 	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
 	tree_flag(box, "1", FLAGS_ADD, MESSAGE_DELETED, NULL);
 	expect_usage(&t, "STORE", 21, 3);
-	assert_int_equal(mailbox_copy(box, &one, "Sent", &r), STORE_OK);
+	assert_int_equal(mailbox_copy(box, &one, NULL, "Sent", &r), STORE_OK);
 	expect_usage(&t, "COPY", 31, 4);
-	assert_int_equal(mailbox_copy(box, &one, "INBOX", &r), STORE_OK);
+	assert_int_equal(mailbox_copy(box, &one, NULL, "INBOX", &r), STORE_OK);
 	expect_usage(&t, "COPY to the same", 41, 5);
-	assert_int_equal(mailbox_move(box, &one, "INBOX", &r), STORE_OK);
+	assert_int_equal(mailbox_move(box, &one, NULL, "INBOX", &r), STORE_OK);
 	expect_usage(&t, "MOVE to the same", 41, 5);
-	assert_int_equal(mailbox_move(box, &two, "Sent", &r), STORE_OK);
+	assert_int_equal(mailbox_move(box, &two, NULL, "Sent", &r), STORE_OK);
 	expect_usage(&t, "MOVE", 41, 5);
-	assert_int_equal(mailbox_copy(box, mailbox_view(box), "Trash", &r), STORE_OK);
+	assert_int_equal(mailbox_copy(box, mailbox_view(box), NULL, "Trash", &r), STORE_OK);
 	expect_usage(&t, "COPY to Trash", 41, 5);
 	tree_sync(box);
 	tree_flag(box, "3", FLAGS_ADD, MESSAGE_DELETED, NULL);
@@ -1012,7 +1012,7 @@ test_searched(void **state)
 	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &first), STORE_OK);
 	assert_int_equal(first.count, 300);
 	assert_int_equal(first.hello, 100);
-	assert_int_equal(mailbox_copy(box, &one, "INBOX", &copies), STORE_OK);
+	assert_int_equal(mailbox_copy(box, &one, NULL, "INBOX", &copies), STORE_OK);
 	mailbox_close(box);
 	/* From the index now: no file says anything any more. */
 	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);

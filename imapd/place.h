@@ -1,0 +1,61 @@
+/* Where a mailbox name leads that a client says: into the session's own account, or, below the other users' namespace
+ * (RFC 2342), into another account that shares something with this user.
+ *
+ *	Archive/2026                      own
+ *	Other Users/bob/Projects          of bob, in the session's own domain
+ *	Other Users/bob@example.net/INBOX of an account in another domain
+ *
+ * Every command that takes a mailbox name goes through here, and asks imap_place_may() before it uses the account. */
+#ifndef IMAPD_PLACE_H
+#define IMAPD_PLACE_H
+
+#include <stdbool.h>
+
+#include "imapd/commands.h"
+#include "store/acl.h"
+#include "store/err.h"
+
+#define IMAP_OTHER_USERS "Other Users" /* the namespace's first level */
+#define IMAP_OTHERS_MAX  1000          /* other accounts that a session holds open */
+
+struct account;
+
+struct imap_place {
+	/* NULL: the name leads nowhere this user may know of; imap_place_may() then says no to everything.  Lives until
+	 * logout. */
+	struct account *acct;
+	const char *name; /* in that account */
+	const char *
+	    shown; /* in this session's namespaces: for answers, and for subscriptions, which are the user's own */
+	bool own;
+	/* enum acl_right bits; a mailbox of another account that does not exist: none.  An own one that does
+	 * not exist: all. */
+	unsigned rights;
+	enum store_err err; /* why that could not be found out now; imap_place_may() answers it */
+};
+
+/* `shown` is our UTF-8 (imap_arg_mailbox()); the place lives in the arena.  Errors are of the disk and the database:
+ * a name that leads nowhere is STORE_OK with `acct` NULL. */
+enum store_err imap_place_of(
+    struct imap_session *s, struct arena *a, const char *shown, struct imap_place *out);
+/* As imap_arg_mailbox(), for SP mailbox.  False: return IMAP_BAD. */
+bool imap_arg_place(struct imap_session *s, struct imap_request *req, struct imap_place *out);
+/* Does it have all of `rights`?  If not, *result_out is the reply: NO [NOPERM], or as if there were no such mailbox
+ * where not even lookup is allowed (RFC 4314 §6). */
+bool imap_place_may(struct imap_request *req, const struct imap_place *place, unsigned rights,
+    enum imap_result *result_out);
+/* May a mailbox of that name be made: k on the mailbox above it, RFC 4314 §4? */
+bool imap_place_may_create(struct imap_session *s, struct imap_request *req,
+    const struct imap_place *place, enum imap_result *result_out);
+/* The same for the selected mailbox. */
+bool imap_selected_may(struct imap_session *s, struct imap_request *req, unsigned rights,
+    enum imap_result *result_out);
+
+/* The system flags that these rights let one change: \Seen by s, \Deleted by t, the others (and keywords) by w. */
+unsigned imap_flags_allowed(unsigned rights);
+/* Is the selected mailbox this one? */
+bool imap_place_is_selected(const struct imap_session *s, const struct imap_place *place);
+/* Lets go of the other accounts. */
+void imap_places_free(struct imap_session *s);
+
+#endif
