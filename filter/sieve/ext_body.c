@@ -1,8 +1,8 @@
 /* body, RFC 5173: :raw is the body as it stands, :content the decoded parts of some types, :text (the default)
  * the decoded text parts, with HTML without its markup. */
-#include "filter/sieve/html.h"
 #include "filter/sieve/sieve.h"
 #include "filter/sieve/specs.h"
+#include "store/html_text.h"
 #include "store/mime.h"
 
 #define GROUP_TRANSFORM SIEVE_GROUP_OWN
@@ -103,7 +103,7 @@ match_html(struct body *b, struct str html)
 	struct buf text = { 0 };
 	bool done;
 
-	sieve_html_text(&text, html);
+	html_text(&text, html);
 	done =
 	    sieve_match_value(&b->m, (struct str){ text.data != NULL ? text.data : "", text.len });
 	buf_free(&text);

@@ -1,10 +1,10 @@
 /* extracttext, RFC 5703 §7: the text of a part into a variable.  HTML gives its text; what is no text is
  * empty. */
 #include "base/mem.h"
-#include "filter/sieve/html.h"
 #include "filter/sieve/sieve.h"
 #include "filter/sieve/specs.h"
 #include "store/charset.h"
+#include "store/html_text.h"
 #include "store/mime.h"
 
 static bool
@@ -42,7 +42,7 @@ text_of_html(struct sieve_run *r, struct str html)
 	struct buf text = { 0 };
 	struct str copy;
 
-	sieve_html_text(&text, html);
+	html_text(&text, html);
 	copy = sieve_copy(r, (struct str){ text.data, text.len });
 	buf_free(&text);
 	return copy;

@@ -1,4 +1,4 @@
-#include "filter/sieve/html.h"
+#include "store/html_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +41,7 @@ pages(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(PAGES); i++) {
 		struct buf out = { 0 };
 
-		sieve_html_text(&out, str_from(PAGES[i].html));
+		html_text(&out, str_from(PAGES[i].html));
 		assert_string_equal(buf_cstr(&out), PAGES[i].text);
 		buf_free(&out);
 	}

@@ -1,4 +1,4 @@
-#include "filter/sieve/html.h"
+#include "store/html_text.h"
 
 #include "base/mem.h"
 #include "store/charset.h"
@@ -179,7 +179,7 @@ take_tag(struct buf *out, struct cursor *c)
 }
 
 void
-sieve_html_text(struct buf *out, struct str html)
+html_text(struct buf *out, struct str html)
 {
 	struct cursor c = cursor_from(html);
 
