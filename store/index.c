@@ -38,6 +38,7 @@ static const char SCHEMA[] =
     "CREATE TABLE parsed (key INTEGER PRIMARY KEY, envelope BLOB, body BLOB, bodystructure BLOB,"
     " parts BLOB, sent_day INTEGER);"
     "CREATE TABLE searched (key INTEGER PRIMARY KEY, sent_day INTEGER, fields BLOB);"
+    "CREATE TABLE sorted (key INTEGER PRIMARY KEY, sent INTEGER, keys BLOB);"
     "CREATE TABLE move_intent (id INTEGER PRIMARY KEY, from_box TEXT NOT NULL, from_uid INTEGER,"
     " to_box TEXT NOT NULL, to_uid INTEGER, to_name TEXT NOT NULL);";
 
@@ -76,6 +77,7 @@ static const char *const SQL[STATEMENTS] = {
 	[DROP_EXPUNGED] = "DELETE FROM expunged WHERE mailbox = ?1",
 	[DROP_PARSED] = "DELETE FROM parsed WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
 	[DROP_SEARCHED] = "DELETE FROM searched WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
+	[DROP_SORTED] = "DELETE FROM sorted WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
 	[KEYWORDS] = "SELECT number, name FROM keyword WHERE mailbox = ?1 ORDER BY number",
 	[KEYWORD_PUT] =
 	    "INSERT OR REPLACE INTO keyword (mailbox, number, name) VALUES (?1, ?2, ?3)",
@@ -124,6 +126,12 @@ static const char *const SQL[STATEMENTS] = {
 	[SEARCHED_COPY] = "INSERT OR IGNORE INTO searched (key, sent_day, fields)"
 			  " SELECT ?2, sent_day, fields FROM searched WHERE key = ?1",
 	[SEARCHED_REMOVE] = "DELETE FROM searched WHERE key = ?1",
+	[SORTED_RANGE] = "SELECT key & 4294967295, sent, keys FROM sorted"
+			 " WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
+	[SORTED_PUT] = "INSERT OR REPLACE INTO sorted (key, sent, keys) VALUES (?1, ?2, ?3)",
+	[SORTED_COPY] = "INSERT OR IGNORE INTO sorted (key, sent, keys)"
+			" SELECT ?2, sent, keys FROM sorted WHERE key = ?1",
+	[SORTED_REMOVE] = "DELETE FROM sorted WHERE key = ?1",
 	[MOVE_ADD] = "INSERT INTO move_intent (from_box, from_uid, to_box, to_uid, to_name)"
 		     " VALUES (?1, ?2, ?3, ?4, ?5)",
 	[MOVE_NEXT] = "SELECT id, from_box, from_uid, to_box, to_uid, to_name FROM move_intent"
@@ -543,7 +551,8 @@ enum store_err
 index_mailbox_drop(struct index *ix, int64_t id)
 {
 	static const enum statement DROPS[] = { DROP_MAILBOX, DROP_UIDMAP, DROP_KEYWORD,
-		DROP_MESSAGE, DROP_EXPUNGED, DROP_PARSED, DROP_SEARCHED };
+		DROP_MESSAGE, DROP_EXPUNGED, DROP_PARSED, DROP_SEARCHED,
+		DROP_SORTED };
 	enum store_err err = index_chunk_flush(ix);
 
 	for (size_t i = 0; i < ARRAY_LEN(DROPS) && err == STORE_OK; i++)

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "store/mailbox.h"
 
-#define INDEX_VERSION      3
+#define INDEX_VERSION      4
 #define INDEX_CACHE_KIB    512   /* SQLite's page cache per connection */
 #define INDEX_CHUNK_UIDS   16384 /* UIDs per row of the UID map */
 #define INDEX_EXPUNGED_MAX 20000 /* expunged UIDs remembered per mailbox, at most */
@@ -121,9 +121,10 @@ enum store_err index_expunged(
 struct index_parsed {
 	struct buf envelope, body, bodystructure, parts;
 	struct buf
-	    fields; /* search_fields_pack(); kept apart, index_parsed_get() does not read it */
+	    fields;      /* search_fields_pack(); kept apart, index_parsed_get() does not read it */
+	struct buf sort; /* sort_keys_pack(); kept apart likewise */
 	bool has_sent_date;
-	int64_t sent_date_days;
+	int64_t sent_date_days, sent_s;
 };
 enum store_err index_parsed_get(
     struct index *ix, int64_t mailbox, uint32_t uid, struct index_parsed *p_out);
@@ -132,10 +133,22 @@ enum store_err index_parsed_put(
 enum store_err index_parsed_copy(
     struct index *ix, int64_t from, uint32_t from_uid, int64_t to, uint32_t to_uid);
 void index_parsed_free(struct index_parsed *p);
-/* Calls back for each message of `uids` above `after` that has been parsed, ascending, until it says false: what
- * searches ask for.  `fields` is valid in the callback. */
-enum store_err index_searched(struct index *ix, int64_t mailbox, const struct uidset *uids,
-    uint32_t after, bool (*cb)(void *arg, const struct message_searched *m), void *arg);
+/* What is kept apart from it, to be read for many messages at once. */
+enum index_learnt {
+	INDEX_SEARCHED, /* `bytes` is `fields`, `sent` sent_date_days */
+	INDEX_SORTED,   /* `bytes` is `sort`, `sent` sent_s */
+	INDEX_LEARNT_KINDS
+};
+struct index_learnt_row {
+	uint32_t uid;
+	bool has_sent;
+	int64_t sent;
+	struct str bytes; /* valid in the callback */
+};
+/* Calls back for each message of `uids` above `after` that has been parsed, ascending, until it says false. */
+enum store_err index_learnt(struct index *ix, enum index_learnt kind, int64_t mailbox,
+    const struct uidset *uids, uint32_t after,
+    bool (*cb)(void *arg, const struct index_learnt_row *row), void *arg);
 
 /* --- moves under way: what store/mailbox_move.c finishes if the process dies --- */
 struct index_move {

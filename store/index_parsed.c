@@ -9,6 +9,7 @@ index_parsed_free(struct index_parsed *p)
 	buf_free(&p->bodystructure);
 	buf_free(&p->parts);
 	buf_free(&p->fields);
+	buf_free(&p->sort);
 	*p = (struct index_parsed){ 0 };
 }
 
@@ -46,36 +47,44 @@ index_parsed_get(struct index *ix, int64_t mailbox, uint32_t uid, struct index_p
 }
 
 static enum store_err
-searched_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct index_parsed *p)
+learnt_put(
+    struct index *ix, enum statement id, int64_t key, const int64_t *sent, const struct buf *bytes)
 {
 	enum store_err err;
-	sqlite3_stmt *st = index_statement(ix, SEARCHED_PUT, &err);
+	sqlite3_stmt *st = index_statement(ix, id, &err);
 
 	if (st == NULL)
 		return err;
-	sqlite3_bind_int64(st, 1, index_message_key(mailbox, uid));
-	if (p->has_sent_date)
-		sqlite3_bind_int64(st, 2, p->sent_date_days);
-	sqlite3_bind_blob64(st, 3, p->fields.data, p->fields.len, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 1, key);
+	if (sent != NULL)
+		sqlite3_bind_int64(st, 2, *sent);
+	sqlite3_bind_blob64(st, 3, bytes->data, bytes->len, SQLITE_STATIC);
 	return index_run(ix, st);
 }
 
 enum store_err
 index_parsed_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct index_parsed *p)
 {
+	const int64_t key = index_message_key(mailbox, uid);
 	const struct buf *blobs[] = { &p->envelope, &p->body, &p->bodystructure, &p->parts };
 	enum store_err err;
 	sqlite3_stmt *st = index_statement(ix, PARSED_PUT, &err);
 
 	if (st == NULL)
 		return err;
-	sqlite3_bind_int64(st, 1, index_message_key(mailbox, uid));
+	sqlite3_bind_int64(st, 1, key);
 	for (size_t i = 0; i < ARRAY_LEN(blobs); i++)
 		sqlite3_bind_blob64(st, (int)i + 2, blobs[i]->data, blobs[i]->len, SQLITE_STATIC);
 	if (p->has_sent_date)
 		sqlite3_bind_int64(st, 6, p->sent_date_days);
 	err = index_run(ix, st);
-	return err == STORE_OK ? searched_put(ix, mailbox, uid, p) : err;
+	if (err == STORE_OK)
+		err = learnt_put(ix, SEARCHED_PUT, key,
+		    p->has_sent_date ? &p->sent_date_days : NULL, &p->fields);
+	if (err == STORE_OK)
+		err =
+		    learnt_put(ix, SORTED_PUT, key, p->has_sent_date ? &p->sent_s : NULL, &p->sort);
+	return err;
 }
 
 enum store_err
@@ -84,32 +93,38 @@ index_parsed_copy(struct index *ix, int64_t from, uint32_t from_uid, int64_t to,
 	const int64_t keys[] = { index_message_key(from, from_uid), index_message_key(to, to_uid) };
 	enum store_err err = index_run_ints(ix, PARSED_COPY, keys, ARRAY_LEN(keys));
 
-	return err == STORE_OK ? index_run_ints(ix, SEARCHED_COPY, keys, ARRAY_LEN(keys)) : err;
+	if (err == STORE_OK)
+		err = index_run_ints(ix, SEARCHED_COPY, keys, ARRAY_LEN(keys));
+	return err == STORE_OK ? index_run_ints(ix, SORTED_COPY, keys, ARRAY_LEN(keys)) : err;
 }
 
-struct searched_walk {
-	bool (*cb)(void *arg, const struct message_searched *m);
+struct learnt_walk {
+	bool (*cb)(void *arg, const struct index_learnt_row *row);
 	void *arg;
 };
 
 static bool
-take_searched(void *arg, sqlite3_stmt *row)
+take_learnt(void *arg, sqlite3_stmt *st)
 {
-	const struct searched_walk *walk = arg;
-	struct message_searched m = { .uid = (uint32_t)sqlite3_column_int64(row, 0),
-		.has_sent_date = sqlite3_column_type(row, 1) != SQLITE_NULL,
-		.sent_date_days = sqlite3_column_int64(row, 1) };
+	const struct learnt_walk *walk = arg;
+	struct index_learnt_row row = { .uid = (uint32_t)sqlite3_column_int64(st, 0),
+		.has_sent = sqlite3_column_type(st, 1) != SQLITE_NULL,
+		.sent = sqlite3_column_int64(st, 1) };
 
-	m.fields.p = sqlite3_column_blob(row, 2);
-	m.fields.len = m.fields.p != NULL ? (size_t)sqlite3_column_bytes(row, 2) : 0;
-	return walk->cb(walk->arg, &m);
+	row.bytes.p = sqlite3_column_blob(st, 2);
+	row.bytes.len = row.bytes.p != NULL ? (size_t)sqlite3_column_bytes(st, 2) : 0;
+	return walk->cb(walk->arg, &row);
 }
 
 enum store_err
-index_searched(struct index *ix, int64_t mailbox, const struct uidset *uids, uint32_t after,
-    bool (*cb)(void *arg, const struct message_searched *m), void *arg)
+index_learnt(struct index *ix, enum index_learnt kind, int64_t mailbox, const struct uidset *uids,
+    uint32_t after, bool (*cb)(void *arg, const struct index_learnt_row *row), void *arg)
 {
-	struct searched_walk walk = { cb, arg };
+	static const enum statement RANGES[INDEX_LEARNT_KINDS] = {
+		[INDEX_SEARCHED] = SEARCHED_RANGE,
+		[INDEX_SORTED] = SORTED_RANGE,
+	};
+	struct learnt_walk walk = { cb, arg };
 
-	return index_walk(ix, SEARCHED_RANGE, mailbox, uids, after, take_searched, &walk);
+	return index_walk(ix, RANGES[kind], mailbox, uids, after, take_learnt, &walk);
 }

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "store/account.h"
 #include "store/err.h"
+#include "store/sort_keys.h"
 #include "store/uidset.h"
 
 #define MAILBOX_KEYWORDS_MAX      256 /* different keywords per mailbox */
@@ -213,6 +214,17 @@ struct message_searched {
 /* As mailbox_parsed(). */
 enum store_err mailbox_searched(struct mailbox *box, const struct uidset *uids,
     bool (*cb)(void *arg, const struct message_searched *m), void *arg);
+
+/* The part of it that SORT and THREAD compare; read without the rest. */
+struct message_sorted {
+	uint32_t uid;
+	bool has_sent;         /* else INTERNALDATE stands for it, RFC 5256 §2.2 */
+	int64_t sent_s;        /* of the Date: header, in UTC */
+	struct sort_keys keys; /* its spans are valid during the callback */
+};
+/* As mailbox_parsed(). */
+enum store_err mailbox_sorted(struct mailbox *box, const struct uidset *uids,
+    bool (*cb)(void *arg, const struct message_sorted *m), void *arg);
 
 /* --- changing ---------------------------------------------------------------------------------- */
 

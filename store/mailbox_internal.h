@@ -55,6 +55,18 @@ struct message mailbox_present(const struct mailbox *box, const struct index_mes
 /* Under the writer lock: is the mailbox that sync_begin() found the one this view shows? */
 bool mailbox_is_same(const struct mailbox *box, const struct sync_box *sb);
 
+/* What parsing learns of one message: see mailbox_parsed.c. */
+#define PARSED_SLICE 32 /* messages whose structure is in memory at once */
+struct parsed_item {
+	uint32_t uid;
+	struct index_parsed p;
+	bool have, fresh; /* fresh: parsed just now, not in the index yet */
+};
+/* Opens and parses it.  STORE_NOT_FOUND: it is gone. */
+enum store_err mailbox_parse_item(struct mailbox *box, struct parsed_item *item);
+/* Keeps the fresh ones in the index.  Only a cache: what cannot be kept is parsed again next time. */
+void mailbox_parse_keep(struct mailbox *box, const struct parsed_item *items, size_t n);
+
 /* Finds the CRLF sizes that no file name tells, by reading the messages. */
 enum store_err mailbox_measure(struct account *acct, const char *name);
 
