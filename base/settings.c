@@ -164,6 +164,8 @@ const struct setting SETTINGS[] = {
 	    "Moving messages into Junk and out of it teaches the spam filter, by way of mailadmin bayes."),
 	DURATION("imapd", "autologout", "30m", 10, DAY,
 	    "Silence before a client is logged out. RFC 9051 asks for at least 30 minutes."),
+	DURATION("imapd", "progress_interval", "10s", 0, HOUR,
+	    "How often a client hears how far a command is that takes long (INPROGRESS), first after that time; 0: all the time."),
 
 	LIST("submitd", "listen_tls", SETTING_LISTEN, "*:465", 0,
 	    "Addresses for submission over TLS."),

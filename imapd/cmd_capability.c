@@ -39,6 +39,7 @@ static const struct {
 	{ "BINARY", LOGGED_IN },             /* RFC 3516 */
 	{ "MULTIAPPEND", LOGGED_IN },        /* RFC 3502 */
 	{ "CONDSTORE", LOGGED_IN },          /* RFC 7162 */
+	{ "INPROGRESS", LOGGED_IN },         /* RFC 9585 */
 	{ "STATUS=SIZE", LOGGED_IN },        /* RFC 8438 */
 	{ "QUOTA", LOGGED_IN },              /* RFC 9208 */
 	{ "QUOTA=RES-STORAGE", LOGGED_IN },  /* RFC 9208 §5.1 */

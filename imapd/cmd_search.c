@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "imapd/messages.h"
+#include "imapd/progress.h"
 #include "imapd/response.h"
 #include "imapd/search_run.h"
 
@@ -178,12 +179,16 @@ static enum imap_result
 search_step(struct imap_session *s, struct imap_request *req, struct search_state *st)
 {
 	enum store_err err;
+	uint64_t at, goal;
 	bool done;
 
 	if (!st->found) {
 		err = search_run_step(st->run, &done);
-		if (err == STORE_OK && !done)
+		if (err == STORE_OK && !done) {
+			search_run_progress(st->run, &at, &goal);
+			imap_progress(s, req, at, goal);
 			return IMAP_MORE;
+		}
 		if (err == STORE_OK)
 			err = finish_run(s, st);
 		if (err != STORE_OK)

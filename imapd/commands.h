@@ -60,6 +60,7 @@ struct imap_request {
 	struct str line;  /* with IMAP_WAIT: the line that came, without CRLF; p NULL: none came */
 	const char *code; /* resp-text-code of the tagged reply without brackets, or NULL */
 	const char *text; /* its text; NULL: a default */
+	uint64_t progress_due_ns; /* when the client hears how far it is; imap_progress() */
 };
 
 enum imap_command_flag {

@@ -1,5 +1,6 @@
 #include "imapd/connection.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,7 @@ struct imap_connection {
 	uint64_t literal_left;   /* of APPEND's data, not yet handed over */
 	struct buf chunk;        /* APPEND's data, or the line for a handler that waits */
 	struct watch *watch;     /* NULL: nothing is watched */
+	_Atomic(char *) told;    /* a line of the job in flight, to be sent now; or NULL */
 };
 
 static struct imap_connection *
@@ -70,6 +72,46 @@ unwatch(struct imap_connection *conn)
 {
 	watch_free(conn->watch);
 	conn->watch = NULL;
+}
+
+/* --- lines of a job that goes on --------------------------------------------------------------- */
+
+struct told {
+	const struct conversations *all;
+	const struct imap_connection *conn; /* may be gone by now */
+};
+
+static void
+send_told(struct imap_connection *conn)
+{
+	char *line = atomic_exchange(&conn->told, NULL);
+
+	if (line != NULL && conn->c.st != NULL)
+		net_stream_puts(conn->c.st, line);
+	free(line);
+}
+
+static void
+on_told(void *arg)
+{
+	struct told *told = arg;
+
+	for (struct conversation *c = told->all->first; c != NULL; c = c->next)
+		if (connection_of(c) == told->conn)
+			send_told(connection_of(c));
+	free(told);
+}
+
+/* From the job's thread.  Who is told of one line before another was sent hears the later one. */
+static void
+tell(void *arg, char *line)
+{
+	struct imap_connection *conn = arg;
+	struct told *told = mem_alloc(sizeof(*told));
+
+	*told = (struct told){ conn->c.all, conn };
+	free(atomic_exchange(&conn->told, line));
+	net_loop_post(conn->c.all->service->loop, on_told, told);
 }
 
 /* --- jobs -------------------------------------------------------------------------------------- */
@@ -232,6 +274,7 @@ job_done(struct conversation *c)
 
 	if (c->job == JOB_VERIFY)
 		return;
+	send_told(conn); /* it comes before the command's end */
 	if (conn->result == IMAP_MORE || conn->result == IMAP_WAIT)
 		net_stream_write_buf(c->st, &conn->s.out);
 	if (c->job == JOB_APPEND_HEAD)
@@ -440,6 +483,7 @@ connection_free(struct conversation *c)
 	struct imap_connection *conn = connection_of(c);
 
 	buf_free(&conn->chunk);
+	free(atomic_load(&conn->told));
 	free(conn);
 }
 
@@ -484,6 +528,8 @@ imap_connection_start(struct imapd *imapd, struct net_stream *st, bool tls)
 	conversation_start(&conn->c, &imapd->conversations, st, tls);
 	conn->s.log = conn->c.log;
 	conn->s.peer = conn->c.peer;
+	conn->s.tell = tell;
+	conn->s.tell_arg = conn;
 	if (!tls)
 		greet(conn);
 }

@@ -20,6 +20,7 @@ struct imapd {
 	struct auth *auth;
 	const struct sasl_service *sasl;
 	uint64_t message_max_bytes; /* APPENDLIMIT */
+	uint64_t progress_ns;       /* between two words about a command's progress */
 
 	struct conversations conversations; /* the loop's */
 };

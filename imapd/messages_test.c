@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -74,6 +75,7 @@ set_up(void **state)
 	w->store = store_open(&(struct store_options){ .mail_root = w->dir });
 	assert_non_null(w->store);
 	w->imapd.store = w->store;
+	w->imapd.progress_ns = UINT64_MAX / 2; /* nobody waits that long */
 	w->imapd.config = w->config = config_parse("defaults", (struct str){ "", 0 }, &errors);
 	assert_non_null(w->imapd.config);
 	assert_int_equal(
@@ -668,6 +670,45 @@ many_messages_in_batches(void **state)
 	assert_non_null(strstr(buf_cstr(&w->said), "COUNT 5000"));
 }
 
+/* --- progress, RFC 9585 ------------------------------------------------------------------------ */
+
+static long clock_jump_s; /* with each look at the clock */
+
+int __real_clock_gettime(clockid_t id, struct timespec *t);
+int __wrap_clock_gettime(clockid_t id, struct timespec *t);
+
+int
+__wrap_clock_gettime(clockid_t id, struct timespec *t)
+{
+	static long jumped_s;
+	int rc = __real_clock_gettime(id, t);
+
+	if (id == CLOCK_MONOTONIC)
+		t->tv_sec += jumped_s += clock_jump_s;
+	return rc;
+}
+
+/* A clock by which every message takes long. */
+static void
+long_commands_say_how_far_they_are(void **state)
+{
+	static const struct line LINES[] = {
+		{ 'a', "a1 SEARCH TEXT needle",
+		    "* OK [INPROGRESS (\"a1\" 0 4)] Done with 0%\r\n**\r\n* OK [INPROGRESS (\"a1\" 2 4)] *\r\n"
+		    "* OK [INPROGRESS (\"a1\" 3 4)] *\r\n* SEARCH 4\r\na1 OK *\r\n" },
+		{ 'a', "a2 COPY 1:3 Trash",
+		    "* OK [INPROGRESS (\"a2\" 1 3)] Done with 33%\r\n"
+		    "* OK [INPROGRESS (\"a2\" 2 3)] Done with 66%\r\na2 OK [COPYUID *\r\n" },
+	};
+	struct world *w = *state;
+
+	say(w, &w->a, "s SELECT INBOX");
+	w->imapd.progress_ns = UINT64_C(10000000000);
+	clock_jump_s = 100;
+	DIALOGUE(w, LINES);
+	clock_jump_s = 0;
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -690,6 +731,7 @@ main(void)
 		TEST(copies_and_moves),
 		TEST(expunges),
 		TEST(many_messages_in_batches),
+		TEST(long_commands_say_how_far_they_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

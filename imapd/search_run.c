@@ -85,6 +85,17 @@ search_run_found(const struct search_run *run)
 	return &run->found;
 }
 
+/* All up to done_uid but for the rows of this slice that are not decided. */
+void
+search_run_progress(const struct search_run *run, uint64_t *done_out, uint64_t *goal_out)
+{
+	uint64_t taken = uidset_count_upto(&run->candidates, run->done_uid);
+	uint64_t open = run->row_count - run->row_at;
+
+	*goal_out = uidset_count(&run->candidates);
+	*done_out = taken > open ? taken - open : 0;
+}
+
 /* --- the index --------------------------------------------------------------------------------- */
 
 /* Texts that every message found must hold: an index of texts may rule messages out. */

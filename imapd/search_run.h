@@ -21,6 +21,8 @@ void search_run_free(struct search_run *run); /* NULL is fine */
 
 /* A slice of work.  STORE_OK with *done_out false: call again. */
 enum store_err search_run_step(struct search_run *run, bool *done_out);
+/* How many messages are decided, of how many; for imap_progress().  goal 0: not known yet. */
+void search_run_progress(const struct search_run *run, uint64_t *done_out, uint64_t *goal_out);
 /* The UIDs found so far, ascending; all once it is done. */
 const struct uidset *search_run_found(const struct search_run *run);
 

@@ -7,6 +7,7 @@
 #include "imapd/meters.h"
 #include "imapd/parse.h"
 #include "imapd/place.h"
+#include "imapd/progress.h"
 #include "imapd/response.h"
 #include "net/sasl.h"
 #include "service/login.h"
@@ -201,8 +202,14 @@ imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result r
 static enum imap_result
 handle(struct imap_session *s, struct imap_run *run)
 {
-	enum imap_result result = run->req.command->run(s, &run->req);
+	struct imap_progress progress = { s, &run->req };
+	enum imap_result result;
 
+	if (s->box != NULL)
+		mailbox_on_progress(s->box, imap_on_progress, &progress);
+	result = run->req.command->run(s, &run->req);
+	if (s->box != NULL)
+		mailbox_on_progress(s->box, NULL, NULL);
 	if (result == IMAP_MORE || result == IMAP_WAIT)
 		return pause_run(run, result);
 	return imap_run_settle(s, run, result);
@@ -215,6 +222,8 @@ imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 	const char *problem;
 
 	run->since_ns = metrics_now_ns();
+	if (s->imapd != NULL)
+		req->progress_due_ns = run->since_ns + s->imapd->progress_ns;
 	req->arena = &run->arena;
 	req->command = imap_command_of(text, &req->tag, &req->uid, &req->args);
 	problem = state_problem(s, req);

@@ -74,6 +74,9 @@ struct imap_session {
 	struct imap_fetch_resume fetch_resume;
 
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */
+	/* Sends a whole line, which it takes over, while the job goes on; NULL: nothing can. */
+	void (*tell)(void *arg, char *line);
+	void *tell_arg;
 
 	bool start_tls; /* STARTTLS is granted: the loop begins when the reply is sent */
 	/* FETCH cannot complete a literal it announced: nothing more is written and the connection ends. */

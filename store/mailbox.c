@@ -540,6 +540,14 @@ mailbox_is_read_only(const struct mailbox *box)
 }
 
 void
+mailbox_on_progress(
+    struct mailbox *box, void (*cb)(void *arg, uint64_t done, uint64_t goal), void *arg)
+{
+	box->progress = cb;
+	box->progress_arg = arg;
+}
+
+void
 mailbox_facts(struct mailbox *box, struct mailbox_facts *out)
 {
 	*out = box->facts;

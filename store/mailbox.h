@@ -228,6 +228,11 @@ enum store_err mailbox_sorted(struct mailbox *box, const struct uidset *uids,
 
 /* --- changing ---------------------------------------------------------------------------------- */
 
+/* From now on, until it is called with NULL, changes of many messages (flags, expunge, copy, move) say how far they are
+ * after each message: `done` of `goal`.  Comes under locks: it must not wait and not call the store. */
+void mailbox_on_progress(
+    struct mailbox *box, void (*cb)(void *arg, uint64_t done, uint64_t goal), void *arg);
+
 enum flags_mode { FLAGS_REPLACE, FLAGS_ADD, FLAGS_REMOVE };
 struct flags_change {
 	enum flags_mode mode;

@@ -129,14 +129,17 @@ store_all(struct store_op *op, const struct uidset *uids)
 {
 	struct index_message *rows = mem_alloc(MAILBOX_SLICE_ROWS * sizeof(*rows));
 	enum store_err err = resolve_keywords(op);
+	uint64_t done = 0, goal = uidset_count(uids);
 	uint32_t after = 0;
 	size_t n = 1;
 
 	while (err == STORE_OK && n > 0) {
 		err = index_messages(
 		    op->box->acct->ix, op->sb.row.id, uids, after, rows, MAILBOX_SLICE_ROWS, &n);
-		for (size_t i = 0; i < n && err == STORE_OK; i++)
+		for (size_t i = 0; i < n && err == STORE_OK; i++) {
 			err = store_one(op, &rows[i]);
+			mailbox_progress(op->box, ++done, goal);
+		}
 		if (n > 0)
 			after = rows[n - 1].uid;
 	}
@@ -259,6 +262,7 @@ expunge_all(struct expunge_op *op, const struct uidset *uids)
 	struct uidset doomed = { 0 };
 	enum store_err err = STORE_OK;
 	uint32_t after = 0;
+	uint64_t done = 0;
 	size_t n = 1;
 
 	if ((op->flags & MAILBOX_EXPUNGE_UNMARKED) != 0)
@@ -274,8 +278,10 @@ expunge_all(struct expunge_op *op, const struct uidset *uids)
 		    index_messages(ix, op->sb.row.id, &doomed, after, rows, MAILBOX_SLICE_ROWS, &n);
 		if (err == STORE_OK)
 			err = keeping_announce(&op->keeping, rows, n);
-		for (size_t i = 0; i < n && err == STORE_OK; i++)
+		for (size_t i = 0; i < n && err == STORE_OK; i++) {
 			err = expunge_one(op, &rows[i]);
+			mailbox_progress(op->box, ++done, uidset_count(&doomed));
+		}
 		if (n > 0)
 			after = rows[n - 1].uid;
 	}

@@ -130,6 +130,8 @@ for_all(struct copy_op *op, const struct uidset *uids, bool link)
 				err = plan_one(op, &rows[i]);
 			else if (at < op->count && op->pairs[at].from_uid == rows[i].uid)
 				err = link_one(op, &rows[i], &op->pairs[at++]);
+			if (link) /* of a move the first half */
+				mailbox_progress(op->box, op->move ? at / 2 : at, op->count);
 		}
 		if (n > 0)
 			after = rows[n - 1].uid;
@@ -189,6 +191,7 @@ unlink_sources(struct copy_op *op)
 		    op->box->acct->ix, op->from->row.id, op->pairs[i].from_uid, &m);
 		if (err == STORE_OK)
 			err = sync_unlink(op->from, &m);
+		mailbox_progress(op->box, (op->count + i) / 2, op->count);
 	}
 	return err == STORE_OK ? index_moves_drop(op->box->acct->ix) : err;
 }

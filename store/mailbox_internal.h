@@ -38,6 +38,8 @@ struct mailbox {
 	struct index_message *ahead;
 	size_t ahead_count, ahead_at;
 	uint32_t opened_uid; /* last */
+	void (*progress)(void *arg, uint64_t done, uint64_t goal); /* NULL: nobody asks */
+	void *progress_arg;
 };
 
 char *mailbox_canonical(const char *name); /* the caller's to free */
@@ -66,6 +68,13 @@ struct parsed_item {
 enum store_err mailbox_parse_item(struct mailbox *box, struct parsed_item *item);
 /* Keeps the fresh ones in the index.  Only a cache: what cannot be kept is parsed again next time. */
 void mailbox_parse_keep(struct mailbox *box, const struct parsed_item *items, size_t n);
+
+static inline void
+mailbox_progress(const struct mailbox *box, uint64_t done, uint64_t goal)
+{
+	if (box->progress != NULL)
+		box->progress(box->progress_arg, done, goal);
+}
 
 /* Finds the CRLF sizes that no file name tells, by reading the messages. */
 enum store_err mailbox_measure(struct account *acct, const char *name);

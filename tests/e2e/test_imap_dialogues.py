@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from sanger import TOP, WAIT_S
+from sanger import TOP, WAIT_S, Instance
 
 DIALOGUES = sorted((TOP / "tests" / "imap").glob("*.dlg"))
 SILENCE_S = 0.3
@@ -86,6 +86,7 @@ class Dialogue:
         self.instance, self.path = instance, path
         self.clients, self.addresses = {}, {}
         self.skipping = set()
+        self.own_instance = None
 
     def address(self, name):
         return self.addresses[name]
@@ -107,6 +108,10 @@ class Dialogue:
         return self.clients[name]
 
     # --- what a line may say
+
+    def do_setting(self, setting):
+        self.own_instance = Instance(settings=dict([setting.split("=", 1)]))
+        self.instance = self.own_instance.__enter__()
 
     def do_account(self, name, *options):
         self.addresses[name] = f"{name}.{self.path.stem}@example.org"
@@ -178,6 +183,8 @@ class Dialogue:
         finally:
             for client in self.clients.values():
                 client.close()
+            if self.own_instance is not None:
+                self.own_instance.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=lambda p: p.stem)

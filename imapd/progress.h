@@ -1,0 +1,23 @@
+/* How far a command has come that takes long: "* OK [INPROGRESS ("a1" 454 1000)] …", RFC 9585.
+ *
+ * A command counts what it works on (messages, as a rule) and says so as often as it likes; the client hears it every
+ * imapd.progress_interval, first when the command has run that long.  It goes out at once, also while the job runs. */
+#ifndef IMAPD_PROGRESS_H
+#define IMAPD_PROGRESS_H
+
+#include <stdint.h>
+
+struct imap_request;
+struct imap_session;
+
+/* `done` of `goal` are worked on; goal 0: nobody knows.  Not while half an answer is written. */
+void imap_progress(struct imap_session *s, struct imap_request *req, uint64_t done, uint64_t goal);
+
+/* The same as a callback of the store. */
+struct imap_progress {
+	struct imap_session *s;
+	struct imap_request *req;
+};
+void imap_on_progress(void *progress, uint64_t done, uint64_t goal);
+
+#endif
