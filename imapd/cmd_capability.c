@@ -40,6 +40,8 @@ static const struct {
 	{ "MULTIAPPEND", LOGGED_IN },        /* RFC 3502 */
 	{ "CONDSTORE", LOGGED_IN },          /* RFC 7162 */
 	{ "INPROGRESS", LOGGED_IN },         /* RFC 9585 */
+	{ "QRESYNC", LOGGED_IN },            /* RFC 7162 */
+	{ "UIDONLY", LOGGED_IN },            /* RFC 9586 */
 	{ "STATUS=SIZE", LOGGED_IN },        /* RFC 8438 */
 	{ "QUOTA", LOGGED_IN },              /* RFC 9208 */
 	{ "QUOTA=RES-STORAGE", LOGGED_IN },  /* RFC 9208 §5.1 */

@@ -47,6 +47,7 @@ move_reply(struct imap_session *s, struct imap_request *req, const struct copy_r
 	if (uidset_is_empty(&copied->from))
 		return imap_ok(req, NULL, "No messages found");
 	imap_untagged(s, "OK [%s] Moved", copyuid_code(req, copied));
+	req->expunged = true;
 	return IMAP_OK;
 }
 

@@ -6,9 +6,12 @@
 static const struct {
 	struct str name;
 	unsigned bit; /* enum imap_enabled */
+	unsigned too; /* what it brings with it */
 } EXTENSIONS[] = {
-	{ STR("IMAP4rev2"), IMAP_ENABLED_REV2 },      /* RFC 9051 §6.3.1 */
-	{ STR("CONDSTORE"), IMAP_ENABLED_CONDSTORE }, /* RFC 7162 §3.1 */
+	{ STR("IMAP4rev2"), IMAP_ENABLED_REV2, 0 },                       /* RFC 9051 §6.3.1 */
+	{ STR("CONDSTORE"), IMAP_ENABLED_CONDSTORE, 0 },                  /* RFC 7162 §3.1 */
+	{ STR("QRESYNC"), IMAP_ENABLED_QRESYNC, IMAP_ENABLED_CONDSTORE }, /* RFC 7162 §3.2.3 */
+	{ STR("UIDONLY"), IMAP_ENABLED_UIDONLY, 0 },                      /* RFC 9586 §3.1 */
 };
 
 /* What is not known is passed over, RFC 5161 §3.1. */
@@ -19,7 +22,7 @@ enable(struct imap_session *s, struct str name)
 		if (!str_eq_nocase(name, EXTENSIONS[i].name) ||
 		    (s->enabled & EXTENSIONS[i].bit) != 0)
 			continue;
-		s->enabled |= EXTENSIONS[i].bit;
+		s->enabled |= EXTENSIONS[i].bit | EXTENSIONS[i].too;
 		buf_printf(&s->out, " %s", EXTENSIONS[i].name.p);
 	}
 }

@@ -4,11 +4,17 @@
 static enum imap_result
 expunge(struct imap_session *s, struct imap_request *req, const struct uidset *uids)
 {
+	struct uidset expunged = { 0 };
+	enum store_err err;
+
 	if (!imap_arg_end(req))
 		return IMAP_BAD;
 	if (s->read_only)
 		return imap_no(req, NULL, "The mailbox is selected read-only");
-	return imap_finish(req, mailbox_expunge(s->box, uids, NULL));
+	err = mailbox_expunge(s->box, uids, &expunged);
+	req->expunged = !uidset_is_empty(&expunged);
+	uidset_free(&expunged);
+	return imap_finish(req, err);
 }
 
 /* EXPUNGE removes what is marked \Deleted, UID EXPUNGE only of the UIDs named.  The EXPUNGE

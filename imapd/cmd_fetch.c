@@ -49,19 +49,48 @@ fetch_step(struct imap_session *s, struct imap_request *req, struct fetch_run *r
 	return fetch_reply(s, req, run);
 }
 
+/* VANISHED only with UID and only once QRESYNC is enabled, RFC 7162 §3.2.6. */
+static bool
+may_ask_vanished(const struct imap_session *s, const struct imap_request *req)
+{
+	return req->uid && imap_enabled(s, IMAP_ENABLED_QRESYNC);
+}
+
+/* Before any FETCH response, RFC 7162 §3.2.6. */
+static enum store_err
+send_vanished(
+    struct imap_session *s, const struct imap_sequence_set *set, const struct fetch_plan *plan)
+{
+	struct uidset known = { 0 }, gone = { 0 };
+	enum store_err err;
+
+	messages_known_uids(s, set, &known);
+	err = mailbox_expunged_since(s->box, plan->changed_since, &known, &gone);
+	if (err == STORE_OK)
+		imap_send_vanished(s, true, &gone);
+	uidset_free(&known);
+	uidset_free(&gone);
+	return err;
+}
+
 static enum imap_result
-fetch_start(struct imap_session *s, struct imap_request *req, struct uidset *uids)
+fetch_start(struct imap_session *s, struct imap_request *req, const struct imap_sequence_set *set,
+    struct uidset *uids)
 {
 	struct fetch_plan *plan = arena_alloc(req->arena, sizeof(*plan));
 	enum store_err err;
 
 	if (!fetch_plan_parse(&req->args, req->arena, plan))
 		return imap_bad(req, "FETCH items not understood");
-	if (req->uid)
+	if (plan->vanished && !may_ask_vanished(s, req))
+		return imap_bad(req, "VANISHED is for UID FETCH, once QRESYNC is enabled");
+	if (req->uid && !imap_enabled(s, IMAP_ENABLED_UIDONLY))
 		fetch_plan_add(plan, req->arena, "UID");
 	if ((plan->needs & FETCH_NEEDS_MODSEQ) != 0)
 		messages_enable_condstore(s);
-	err = keep_changed(s, plan, uids);
+	err = plan->vanished ? send_vanished(s, set, plan) : STORE_OK;
+	if (err == STORE_OK)
+		err = keep_changed(s, plan, uids);
 	if (err != STORE_OK)
 		return imap_finish(req, err);
 	req->state = fetch_run_new(s, req->arena, plan, uids);
@@ -73,16 +102,17 @@ fetch_start(struct imap_session *s, struct imap_request *req, struct uidset *uid
 static enum imap_result
 fetch_command(struct imap_session *s, struct imap_request *req)
 {
+	struct imap_sequence_set set;
 	struct uidset uids = { 0 };
 	enum imap_result result;
 
 	if (req->state != NULL)
 		return fetch_step(s, req, req->state);
-	if (!messages_arg_set(s, req, &uids)) {
+	if (!messages_arg_set_raw(s, req, &set, &uids)) {
 		uidset_free(&uids);
 		return IMAP_BAD;
 	}
-	result = fetch_start(s, req, &uids);
+	result = fetch_start(s, req, &set, &uids);
 	uidset_free(&uids);
 	return result;
 }

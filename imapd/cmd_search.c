@@ -208,6 +208,9 @@ search_start(struct imap_session *s, struct imap_request *req, struct search_sta
 		    imap_no(req, "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-15 WINDOWS-1252)",
 			"Charset not known"));
 	}
+	if (st->plan.uses_numbers && imap_enabled(s, IMAP_ENABLED_UIDONLY))
+		return refuse(s, &st->plan, imap_uid_required(req));
+	req->keeps_numbers = st->plan.uses_numbers;
 	search_bind(&st->plan, s);
 	if (st->plan.uses_modseq)
 		messages_enable_condstore(s);

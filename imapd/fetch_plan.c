@@ -280,20 +280,37 @@ parse_items(struct cursor *c, struct arena *a, struct fetch_plan *plan)
 	return cursor_take(c, ')');
 }
 
-/* fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")", RFC 4466 §2.4; the only one is
- * CHANGEDSINCE, RFC 7162 §3.1.4.1. */
+/* chgsince-fetch-mod = "CHANGEDSINCE" SP mod-sequence-value; rexpunges-fetch-mod = "VANISHED", RFC 7162 §7 */
+static bool
+parse_modifier(struct cursor *c, struct fetch_plan *plan)
+{
+	if (cursor_take_nocase(c, STR("VANISHED"))) {
+		plan->vanished = true;
+		return true;
+	}
+	if (!cursor_take_nocase(c, STR("CHANGEDSINCE")) || !imap_parse_sp(c) ||
+	    !imap_parse_nz_number64(c, &plan->changed_since))
+		return false;
+	plan->has_changed_since = true;
+	plan->needs |= FETCH_NEEDS_MODSEQ;
+	return true;
+}
+
+/* fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")", RFC 4466 §2.4; VANISHED stands only with
+ * CHANGEDSINCE. */
 static bool
 parse_modifiers(struct cursor *c, struct fetch_plan *plan)
 {
 	if (cursor_at_end(c))
 		return true;
-	if (!imap_parse_sp(c) || !cursor_take(c, '(') ||
-	    !cursor_take_nocase(c, STR("CHANGEDSINCE")) || !imap_parse_sp(c) ||
-	    !imap_parse_nz_number64(c, &plan->changed_since))
+	if (!imap_parse_sp(c) || !cursor_take(c, '('))
 		return false;
-	plan->has_changed_since = true;
-	plan->needs |= FETCH_NEEDS_MODSEQ;
-	return cursor_take(c, ')') && cursor_at_end(c);
+	do {
+		if (!parse_modifier(c, plan))
+			return false;
+	} while (cursor_take(c, ' '));
+	return cursor_take(c, ')') && cursor_at_end(c) &&
+	       (!plan->vanished || plan->has_changed_since);
 }
 
 bool

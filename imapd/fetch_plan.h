@@ -76,6 +76,7 @@ struct fetch_plan {
 	unsigned needs; /* of all items */
 	bool has_changed_since;
 	uint64_t changed_since; /* RFC 7162 §3.1.4.1 */
+	bool vanished;          /* RFC 7162 §3.2.6; only with CHANGEDSINCE */
 };
 
 /* Adds a plain item (FLAGS, UID, …) unless it is there already. */

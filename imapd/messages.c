@@ -65,18 +65,38 @@ messages_resolve(const struct imap_session *s, const struct imap_sequence_set *s
 }
 
 bool
+messages_arg_set_raw(struct imap_session *s, struct imap_request *req,
+    struct imap_sequence_set *set_out, struct uidset *uids_out)
+{
+	if (!imap_arg_sp(req) || !imap_parse_sequence_set(&req->args, req->arena, set_out)) {
+		imap_bad(req, "Expected a message set");
+		return false;
+	}
+	if (messages_resolve(s, set_out, req->uid, uids_out))
+		return true;
+	imap_bad(req, "Message number beyond the mailbox");
+	return false;
+}
+
+bool
 messages_arg_set(struct imap_session *s, struct imap_request *req, struct uidset *uids_out)
 {
 	struct imap_sequence_set set;
 
-	if (!imap_arg_sp(req) || !imap_parse_sequence_set(&req->args, req->arena, &set)) {
-		imap_bad(req, "Expected a message set");
-		return false;
-	}
-	if (messages_resolve(s, &set, req->uid, uids_out))
-		return true;
-	imap_bad(req, "Message number beyond the mailbox");
-	return false;
+	return messages_arg_set_raw(s, req, &set, uids_out);
+}
+
+void
+messages_known_uids(
+    const struct imap_session *s, const struct imap_sequence_set *set, struct uidset *uids_out)
+{
+	struct mailbox_facts facts;
+
+	mailbox_facts(s->box, &facts);
+	if (set->saved && s->search_saved != NULL)
+		uidset_copy(uids_out, s->search_saved);
+	else if (!set->saved && facts.uidnext > 1)
+		add_ranges(uids_out, set, facts.uidnext - 1);
 }
 
 void

@@ -17,10 +17,17 @@
  * caller frees.  A sequence number above the number of messages is an error, RFC 9051 §9; a
  * UID may be any.  False: return IMAP_BAD. */
 bool messages_arg_set(struct imap_session *s, struct imap_request *req, struct uidset *uids_out);
+/* The same, and the set as it was written. */
+bool messages_arg_set_raw(struct imap_session *s, struct imap_request *req,
+    struct imap_sequence_set *set_out, struct uidset *uids_out);
 /* The same for a set that has been parsed.  False: there was a sequence number beyond the mailbox ("*"
  * too in an empty one); uids_out has the rest. */
 bool messages_resolve(const struct imap_session *s, const struct imap_sequence_set *set, bool uid,
     struct uidset *uids_out);
+
+/* A set of UIDs as the client knows them: also such as are not there any more.  "*" is the highest that was ever given. */
+void messages_known_uids(
+    const struct imap_session *s, const struct imap_sequence_set *set, struct uidset *uids_out);
 
 /* The sequence numbers of those of `uids` that are in the view, added to the empty *seqs_out. */
 void messages_to_seqs(

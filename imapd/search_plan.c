@@ -257,7 +257,10 @@ parse_set(struct parser *p, struct search_node *parent)
 {
 	struct search_node *node = new_node(p, parent, SEARCH_SET);
 
-	return imap_parse_sequence_set(p->c, p->a, &node->set.wire);
+	if (!imap_parse_sequence_set(p->c, p->a, &node->set.wire))
+		return false;
+	p->plan->uses_numbers |= !node->set.wire.saved;
+	return true;
 }
 
 static const struct key_row KEYS[] = {

@@ -70,6 +70,7 @@ struct search_plan {
 	bool has_return;
 	bool uses_modseq;
 	bool uses_sent;
+	bool uses_numbers;       /* a sequence set of message numbers is among the keys */
 	struct search_node root; /* SEARCH_AND */
 	struct search_key *keys; /* the texts, in UTF-8 */
 	size_t key_count, key_cap;

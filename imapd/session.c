@@ -26,6 +26,7 @@ imap_deselect(struct imap_session *s)
 	s->read_only = false;
 	s->rights = 0;
 	s->silent_store = false;
+	s->modseq_due = false;
 	s->fetch_resume = (struct imap_fetch_resume){ 0 };
 	if (s->search_saved != NULL)
 		uidset_free(s->search_saved);
@@ -177,6 +178,24 @@ pause_run(struct imap_run *run, enum imap_result result)
 	return result;
 }
 
+/* RFC 7162 §3.2.7, §3.2.9, RFC 6851 §4.3; not CLOSE, which has no mailbox any more to say it of. */
+static bool
+says_modseq(const struct imap_session *s, const struct imap_run *run)
+{
+	return run->result == IMAP_OK && run->req.expunged && run->req.code == NULL &&
+	       s->box != NULL && imap_enabled(s, IMAP_ENABLED_QRESYNC);
+}
+
+static void
+add_modseq(struct imap_session *s, struct imap_run *run)
+{
+	struct mailbox_facts facts;
+
+	s->modseq_due = s->modseq_in_tagged = false;
+	mailbox_facts(s->box, &facts);
+	imap_okf(&run->req, NULL, "HIGHESTMODSEQ %llu", (unsigned long long)facts.told_modseq);
+}
+
 enum imap_result
 imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result result)
 {
@@ -186,8 +205,11 @@ imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result r
 	}
 	run->result = result;
 	run->settling = true;
+	s->modseq_in_tagged = says_modseq(s, run);
 	if (wants_updates(run) && !imap_send_updates(s, expunges_allowed(run)))
 		return pause_run(run, IMAP_MORE);
+	if (s->modseq_in_tagged)
+		add_modseq(s, run);
 	log_debug(s->log, "command", "name=%s result=%s",
 	    run->req.command != NULL ? run->req.command->name : "?", result_word(result));
 	if (s->imapd != NULL && s->imapd->service != NULL)

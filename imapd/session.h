@@ -71,6 +71,9 @@ struct imap_session {
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */
 	bool silent_store;
+	/* HIGHESTMODSEQ has to be said at the end of these updates, since expunges are told by them or held back; RFC 7162 §6.
+	 * `in_tagged`: the tagged reply will say it. */
+	bool modseq_due, modseq_in_tagged;
 	struct imap_fetch_resume fetch_resume;
 
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */

@@ -164,6 +164,8 @@ send_change(struct imap_session *s, const struct mailbox_change *change)
 static void
 send_expunges(struct imap_session *s, const struct mailbox_changes *changes)
 {
+	if (changes->expunged_count > 0)
+		s->modseq_due = true;
 	if (imap_wants_vanished(s)) {
 		imap_send_vanished(s, false, &changes->expunged_uids);
 		return;
@@ -186,6 +188,26 @@ send_changes(struct imap_session *s, const struct mailbox_changes *changes)
 		send_change(s, &changes->changed[i]);
 }
 
+/* A client of QRESYNC may believe to know all up to the highest MODSEQ it has seen.  While expunges are held back that is
+ * not so, RFC 7162 §3.2, §6; and a VANISHED has no mod-sequence of its own. */
+static void
+send_highestmodseq(struct imap_session *s)
+{
+	struct mailbox_facts facts;
+
+	bool held;
+
+	if (!imap_enabled(s, IMAP_ENABLED_QRESYNC) || s->modseq_in_tagged)
+		return;
+	mailbox_facts(s->box, &facts);
+	held = facts.told_modseq < facts.highestmodseq;
+	if (held || s->modseq_due)
+		imap_untagged(s, "OK [HIGHESTMODSEQ %llu] %s",
+		    (unsigned long long)facts.told_modseq,
+		    held ? "Expunges are held back" : "Highest");
+	s->modseq_due = held;
+}
+
 bool
 imap_send_updates(struct imap_session *s, bool expunges_too)
 {
@@ -204,7 +226,9 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 	mailbox_changes_free(&changes);
 	if (err == STORE_NOT_FOUND)
 		imap_bye(s, NULL, "The selected mailbox is gone");
-	if (!more)
+	if (!more) {
 		s->silent_store = false;
+		send_highestmodseq(s);
+	}
 	return !more;
 }

@@ -15,7 +15,8 @@ static const char SCHEMA[] =
     "CREATE TABLE mailbox (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
     " mailbox_id TEXT, epoch TEXT, uidvalidity INTEGER, uidnext INTEGER, recent_uid INTEGER,"
     " modseq INTEGER, expunged_floor INTEGER, expunged_count INTEGER, uid_lease INTEGER,"
-    " modseq_lease INTEGER, messages INTEGER, unseen INTEGER, deleted INTEGER, unsized INTEGER,"
+    " modseq_lease INTEGER, lost_from INTEGER, lost_below INTEGER, messages INTEGER, unseen "
+    "INTEGER, deleted INTEGER, unsized INTEGER,"
     " bytes INTEGER, disk_bytes INTEGER, deleted_disk_bytes INTEGER,"
     " new_mtime INTEGER, new_ctime INTEGER, new_inode INTEGER,"
     " cur_mtime INTEGER, cur_ctime INTEGER, cur_inode INTEGER,"
@@ -57,7 +58,7 @@ static const char *const SQL[STATEMENTS] = {
 	    " disk_bytes, deleted_disk_bytes, new_mtime, new_ctime, new_inode, cur_mtime, "
 	    "cur_ctime,"
 	    " cur_inode, keywords_mtime, keywords_ctime, keywords_inode, new_racy, verify_due, "
-	    "verified"
+	    "verified, lost_from, lost_below"
 	    " FROM mailbox WHERE name = ?1",
 	[MAILBOX_INSERT] = "INSERT INTO mailbox (name) VALUES (?1)",
 	[MAILBOX_UPDATE] =
@@ -68,7 +69,7 @@ static const char *const SQL[STATEMENTS] = {
 	    " bytes = ?16, disk_bytes = ?17, deleted_disk_bytes = ?18, new_mtime = ?19,"
 	    " new_ctime = ?20, new_inode = ?21, cur_mtime = ?22, cur_ctime = ?23, cur_inode = ?24,"
 	    " keywords_mtime = ?25, keywords_ctime = ?26, keywords_inode = ?27, new_racy = ?28,"
-	    " verify_due = ?29, verified = ?30 WHERE id = ?1",
+	    " verify_due = ?29, verified = ?30, lost_from = ?31, lost_below = ?32 WHERE id = ?1",
 	[MAILBOX_RENAME] = "UPDATE mailbox SET name = ?2 WHERE name = ?1",
 	[DROP_MAILBOX] = "DELETE FROM mailbox WHERE id = ?1",
 	[DROP_UIDMAP] = "DELETE FROM uidmap WHERE mailbox = ?1",
@@ -472,6 +473,8 @@ mailbox_columns(sqlite3_stmt *st, struct index_mailbox *r)
 	r->new_racy = sqlite3_column_int(st, 27) != 0;
 	r->verify_due = sqlite3_column_int(st, 28) != 0;
 	r->verified_s = sqlite3_column_int64(st, 29);
+	r->lost_from = (uint64_t)sqlite3_column_int64(st, 30);
+	r->lost_below = (uint64_t)sqlite3_column_int64(st, 31);
 }
 
 enum store_err
@@ -522,6 +525,8 @@ bind_mailbox(sqlite3_stmt *st, const struct index_mailbox *r)
 	sqlite3_bind_int(st, 28, r->new_racy);
 	sqlite3_bind_int(st, 29, r->verify_due);
 	sqlite3_bind_int64(st, 30, r->verified_s);
+	sqlite3_bind_int64(st, 31, (int64_t)r->lost_from);
+	sqlite3_bind_int64(st, 32, (int64_t)r->lost_below);
 }
 
 enum store_err

@@ -40,6 +40,9 @@ struct index_mailbox {
 	    recent_uid;          /* UIDs from recent_uid on nobody was told of as \Recent */
 	uint64_t modseq;         /* highest given */
 	uint64_t expunged_floor; /* expunges up to it may be forgotten */
+	/* mod-sequences between these two may have been given by a past that was lost with its index's last
+	 * transactions (a power failure): what happened there is not known.  Both 0: there are none. */
+	uint64_t lost_from, lost_below;
 	uint32_t expunged_count;
 	uint32_t uid_lease;
 	uint64_t modseq_lease;

@@ -367,6 +367,10 @@ take_facts(struct mailbox *box, const struct index_mailbox *row)
 	f->uidnext = row->uidnext;
 	f->uidvalidity = row->uidvalidity;
 	f->highestmodseq = row->modseq;
+	if (!box->has_hidden_expunges)
+		f->told_modseq = row->modseq;
+	box->lost_from = row->lost_from;
+	box->lost_below = row->lost_below;
 	f->unseen = (uint32_t)row->unseen;
 	memcpy(f->id, row->mailbox_id, sizeof(f->id));
 }
@@ -898,17 +902,25 @@ keywords_match(const struct mailbox_query *q, const struct keyword_set *k)
 }
 
 static bool
-matches(const struct mailbox_query *q, const struct message *m)
+matches(const struct mailbox_query *q, uint64_t modseq_min, const struct message *m)
 {
 	return (!q->has_since || m->internaldate_s >= q->since_s) &&
 	       (!q->has_before || m->internaldate_s < q->before_s) &&
 	       (q->larger_than == 0 || m->size_bytes > q->larger_than) &&
 	       ((q->smaller_than == 0 && !q->has_smaller) || m->size_bytes < q->smaller_than) &&
-	       m->modseq >= q->modseq_min && keywords_match(q, &m->keywords);
+	       m->modseq >= modseq_min && keywords_match(q, &m->keywords);
+}
+
+/* Nobody knows what has changed since a mod-sequence of a lost past, so for such a one everything may have. */
+static uint64_t
+least_modseq(const struct mailbox *box, uint64_t min)
+{
+	return min > box->lost_from + 1 && min <= box->lost_below ? 1 : min;
 }
 
 struct finding {
 	const struct mailbox_query *query;
+	uint64_t modseq_min;
 	struct uidset *uids;
 	uint64_t highest_modseq;
 };
@@ -918,7 +930,7 @@ on_candidate(void *arg, const struct message *m)
 {
 	struct finding *f = arg;
 
-	if (matches(f->query, m)) {
+	if (matches(f->query, f->modseq_min, m)) {
 		uidset_add(f->uids, m->uid);
 		if (m->modseq > f->highest_modseq)
 			f->highest_modseq = m->modseq;
@@ -958,7 +970,9 @@ mailbox_find(struct mailbox *box, const struct mailbox_query *query, struct uids
     uint64_t *highest_modseq_out)
 {
 	struct uidset candidates = { 0 };
-	struct finding f = { .query = query, .uids = uids_out };
+	struct finding f = {
+		.query = query, .modseq_min = least_modseq(box, query->modseq_min), .uids = uids_out
+	};
 	enum store_err err;
 
 	uidset_copy(&candidates, &box->view);

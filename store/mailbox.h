@@ -79,6 +79,8 @@ struct mailbox_facts {
 	uint32_t recent;
 	uint32_t uidnext, uidvalidity;
 	uint64_t highestmodseq;
+	/* All that happened up to it has been announced: lower than highestmodseq while expunges are held back. */
+	uint64_t told_modseq;
 	uint32_t unseen;           /* in the mailbox */
 	uint32_t first_unseen_seq; /* 0: none; for rev1's [UNSEEN n] */
 	char id[STORE_MAILBOX_ID_MAX];
@@ -140,6 +142,12 @@ struct mailbox_changes {
 enum store_err mailbox_sync(
     struct mailbox *box, bool allow_expunge, struct mailbox_changes *changes_out);
 void mailbox_changes_free(struct mailbox_changes *changes);
+
+/* The UIDs of `known` whose messages have been expunged after mod-sequence `modseq`, replacing *gone_out; what the view still
+ * shows is not among them, as a sync will announce it.  Where that much is not remembered (a long history, a lost
+ * index) they are all UIDs of `known` that are not there: never too few.  RFC 7162 §3.2.6, §5.3. */
+enum store_err mailbox_expunged_since(
+    struct mailbox *box, uint64_t modseq, const struct uidset *known, struct uidset *gone_out);
 
 /* Compares the whole folder with the index if that is due (a foreign program may have changed something while we
  * did).  For idle moments: when no command runs.  Cheap if not due. */

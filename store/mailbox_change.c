@@ -93,13 +93,21 @@ rename_message(struct store_op *op, const struct index_message *from, struct ind
 	return err;
 }
 
+/* Since a mod-sequence of a lost past anything may have changed. */
+static bool
+may_have_changed(const struct index_mailbox *row, const struct index_message *m, uint64_t since)
+{
+	return m->modseq > since || (since > row->lost_from && since < row->lost_below);
+}
+
 static enum store_err
 store_one(struct store_op *op, const struct index_message *from)
 {
 	struct index_message to = *from;
 	enum store_err err;
 
-	if (op->change->has_unchanged_since && from->modseq > op->change->unchanged_since) {
+	if (op->change->has_unchanged_since &&
+	    may_have_changed(&op->sb.row, from, op->change->unchanged_since)) {
 		uidset_add(&op->result->failed, from->uid);
 		return STORE_OK;
 	}

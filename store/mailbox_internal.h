@@ -23,7 +23,8 @@ struct mailbox {
 	/* Changes have been told up to here. */
 	uint64_t told_modseq;
 	uint32_t told_uid;
-	uint32_t uidnext_seen; /* what arrives is not below it */
+	uint32_t uidnext_seen;          /* what arrives is not below it */
+	uint64_t lost_from, lost_below; /* as in struct index_mailbox, as of the last sync */
 	bool has_hidden_expunges;
 	uint64_t *own_modseqs;
 	size_t own_count;

@@ -302,6 +302,20 @@ join_row(struct sync_box *sb, bool *stale_out)
 	return err;
 }
 
+/* The row may be older than the tree: a client may have heard of mod-sequences that it knows nothing of. */
+static void
+note_lost(struct sync_box *sb)
+{
+	struct index_mailbox *row = &sb->row;
+
+	if (row->modseq + 1 >= sb->file.modseq_lease)
+		return;
+	if (row->lost_below == 0 || row->modseq < row->lost_from)
+		row->lost_from = row->modseq;
+	row->lost_below = sb->file.modseq_lease;
+	row->modseq = sb->file.modseq_lease - 1;
+}
+
 static enum store_err
 bring_together(struct sync_box *sb, unsigned flags)
 {
@@ -320,8 +334,7 @@ bring_together(struct sync_box *sb, unsigned flags)
 	if (stale) {
 		row->uidnext =
 		    row->uidnext > sb->file.uid_lease ? row->uidnext : sb->file.uid_lease;
-		if (row->modseq + 1 < sb->file.modseq_lease)
-			row->modseq = sb->file.modseq_lease - 1;
+		note_lost(sb);
 		snprintf(row->epoch, sizeof(row->epoch), "%s", index_epoch(sb->acct->ix));
 		row->uid_lease = sb->file.uid_lease;
 		row->modseq_lease = sb->file.modseq_lease;

@@ -61,6 +61,7 @@ class Client:
 
 
 def fits(pattern, line):
+    pattern = re.sub(r"\{[a-z]+\}", "*", pattern)
     parts = [re.escape(p) for p in pattern.split("*")]
     if pattern.startswith("* "):
         parts = [re.escape("* " + pattern[2:].split("*")[0]),
@@ -84,7 +85,7 @@ def unescape(text):
 class Dialogue:
     def __init__(self, instance, path):
         self.instance, self.path = instance, path
-        self.clients, self.addresses = {}, {}
+        self.clients, self.addresses, self.kept = {}, {}, {}
         self.skipping = set()
         self.own_instance = None
 
@@ -97,9 +98,20 @@ class Dialogue:
         text = re.sub(r"\$plain:(\w+)", plain, text)
         text = re.sub(r"\$big:(\d+)", lambda m: "x" * int(m[1]), text)
         text = text.replace("$password", PASSWORD)
-        for name, address in sorted(self.addresses.items(), reverse=True):
+        for name, address in sorted((self.addresses | self.kept).items(), reverse=True):
             text = text.replace("$" + name, address)
         return text
+
+    def keep(self, pattern, line):
+        """What the line has where the pattern says {name}: from now on it is $name."""
+        parts = re.split(r"\{([a-z]+)\}", pattern)
+        if len(parts) == 1:
+            return
+        wild = [re.escape(p).replace(r"\*", ".*") for p in parts[0::2]]
+        wild[0] = re.sub(r"^\.\*\\ ", r"\\* ", wild[0])
+        m = re.fullmatch(r"([^\s\])]+)".join(wild), line, re.DOTALL)
+        assert m is not None, f"nothing to keep in {line!r}"
+        self.kept.update(zip(parts[1::2], m.groups()))
 
     def client(self, name):
         if name not in self.clients:
@@ -160,6 +172,7 @@ class Dialogue:
             self.skipping.discard(name)
             assert line is not None, "closed"
             assert fits(text, line), f"the server says {line!r}"
+            self.keep(text, line)
 
     def run_line(self, line):
         m = re.fullmatch(r"([CS])(\d?)(!?):(?: (.*))?", line)
