@@ -170,7 +170,7 @@ add_pattern(
 	buf_add(&wire, reference.p, reference.len);
 	buf_add(&wire, pattern.p, pattern.len);
 	ok = imap_mailbox_from_wire(
-	    req->arena, !imap_rev2(s), (struct str){ buf_cstr(&wire), wire.len }, &name);
+	    req->arena, !imap_utf8_names(s), (struct str){ buf_cstr(&wire), wire.len }, &name);
 	buf_free(&wire);
 	if (!ok)
 		return false;

@@ -18,7 +18,7 @@ parse(struct imap_session *s, struct imap_request *req, char **pattern_out)
 	buf_add(&wire, reference.p, reference.len);
 	buf_add(&wire, pattern.p, pattern.len);
 	ok = imap_mailbox_from_wire(
-	    req->arena, !imap_rev2(s), (struct str){ buf_cstr(&wire), wire.len }, pattern_out);
+	    req->arena, !imap_utf8_names(s), (struct str){ buf_cstr(&wire), wire.len }, pattern_out);
 	buf_free(&wire);
 	return ok;
 }

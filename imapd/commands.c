@@ -152,7 +152,7 @@ imap_arg_mailbox(struct imap_session *s, struct imap_request *req, char **name_o
 
 	if (!imap_arg_sp(req))
 		return false;
-	if (!imap_parse_mailbox(&req->args, req->arena, !imap_rev2(s), name_out))
+	if (!imap_parse_mailbox(&req->args, req->arena, !imap_utf8_names(s), name_out))
 		return wrong(req, "Not a mailbox name");
 	nfc = imap_mailbox_nfc(req->arena, *name_out);
 	if (nfc != NULL && (s->acct == NULL || !name_is_there(s->acct, *name_out)))

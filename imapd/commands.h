@@ -80,6 +80,8 @@ struct imap_command {
 	unsigned states; /* enum imap_state bits it may run in */
 	unsigned flags;  /* enum imap_command_flag */
 	enum imap_result (*run)(struct imap_session *s, struct imap_request *req);
+	/* Of a command whose literals are messages (append.h): what stands before the first one.  IMAP_WAIT: go on. */
+	enum imap_result (*begin)(struct imap_session *s, struct imap_request *req);
 };
 
 extern const struct imap_command *const IMAP_COMMANDS[]; /* sorted by name */
@@ -106,7 +108,8 @@ extern const struct imap_command imap_cmd_append, imap_cmd_authenticate, imap_cm
     imap_cmd_status, imap_cmd_subscribe, imap_cmd_unsubscribe;
 /* the rows: the selected mailbox and its messages */
 extern const struct imap_command imap_cmd_check, imap_cmd_close, imap_cmd_copy, imap_cmd_examine,
-    imap_cmd_expunge, imap_cmd_fetch, imap_cmd_move, imap_cmd_search, imap_cmd_select,
+    imap_cmd_expunge, imap_cmd_fetch, imap_cmd_move,
+    imap_cmd_replace, imap_cmd_search, imap_cmd_select,
     imap_cmd_store, imap_cmd_unselect;
 
 #endif

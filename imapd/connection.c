@@ -124,6 +124,7 @@ job_append_head(struct imap_connection *conn)
 	struct str text = { conn->c.frame.text.data, conn->c.frame.text.len };
 	const struct frame_literal *f = &conn->c.frame.literal;
 	struct imap_literal literal = { f->size_bytes, f->nonsync, f->binary };
+	enum imap_result result;
 	struct str tag;
 
 	if (req->command == NULL) {
@@ -131,6 +132,9 @@ job_append_head(struct imap_connection *conn)
 		req->command = imap_command_of(text, &tag, &req->uid, &req->args);
 		req->tag = (struct str){ arena_strndup(req->arena, tag.p, tag.len), tag.len };
 		text = (struct str){ req->args.p, cursor_left(&req->args) };
+		result = imap_command_allowed(&conn->s, req);
+		if (result != IMAP_OK)
+			return result;
 	}
 	return imap_append_head(&conn->s, req, text, &literal);
 }
@@ -227,6 +231,10 @@ append_head_done(struct imap_connection *conn)
 {
 	const struct frame_literal *lit = &conn->c.frame.literal;
 
+	if (conn->result == IMAP_MORE) { /* pieces that are on disk already are being copied */
+		conversation_run(&conn->c, JOB_APPEND_HEAD);
+		return;
+	}
 	if (conn->result != IMAP_WAIT) {
 		if (lit->nonsync)
 			skip_data(conn, lit->size_bytes);

@@ -171,6 +171,15 @@ parse_section(
 	return parse_section_text(c, a, section) && cursor_take(c, ']');
 }
 
+bool
+fetch_section_parse(const char *text, struct arena *a, struct fetch_section *section_out)
+{
+	struct cursor c = cursor_from(str_from(arena_printf(a, "[%s]", text)));
+
+	*section_out = (struct fetch_section){ 0 };
+	return parse_section(&c, a, FETCH_SECTION, section_out) && cursor_at_end(&c);
+}
+
 /* partial = "<" number64 "." nz-number64 ">", RFC 9051 §9 */
 static bool
 parse_partial(struct cursor *c, struct fetch_section *section)

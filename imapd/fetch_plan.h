@@ -86,4 +86,7 @@ void fetch_plan_add(struct fetch_plan *plan, struct arena *a, const char *name);
  * [ SP "(" modifiers ")" ].  The cursor must be at its end then.  False: a syntax error. */
 bool fetch_plan_parse(struct cursor *c, struct arena *a, struct fetch_plan *plan_out);
 
+/* section-spec without its brackets ("1.2.MIME", "" for the whole message), as it stands in a URL. */
+bool fetch_section_parse(const char *text, struct arena *a, struct fetch_section *section_out);
+
 #endif

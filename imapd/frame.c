@@ -30,7 +30,7 @@ static const struct frame_rules LOGGED_IN = {
 	.nonsync_bytes = IMAP_LITERAL_MAX_BYTES,
 	.drain_bytes = IMAP_DRAIN_MAX_BYTES,
 	.announces = imap_frame_announces,
-	.streams = imap_frame_is_append,
+	.streams = imap_frame_streams,
 };
 
 const struct frame_rules *
@@ -39,20 +39,49 @@ imap_frame_rules(bool logged_in)
 	return logged_in ? &LOGGED_IN : &BEFORE_LOGIN;
 }
 
-bool
-imap_frame_is_append(struct str text)
+/* Takes the cursor behind tag SP ("APPEND" / ["UID" SP] "REPLACE" SP seq-number) SP mailbox SP. */
+static bool
+skip_target(struct cursor *c)
 {
-	struct cursor c = cursor_from(text);
 	struct arena a = { 0 };
 	struct str word;
-	bool data;
+	uint32_t number;
+	bool ok;
 
-	if (!imap_parse_tag(&c, &word) || !imap_parse_sp(&c) ||
-	    !cursor_take_nocase(&c, STR("APPEND")) || !imap_parse_sp(&c))
+	if (!imap_parse_tag(c, &word) || !imap_parse_sp(c))
 		return false;
-	data = imap_parse_astring(&c, &a, &word) && imap_parse_sp(&c);
+	if (cursor_take_nocase(c, STR("APPEND"))) {
+		ok = true;
+	} else {
+		if (cursor_take_nocase(c, STR("UID")) && !imap_parse_sp(c))
+			return false;
+		ok = cursor_take_nocase(c, STR("REPLACE")) && imap_parse_sp(c) &&
+		     imap_parse_seq_number(c, &number);
+	}
+	ok = ok && imap_parse_sp(c) && imap_parse_astring(c, &a, &word) && imap_parse_sp(c);
 	arena_free(&a);
-	return data;
+	return ok;
+}
+
+/* Ends it in "URL" SP, with a blank or parenthesis in front?  The literal then is an astring. */
+static bool
+ends_in_url(struct cursor c)
+{
+	static const size_t LEN = 5;
+
+	if (cursor_left(&c) < LEN || (c.end[-5] != ' ' && c.end[-5] != '('))
+		return false;
+	return str_eq_nocase((struct str){ c.end - 4, 4 }, STR("URL "));
+}
+
+bool
+imap_frame_streams(struct str text, bool behind)
+{
+	struct cursor c = cursor_from(text);
+
+	if (!behind && !skip_target(&c))
+		return false;
+	return !ends_in_url(c);
 }
 
 struct str

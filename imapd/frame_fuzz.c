@@ -10,7 +10,7 @@ static const struct frame_rules RULES = {
 	.nonsync_bytes = 50,
 	.drain_bytes = 1 << 30,
 	.announces = imap_frame_announces,
-	.streams = imap_frame_is_append,
+	.streams = imap_frame_streams,
 };
 
 static void

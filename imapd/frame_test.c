@@ -14,7 +14,7 @@ static const struct frame_rules RULES = {
 	.nonsync_bytes = 10,
 	.drain_bytes = 1 << 30,
 	.announces = imap_frame_announces,
-	.streams = imap_frame_is_append,
+	.streams = imap_frame_streams,
 };
 
 /* The bytes of a whole conversation and what comes of them: "C:text" a command, "+" a go-ahead,
@@ -49,6 +49,18 @@ static const struct {
 	{ "a APPEND Sent {4+}\r\nabcd (\\Seen) ~{2+}\r\nxy\r\n",
 	    "A:a APPEND Sent :4|A: (\\Seen) :2|C:|" },
 	{ "a APPEND {4}\r\nSent {4}\r\nabcd\r\n", "+|A:a APPEND {4}\r\nSent :4|C:|" },
+	{ "a APPEND URL {4}\r\nabcd\r\n", "A:a APPEND URL :4|C:|" },
+	{ "a UID REPLACE 7 Sent {4}\r\nabcd\r\n", "A:a UID REPLACE 7 Sent :4|C:|" },
+	{ "a REPLACE * {4}\r\nSent (\\Seen) {4+}\r\nabcd\r\n",
+	    "+|A:a REPLACE * {4}\r\nSent (\\Seen) :4|C:|" },
+	{ "a REPLACE Sent {4+}\r\nabcd\r\n", "C:a REPLACE Sent {4+}\r\nabcd|" },
+	/* the pieces of a message, but URLs are text: */
+	{ "a APPEND Sent CATENATE (TEXT {4}\r\nabcd URL {2+}\r\n/x UTF8 (~{4+}\r\nabcd))\r\n",
+	    "A:a APPEND Sent CATENATE (TEXT :4|A: URL {2+}\r\n/x UTF8 (:4|C:))|" },
+	{ "a APPEND Sent CATENATE (url {2}\r\n/x TEXT {4+}\r\nabcd)\r\n",
+	    "+|A:a APPEND Sent CATENATE (url {2}\r\n/x TEXT :4|C:)|" },
+	{ "a APPEND Sent {4}\r\nabcd CATENATE (URL {2}\r\n/x)\r\n",
+	    "A:a APPEND Sent :4|+|C: CATENATE (URL {2}\r\n/x)|" },
 	{ "a APPEND {4+}\r\nSent\r\n", "C:a APPEND {4+}\r\nSent|" },
 };
 

@@ -171,16 +171,16 @@ imap_out_astring(struct buf *out, struct str text)
 		imap_out_string(out, text);
 }
 
-/* In a rev2 session the quoted string may hold UTF-8, RFC 9051 §9 QUOTED-CHAR. */
+/* Where names are UTF-8 the quoted string may hold it, RFC 9051 §9 QUOTED-CHAR, RFC 6855 §3. */
 void
 imap_out_mailbox(struct imap_session *s, const char *name)
 {
 	struct buf wire = { 0 };
 	struct str text;
 
-	imap_mailbox_to_wire(&wire, !imap_rev2(s), name);
+	imap_mailbox_to_wire(&wire, !imap_utf8_names(s), name);
 	text = (struct str){ buf_cstr(&wire), wire.len };
-	if (imap_rev2(s) && text_is_utf8(text))
+	if (imap_utf8_names(s) && text_is_utf8(text))
 		out_quoted(&s->out, text);
 	else
 		imap_out_astring(&s->out, text);

@@ -117,6 +117,16 @@ uid_is_required(const struct imap_session *s, const struct imap_request *req)
 	       (req->command->flags & IMAP_CMD_NUMBERLESS) == 0;
 }
 
+enum imap_result
+imap_command_allowed(struct imap_session *s, struct imap_request *req)
+{
+	const char *problem = state_problem(s, req);
+
+	if (problem != NULL)
+		return imap_bad(req, problem);
+	return uid_is_required(s, req) ? imap_uid_required(req) : IMAP_OK;
+}
+
 static const char *
 result_word(enum imap_result result)
 {
@@ -241,21 +251,17 @@ enum imap_result
 imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 {
 	struct imap_request *req = &run->req;
-	const char *problem;
 
 	run->since_ns = metrics_now_ns();
 	if (s->imapd != NULL)
 		req->progress_due_ns = run->since_ns + s->imapd->progress_ns;
 	req->arena = &run->arena;
 	req->command = imap_command_of(text, &req->tag, &req->uid, &req->args);
-	problem = state_problem(s, req);
-	if (problem == NULL && uid_is_required(s, req))
-		return imap_run_settle(s, run, imap_uid_required(req));
-	if (problem == NULL)
+	if (imap_command_allowed(s, req) == IMAP_OK)
 		return handle(s, run);
 	if (req->command != NULL && (req->command->flags & IMAP_CMD_UID) == 0 && req->uid)
 		req->command = NULL;
-	return imap_run_settle(s, run, imap_bad(req, problem));
+	return imap_run_settle(s, run, IMAP_BAD);
 }
 
 enum imap_result

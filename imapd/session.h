@@ -35,6 +35,7 @@ enum imap_enabled {
 	IMAP_ENABLED_REV2 = 1, /* RFC 9051: UTF-8 names, ESEARCH instead of SEARCH, no RECENT */
 	IMAP_ENABLED_CONDSTORE = 2, /* RFC 7162 §3.1: MODSEQ in every FETCH response */
 	IMAP_ENABLED_QRESYNC = 4, /* RFC 7162 §3.2.3: VANISHED instead of EXPUNGE; with CONDSTORE */
+	IMAP_ENABLED_UTF8 = 8,     /* RFC 6855: UTF-8 in names, quoted strings and headers */
 	IMAP_ENABLED_UIDONLY = 16, /* RFC 9586: nothing is named by its number, either way */
 };
 
@@ -110,6 +111,13 @@ imap_rev2(const struct imap_session *s)
 	return (s->enabled & IMAP_ENABLED_REV2) != 0;
 }
 
+/* Are mailbox names UTF-8 on the wire (RFC 9051 §5.1, RFC 6855 §3), not modified UTF-7? */
+static inline bool
+imap_utf8_names(const struct imap_session *s)
+{
+	return imap_enabled(s, IMAP_ENABLED_REV2 | IMAP_ENABLED_UTF8);
+}
+
 /* --- the command in hand: called by the connection, in jobs ---
  * Zero-initialise it.  begin and step return IMAP_MORE or IMAP_WAIT as the handler said; anything
  * else means that the tagged reply stands in s->out and the command is over. */
@@ -125,6 +133,8 @@ struct imap_run {
  * behind the name.  Any thread. */
 const struct imap_command *imap_command_of(
     struct str text, struct str *tag_out, bool *uid_out, struct cursor *args_out);
+/* May the request's command run now?  IMAP_OK, otherwise the reply. */
+enum imap_result imap_command_allowed(struct imap_session *s, struct imap_request *req);
 enum imap_result imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text);
 enum imap_result imap_run_step(struct imap_session *s, struct imap_run *run);
 /* The handler's result came another way (APPEND's data): updates and the tagged reply. */

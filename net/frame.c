@@ -62,7 +62,7 @@ line_done(struct frame *f, const struct frame_rules *rules)
 		return FRAME_COMMAND;
 	start += f->line_start;
 	if (rules->streams != NULL &&
-	    (f->streamed || rules->streams((struct str){ f->text.data, start }))) {
+	    rules->streams((struct str){ f->text.data, start }, f->streamed)) {
 		f->text.len = start;
 		f->streamed = true;
 		return FRAME_STREAM;

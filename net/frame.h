@@ -35,8 +35,9 @@ struct frame_rules {
 	uint64_t drain_bytes;   /* of one refused literal */
 	/* Does `line` (without its CRLF) end in an announcement?  At *start_out it begins. */
 	bool (*announces)(struct str line, struct frame_literal *lit_out, size_t *start_out);
-	/* Is the literal announced behind `text` data to be streamed?  NULL: none is. */
-	bool (*streams)(struct str text);
+	/* Is the literal announced behind `text` data to be streamed?  `behind`: some has been, and `text` is what came
+	 * behind it.  NULL: none is. */
+	bool (*streams)(struct str text, bool behind);
 };
 
 enum frame_event {
