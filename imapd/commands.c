@@ -35,6 +35,7 @@ const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_search,
 	&imap_cmd_select,
 	&imap_cmd_setquota,
+	&imap_cmd_sort,
 	&imap_cmd_starttls,
 	&imap_cmd_status,
 	&imap_cmd_store,

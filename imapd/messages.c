@@ -47,21 +47,28 @@ resolve_seqs(
 }
 
 bool
-messages_resolve(const struct imap_session *s, const struct imap_sequence_set *set, bool uid,
-    struct uidset *uids_out)
+messages_resolve_in(const struct mailbox *box, const struct uidset *saved,
+    const struct imap_sequence_set *set, bool uid, struct uidset *uids_out)
 {
-	const struct uidset *view = mailbox_view(s->box);
+	const struct uidset *view = mailbox_view(box);
 
 	if (set->saved) {
-		if (s->search_saved != NULL)
-			uidset_copy(uids_out, s->search_saved);
+		if (saved != NULL)
+			uidset_copy(uids_out, saved);
 	} else if (!uid) {
-		return resolve_seqs(s->box, set, uids_out);
+		return resolve_seqs(box, set, uids_out);
 	} else if (!uidset_is_empty(view)) {
 		add_ranges(uids_out, set, uidset_last(view));
 	}
 	uidset_intersect(uids_out, view);
 	return true;
+}
+
+bool
+messages_resolve(const struct imap_session *s, const struct imap_sequence_set *set, bool uid,
+    struct uidset *uids_out)
+{
+	return messages_resolve_in(s->box, s->search_saved, set, uid, uids_out);
 }
 
 bool

@@ -24,6 +24,9 @@ bool messages_arg_set_raw(struct imap_session *s, struct imap_request *req,
  * too in an empty one); uids_out has the rest. */
 bool messages_resolve(const struct imap_session *s, const struct imap_sequence_set *set, bool uid,
     struct uidset *uids_out);
+/* The same in any mailbox; `saved` is "$" there, or NULL. */
+bool messages_resolve_in(const struct mailbox *box, const struct uidset *saved,
+    const struct imap_sequence_set *set, bool uid, struct uidset *uids_out);
 
 /* A set of UIDs as the client knows them: also such as are not there any more.  "*" is the highest that was ever given. */
 void messages_known_uids(

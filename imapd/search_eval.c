@@ -6,20 +6,20 @@
 /* A sequence number beyond the mailbox is no error here: it finds nothing.  Clients search "1:*" in
  * empty mailboxes, and other servers allow it. */
 static void
-bind_node(struct search_node *node, const struct imap_session *s)
+bind_node(struct search_node *node, struct mailbox *box, const struct uidset *saved)
 {
 	if (node->op == SEARCH_KEYWORD)
-		node->keyword.index = mailbox_keyword_find(s->box, node->keyword.name);
+		node->keyword.index = mailbox_keyword_find(box, node->keyword.name);
 	if (node->op == SEARCH_SET)
-		messages_resolve(s, &node->set.wire, node->set.uid, &node->set.uids);
+		messages_resolve_in(box, saved, &node->set.wire, node->set.uid, &node->set.uids);
 	for (struct search_node *child = node->children; child != NULL; child = child->next)
-		bind_node(child, s);
+		bind_node(child, box, saved);
 }
 
 void
-search_bind(struct search_plan *plan, const struct imap_session *s)
+search_bind(struct search_plan *plan, struct mailbox *box, const struct uidset *saved)
 {
-	bind_node(&plan->root, s);
+	bind_node(&plan->root, box, saved);
 }
 
 static void

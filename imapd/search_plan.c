@@ -334,27 +334,42 @@ static const struct {
 	{ "COUNT", SEARCH_RETURN_COUNT },
 	{ "MAX", SEARCH_RETURN_MAX },
 	{ "MIN", SEARCH_RETURN_MIN },
+	{ "PARTIAL", SEARCH_RETURN_PARTIAL },
 	{ "SAVE", SEARCH_RETURN_SAVE },
 };
 
+/* modifier-partial = "PARTIAL" SP partial-range: once, and not with ALL, RFC 9394 §3.1 */
 static bool
-parse_return_opt(struct cursor *c, unsigned *returns)
+parse_return_partial(struct cursor *c, struct search_plan *plan)
+{
+	return (plan->returns & (SEARCH_RETURN_PARTIAL | SEARCH_RETURN_ALL)) == 0 &&
+	       imap_parse_sp(c) && imap_parse_partial(c, &plan->partial);
+}
+
+static bool
+parse_return_opt(struct cursor *c, struct search_plan *plan)
 {
 	struct str name = cursor_take_while(c, ascii_is_alpha);
 
 	for (size_t i = 0; i < ARRAY_LEN(RETURNS); i++) {
-		if (str_eq_nocase(name, str_from(RETURNS[i].name))) {
-			*returns |= RETURNS[i].bit;
-			return true;
-		}
+		unsigned bit = RETURNS[i].bit;
+
+		if (!str_eq_nocase(name, str_from(RETURNS[i].name)))
+			continue;
+		if (bit == SEARCH_RETURN_PARTIAL && !parse_return_partial(c, plan))
+			return false;
+		if (bit == SEARCH_RETURN_ALL && (plan->returns & SEARCH_RETURN_PARTIAL) != 0)
+			return false;
+		plan->returns |= bit;
+		return true;
 	}
 	return false;
 }
 
 /* search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")",
  * RFC 9051 §9; "()" means ALL */
-static bool
-parse_returns(struct cursor *c, struct search_plan *plan)
+bool
+search_parse_returns(struct cursor *c, struct search_plan *plan)
 {
 	struct cursor at = *c;
 
@@ -369,7 +384,7 @@ parse_returns(struct cursor *c, struct search_plan *plan)
 		return true;
 	}
 	do {
-		if (!parse_return_opt(c, &plan->returns))
+		if (!parse_return_opt(c, plan))
 			return false;
 	} while (cursor_take(c, ' '));
 	return cursor_take(c, ')');
@@ -389,18 +404,29 @@ parse_charset(struct parser *p)
 }
 
 enum search_parsed
-search_plan_parse(struct cursor *c, struct arena *a, int64_t now_s, struct search_plan *plan_out)
+search_parse_program(struct cursor *c, struct arena *a, int64_t now_s, enum search_charset charset,
+    struct search_plan *plan)
 {
-	struct parser p = { .c = c, .a = a, .plan = plan_out, .now_s = now_s };
+	struct parser p = { .c = c, .a = a, .plan = plan, .now_s = now_s };
 
-	*plan_out = (struct search_plan){ .root = { .op = SEARCH_AND } };
-	if (!parse_returns(c, plan_out) || !imap_parse_sp(c) || !parse_charset(&p))
+	if (charset == SEARCH_CHARSET_OPTIONAL
+		? !parse_charset(&p)
+		: !imap_parse_astring(c, a, &p.charset) || !imap_parse_sp(c))
 		return SEARCH_SYNTAX;
 	if (!charset_known(p.charset))
 		return SEARCH_CHARSET;
 	do {
-		if (!parse_key(&p, &plan_out->root, 0))
+		if (!parse_key(&p, &plan->root, 0))
 			return SEARCH_SYNTAX;
 	} while (cursor_take(c, ' '));
 	return cursor_at_end(c) ? SEARCH_PARSED : SEARCH_SYNTAX;
+}
+
+enum search_parsed
+search_plan_parse(struct cursor *c, struct arena *a, int64_t now_s, struct search_plan *plan_out)
+{
+	*plan_out = (struct search_plan){ .root = { .op = SEARCH_AND } };
+	if (!search_parse_returns(c, plan_out) || !imap_parse_sp(c))
+		return SEARCH_SYNTAX;
+	return search_parse_program(c, a, now_s, SEARCH_CHARSET_OPTIONAL, plan_out);
 }

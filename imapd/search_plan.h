@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "imapd/parse.h"
+#include "imapd/partial.h"
 #include "store/mailbox.h"
 #include "store/search_text.h"
 
@@ -25,6 +26,7 @@ enum search_return { /* search-return-opt; bits */
 	SEARCH_RETURN_ALL = 4,
 	SEARCH_RETURN_COUNT = 8,
 	SEARCH_RETURN_SAVE = 16,
+	SEARCH_RETURN_PARTIAL = 32, /* RFC 9394 */
 };
 
 enum search_op {
@@ -68,6 +70,7 @@ struct search_node {
 struct search_plan {
 	unsigned returns; /* enum search_return; 0: no RETURN */
 	bool has_return;
+	struct imap_partial partial; /* of SEARCH_RETURN_PARTIAL */
 	bool uses_modseq;
 	bool uses_sent;
 	bool uses_numbers;       /* a sequence set of message numbers is among the keys */
@@ -78,7 +81,18 @@ struct search_plan {
 
 enum search_parsed { SEARCH_PARSED, SEARCH_SYNTAX, SEARCH_CHARSET };
 
-/* All behind the command's name.  `now_s` is what OLDER and YOUNGER count from.  SEARCH_CHARSET: the
+/* [SP "RETURN" SP "(" … ")"], into the zero-initialised plan: its return options. */
+bool search_parse_returns(struct cursor *c, struct search_plan *plan);
+
+enum search_charset {
+	SEARCH_CHARSET_OPTIONAL, /* ["CHARSET" SP charset SP], as SEARCH has it */
+	SEARCH_CHARSET_FIRST,    /* charset SP: SORT and THREAD, RFC 5256 §5 search-criteria */
+};
+/* The search program: the charset and the keys, up to the end of the command, added to what is in the plan. */
+enum search_parsed search_parse_program(struct cursor *c, struct arena *a, int64_t now_s,
+    enum search_charset charset, struct search_plan *plan);
+
+/* Both: all behind SEARCH.  `now_s` is what OLDER and YOUNGER count from.  SEARCH_CHARSET: the
  * charset is not known and nothing else is wrong so far.  Either way plan_out->returns is what
  * could be parsed. */
 enum search_parsed search_plan_parse(
@@ -86,9 +100,9 @@ enum search_parsed search_plan_parse(
 
 /* --- evaluation (search_eval.c) --- */
 
-struct imap_session;
-/* Resolves sets and keywords against the selected mailbox; search_unbind() gives back what that took. */
-void search_bind(struct search_plan *plan, const struct imap_session *s);
+/* Resolves sets and keywords against a mailbox; `saved` is "$" there, or NULL.  search_unbind() gives back what that
+ * took. */
+void search_bind(struct search_plan *plan, struct mailbox *box, const struct uidset *saved);
 void search_unbind(struct search_plan *plan);
 
 /* What is known about a message. */

@@ -1,0 +1,46 @@
+/* The searching commands: what SEARCH, SORT and THREAD have in common, from the parse of the search program to the
+ * result.  RFC 9051 §6.4.4, RFC 5256 §3, RFC 5267. */
+#ifndef IMAPD_SEARCHING_H
+#define IMAPD_SEARCHING_H
+
+#include "imapd/commands.h"
+#include "imapd/search_result.h"
+#include "imapd/search_run.h"
+#include "imapd/sort.h"
+
+/* A searching command under way, in its request's arena. */
+struct searching {
+	struct search_plan plan;
+	struct search_run *run;
+	bool sorted; /* by `sort` */
+	struct sort_plan sort;
+	struct sort_run *sort_run;
+	struct search_result result;
+	enum {
+		SEARCHING_PARSE,
+		SEARCHING_FIND,
+		SEARCHING_SORT,
+		SEARCHING_DONE,
+	} state;
+	uint32_t sent; /* results of a SEARCH or SORT response that stand in the output */
+};
+void searching_free(struct searching *st);
+
+/* Parses the program that stands next (behind RETURN and what else the command has in front of it), and starts.  IMAP_OK:
+ * go on with searching_step(); otherwise that is the command's result. */
+enum imap_result searching_start(struct imap_session *s, struct imap_request *req,
+    struct searching *st, enum search_charset charset);
+/* A slice of work.  IMAP_OK: the result stands in st->result (and in "$" if it was to be saved there); IMAP_MORE: call
+ * again; otherwise that is the command's result. */
+enum imap_result searching_step(
+    struct imap_session *s, struct imap_request *req, struct searching *st);
+/* A search that is refused empties "$" if its result was to be saved there, RFC 9051 §6.4.4.1. */
+enum imap_result searching_refuse(
+    struct imap_session *s, const struct search_plan *plan, enum imap_result result);
+
+/* "* SEARCH 2 84 882 (MODSEQ 917162500)", or SORT, in pieces: IMAP_MORE, then IMAP_OK.  RFC 3501 §7.2.5, RFC 5256 §4,
+ * RFC 7162 §3.1.5. */
+enum imap_result searching_send_numbers(
+    struct imap_session *s, struct searching *st, const char *name);
+
+#endif

@@ -1,0 +1,260 @@
+#include "imapd/sort.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "imapd/gather.h"
+#include "imapd/parse.h"
+
+/* What one criterion compares: a number, or a text whose first bytes are one, so that most comparisons look no
+ * further. */
+struct sort_value {
+	uint64_t first;
+	uint32_t at, len; /* the text, in the run's texts */
+};
+
+struct sort_item {
+	uint64_t first; /* of the first criterion, reversed already */
+	uint32_t uid;
+	uint32_t place; /* in mailbox order */
+};
+
+struct sort_run {
+	const struct sort_plan *plan;
+	struct gather gather;
+	struct sort_item *items;
+	struct sort_value *values; /* plan->count for each item */
+	uint32_t count, cap;
+	struct buf texts;
+};
+
+/* --- criteria ---------------------------------------------------------------------------------- */
+
+struct sort_row {
+	const char *name;
+	unsigned needs;
+	/* A number, or the text to compare. */
+	int64_t (*number)(const struct gathered *m);
+	enum sort_text text;
+};
+
+static int64_t
+arrival(const struct gathered *m)
+{
+	return m->row->internaldate_s;
+}
+
+static int64_t
+date(const struct gathered *m)
+{
+	return m->date_s;
+}
+
+static int64_t
+size(const struct gathered *m)
+{
+	return (int64_t)m->row->size_bytes;
+}
+
+static const struct sort_row ROWS[] = {
+	{ "ARRIVAL", GATHER_ROW, arrival, 0 },
+	{ "CC", GATHER_KEYS, NULL, SORT_TEXT_CC },
+	{ "DATE", GATHER_DATE, date, 0 },
+	{ "DISPLAYFROM", GATHER_KEYS, NULL, SORT_TEXT_DISPLAY_FROM },
+	{ "DISPLAYTO", GATHER_KEYS, NULL, SORT_TEXT_DISPLAY_TO },
+	{ "FROM", GATHER_KEYS, NULL, SORT_TEXT_FROM },
+	{ "SIZE", GATHER_ROW, size, 0 },
+	{ "SUBJECT", GATHER_KEYS, NULL, SORT_TEXT_SUBJECT },
+	{ "TO", GATHER_KEYS, NULL, SORT_TEXT_TO },
+};
+
+_Static_assert(ARRAY_LEN(ROWS) <= SORT_CRITERIA_MAX, "a place for each key");
+
+/* A key that is there already decides nothing any more. */
+static void
+add_criterion(struct sort_plan *plan, const struct sort_row *row, bool reverse)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->list[i].row == row)
+			return;
+	plan->list[plan->count].row = row;
+	plan->list[plan->count++].reverse = reverse;
+}
+
+/* sort-criterion = ["REVERSE" SP] sort-key */
+static bool
+parse_criterion(struct cursor *c, struct sort_plan *plan)
+{
+	struct str name = cursor_take_while(c, ascii_is_alpha);
+	bool reverse = str_eq_nocase(name, STR("REVERSE"));
+
+	if (reverse) {
+		if (!imap_parse_sp(c))
+			return false;
+		name = cursor_take_while(c, ascii_is_alpha);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+		if (!str_eq_nocase(name, str_from(ROWS[i].name)))
+			continue;
+		add_criterion(plan, &ROWS[i], reverse);
+		return true;
+	}
+	return false;
+}
+
+bool
+sort_plan_parse(struct cursor *c, struct sort_plan *plan_out)
+{
+	*plan_out = (struct sort_plan){ 0 };
+	if (!cursor_take(c, '('))
+		return false;
+	do {
+		if (!parse_criterion(c, plan_out))
+			return false;
+	} while (cursor_take(c, ' '));
+	return cursor_take(c, ')');
+}
+
+/* --- collecting -------------------------------------------------------------------------------- */
+
+/* The first bytes as a number that compares as they do. */
+static uint64_t
+first_bytes(struct str text)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		n = n << 8 | (i < text.len ? (unsigned char)text.p[i] : 0);
+	return n;
+}
+
+static struct sort_value
+value_of(struct sort_run *run, const struct sort_row *row, const struct gathered *m)
+{
+	struct sort_value v = { 0 };
+	struct str text;
+
+	if (row->number != NULL) {
+		v.first = (uint64_t)row->number(m) ^ (uint64_t)1 << 63;
+		return v;
+	}
+	text = m->keys->text[row->text];
+	v = (struct sort_value){ first_bytes(text), (uint32_t)run->texts.len, (uint32_t)text.len };
+	buf_add(&run->texts, text.p, text.len);
+	return v;
+}
+
+static bool
+on_message(void *arg, const struct gathered *m)
+{
+	struct sort_run *run = arg;
+	const struct sort_plan *plan = run->plan;
+	struct sort_value *values;
+
+	if (run->count == run->cap) {
+		run->cap = run->cap == 0 ? 256 : run->cap * 2;
+		run->items = mem_realloc_array(run->items, run->cap, sizeof(*run->items));
+		run->values =
+		    mem_realloc_array(run->values, run->cap, plan->count * sizeof(*run->values));
+	}
+	values = run->values + (size_t)run->count * plan->count;
+	for (size_t i = 0; i < plan->count; i++)
+		values[i] = value_of(run, plan->list[i].row, m);
+	run->items[run->count] =
+	    (struct sort_item){ .first = plan->list[0].reverse ? ~values[0].first : values[0].first,
+		    .uid = m->uid,
+		    .place = run->count };
+	run->count++;
+	return run->texts.len <= SORT_TEXT_MAX_TOTAL;
+}
+
+struct sort_run *
+sort_run_new(struct mailbox *box, const struct sort_plan *plan, const struct uidset *uids)
+{
+	struct sort_run *run = mem_zalloc(sizeof(*run));
+
+	run->plan = plan;
+	run->gather.box = box;
+	run->gather.uids = uids;
+	for (size_t i = 0; i < plan->count; i++)
+		run->gather.needs |= plan->list[i].row->needs;
+	run->gather.cb = on_message;
+	run->gather.arg = run;
+	return run;
+}
+
+void
+sort_run_free(struct sort_run *run)
+{
+	if (run == NULL)
+		return;
+	free(run->items);
+	free(run->values);
+	buf_free(&run->texts);
+	free(run);
+}
+
+/* --- sorting ----------------------------------------------------------------------------------- */
+
+static int
+compare_values(const struct sort_run *run, const struct sort_value *a, const struct sort_value *b)
+{
+	uint32_t len = a->len < b->len ? a->len : b->len;
+	int order;
+
+	if (a->first != b->first)
+		return a->first < b->first ? -1 : 1;
+	if (len > 8) {
+		order = memcmp(run->texts.data + a->at + 8, run->texts.data + b->at + 8, len - 8);
+		if (order != 0)
+			return order;
+	}
+	return a->len < b->len ? -1 : a->len > b->len;
+}
+
+static int
+compare_items(const void *x, const void *y, void *arg)
+{
+	const struct sort_item *a = x, *b = y;
+	const struct sort_run *run = arg;
+	size_t count = run->plan->count;
+
+	if (a->first != b->first)
+		return a->first < b->first ? -1 : 1;
+	for (size_t i = 0; i < count; i++) {
+		int order = compare_values(run, &run->values[(size_t)a->place * count + i],
+		    &run->values[(size_t)b->place * count + i]);
+
+		if (order != 0)
+			return run->plan->list[i].reverse ? -order : order;
+	}
+	return a->place < b->place ? -1 : a->place > b->place;
+}
+
+enum store_err
+sort_run_step(struct sort_run *run, bool *done_out)
+{
+	enum store_err err = gather_step(&run->gather, done_out);
+
+	if (err == STORE_OK && *done_out && run->count > 1)
+		qsort_r(run->items, run->count, sizeof(*run->items), compare_items, run);
+	return err;
+}
+
+void
+sort_run_progress(const struct sort_run *run, uint64_t *done_out, uint64_t *goal_out)
+{
+	*done_out = run->count;
+	*goal_out = uidset_count(run->gather.uids);
+}
+
+uint32_t *
+sort_run_take(struct sort_run *run, uint32_t *count_out)
+{
+	uint32_t *uids = mem_realloc_array(NULL, run->count + (size_t)1, sizeof(*uids));
+
+	for (uint32_t i = 0; i < run->count; i++)
+		uids[i] = run->items[i].uid;
+	*count_out = run->count;
+	return uids;
+}
