@@ -6,6 +6,7 @@
 #include "admin/commands.h"
 #include "admin/output.h"
 #include "base/mem.h"
+#include "store/state_metadata.h"
 
 /* Opens the account of the first argument and gives it to `act`. */
 static enum admin_status
@@ -174,12 +175,17 @@ delete_mailbox(struct admin *a, struct account *mail)
 {
 	bool dry = admin_option(a, "--dry-run") != NULL;
 	const char *name = a->args[1];
+	char id[STORE_MAILBOX_ID_MAX];
 	struct mailbox_status status;
 	enum store_err err;
 
 	if (mailbox_name_is_inbox(name))
 		return admin_refuse("INBOX cannot be deleted");
+	if (account_mailbox_id(mail, name, id) != STORE_OK)
+		id[0] = '\0';
 	err = dry ? account_status(mail, name, &status) : account_delete_mailbox(mail, name);
+	if (err == STORE_OK && !dry && id[0] != '\0') /* its annotations, RFC 5464 §4.1 */
+		state_metadata_forget(account_dir_fd(mail), id, account_log(mail));
 	if (err == STORE_NOT_FOUND)
 		return admin_refuse("there is no mailbox %s", name);
 	if (err == STORE_OK && dry) {

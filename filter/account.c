@@ -18,6 +18,7 @@
 #include "store/root.h"
 #include "store/sanger_mailbox.h"
 #include "store/state.h"
+#include "store/state_metadata.h"
 
 #define ADDRESS_BOOK          "urn:ietf:params:sieve:addrbook:" /* RFC 6134 §6.2 */
 #define GLOBAL_ENDING         ".sieve"
@@ -196,14 +197,34 @@ mailbox_by_id(void *arg, struct arena *a, const char *id, const char **mailbox_o
 	return found;
 }
 
+/* Two of the server's annotations are settings, as IMAP shows them (RFC 5464 §6.2). */
+static bool
+is_administrators(const struct filter_account *fa, const char *annotation, const char **said_out)
+{
+	bool admin = ascii_eq_nocase(annotation, "/shared/admin");
+
+	if (!admin && !ascii_eq_nocase(annotation, "/shared/comment"))
+		return false;
+	*said_out = admin ? fa->spec.server_admin : fa->spec.server_comment;
+	if (*said_out != NULL && **said_out == '\0')
+		*said_out = NULL;
+	return true;
+}
+
 static enum filter_answer
 metadata(
     void *arg, struct arena *a, const char *mailbox, const char *annotation, struct str *value_out)
 {
 	struct filter_account *fa = arg;
 	char id[SANGER_MAILBOX_ID_BYTES];
-	enum filter_answer found = open_state(fa, false);
+	enum filter_answer found;
+	const char *said;
 
+	if (mailbox == NULL && is_administrators(fa, annotation, &said)) {
+		*value_out = said != NULL ? str_from(said) : (struct str){ NULL, 0 };
+		return said != NULL ? FILTER_YES : FILTER_NO;
+	}
+	found = open_state(fa, false);
 	if (found == FILTER_YES && mailbox != NULL)
 		found = read_id(fa, mailbox, id);
 	if (found != FILTER_YES)
@@ -485,6 +506,8 @@ filter_account_spec_of(const struct config *config)
 	return (struct filter_account_spec){
 		.mail_root = config_string(config, "store.mail_root"),
 		.global_dir = config_string(config, "filter.global_dir"),
+		.server_admin = config_string(config, "imapd.server_admin"),
+		.server_comment = config_string(config, "imapd.server_comment"),
 	};
 }
 

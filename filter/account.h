@@ -17,10 +17,11 @@ struct store_root;
 struct filter_account_spec { /* all borrowed until filter_account_close() */
 	struct store_root *root;
 	struct account_db *accounts;
-	const char *mail_root;            /* what `root` was opened from */
-	struct filter_cache *cache;       /* for scripts that are included */
-	struct filter_settings *settings; /* NULL: the defaults */
-	const char *global_dir;           /* NAME.sieve of include :global; NULL: none */
+	const char *mail_root;                     /* what `root` was opened from */
+	struct filter_cache *cache;                /* for scripts that are included */
+	struct filter_settings *settings;          /* NULL: the defaults */
+	const char *global_dir;                    /* NAME.sieve of include :global; NULL: none */
+	const char *server_admin, *server_comment; /* METADATA of the server; NULL: none */
 	const struct log *log;
 	const char *localpart, *domain; /* of the account */
 	int64_t now;                    /* unix time; 0: the clock's */
@@ -28,7 +29,7 @@ struct filter_account_spec { /* all borrowed until filter_account_close() */
 
 struct filter_account;
 
-/* A spec with what the configuration says of it: mail_root, global_dir.  Borrows the configuration's strings. */
+/* A spec with what the configuration says of it: mail_root, global_dir, server_admin, server_comment.  Borrows the configuration's strings. */
 struct filter_account_spec filter_account_spec_of(const struct config *config);
 
 struct filter_account *filter_account_open(const struct filter_account_spec *spec);

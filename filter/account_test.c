@@ -21,6 +21,7 @@
 #include "store/root.h"
 #include "store/sanger_mailbox.h"
 #include "store/state.h"
+#include "store/state_metadata.h"
 
 struct place {
 	char *dir, *mail, *global;
@@ -78,6 +79,7 @@ setup(void **state)
 	    .cache = p->cache,
 	    .settings = &p->settings,
 	    .global_dir = p->global,
+	    .server_admin = "mailto:a@b",
 	    .localpart = "ann",
 	    .domain = "example.org",
 	});
@@ -193,7 +195,7 @@ test_state(void **state)
 	assert_non_null(st);
 	assert_int_equal(state_remember(st, "k", 60, (int64_t)time(NULL)), STORE_OK);
 	assert_int_equal(s->remembered(s->arg, "k"), FILTER_YES);
-	assert_int_equal(state_metadata_set(st, NULL, "/shared/admin", STR("a@b")), STORE_OK);
+	assert_int_equal(state_metadata_set(st, NULL, "/shared/x", STR("y")), STORE_OK);
 	assert_int_equal(home_open(p->root, "ann", "example.org", false, &home), STORE_OK);
 	assert_int_equal(dir_open(home->fd, ".Lists.C", &fd), STORE_OK);
 	assert_int_equal(sanger_mailbox_read(home, fd, &file), STORE_OK);
@@ -203,7 +205,11 @@ test_state(void **state)
 	    state_metadata_set(st, file.mailbox_id, "/private/comment", STR("c")), STORE_OK);
 	sanger_mailbox_free(&file);
 	assert_int_equal(s->metadata(s->arg, &p->arena, NULL, "/shared/admin", &value), FILTER_YES);
-	assert_true(str_eq(value, STR("a@b")));
+	assert_true(str_eq(value, STR("mailto:a@b")));
+	assert_int_equal(
+	    s->metadata(s->arg, &p->arena, NULL, "/shared/comment", &value), FILTER_NO);
+	assert_int_equal(s->metadata(s->arg, &p->arena, NULL, "/shared/X", &value), FILTER_YES);
+	assert_true(str_eq(value, STR("y")));
 	assert_int_equal(
 	    s->metadata(s->arg, &p->arena, "Lists/C", "/private/comment", &value), FILTER_YES);
 	assert_true(str_eq(value, STR("c")));

@@ -43,6 +43,8 @@ static const struct {
 	{ "QRESYNC", LOGGED_IN },            /* RFC 7162 */
 	{ "UIDONLY", LOGGED_IN },            /* RFC 9586 */
 	{ "STATUS=SIZE", LOGGED_IN },        /* RFC 8438 */
+	{ "METADATA", LOGGED_IN },           /* RFC 5464 */
+	{ "LIST-METADATA", LOGGED_IN },      /* RFC 9590 */
 	{ "QUOTA", LOGGED_IN },              /* RFC 9208 */
 	{ "QUOTA=RES-STORAGE", LOGGED_IN },  /* RFC 9208 §5.1 */
 	{ "QUOTA=RES-MESSAGE", LOGGED_IN },  /* RFC 9208 §5.2 */

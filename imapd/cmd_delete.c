@@ -1,4 +1,5 @@
 #include "imapd/commands.h"
+#include "imapd/metadata.h"
 #include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
@@ -9,6 +10,7 @@
 static enum imap_result
 delete_run(struct imap_session *s, struct imap_request *req)
 {
+	char id[STORE_MAILBOX_ID_MAX];
 	struct imap_place place;
 	enum imap_result result;
 	enum store_err err;
@@ -19,7 +21,11 @@ delete_run(struct imap_session *s, struct imap_request *req)
 		return result;
 	if (mailbox_name_is_inbox(place.name))
 		return imap_no(req, "CANNOT", "INBOX cannot be deleted");
+	if (account_mailbox_id(place.acct, place.name, id) != STORE_OK)
+		id[0] = '\0';
 	err = account_delete_mailbox(place.acct, place.name);
+	if (err == STORE_OK)
+		imap_metadata_deleted(s, &place, id);
 	if (err == STORE_OK && imap_place_is_selected(s, &place)) {
 		imap_deselect(s);
 		imap_untagged(s, "OK [CLOSED] The selected mailbox is deleted");

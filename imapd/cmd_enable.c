@@ -10,6 +10,7 @@ static const struct {
 } EXTENSIONS[] = {
 	{ STR("IMAP4rev2"), IMAP_ENABLED_REV2, 0 },                       /* RFC 9051 §6.3.1 */
 	{ STR("CONDSTORE"), IMAP_ENABLED_CONDSTORE, 0 },                  /* RFC 7162 §3.1 */
+	{ STR("METADATA"), IMAP_ENABLED_METADATA, 0 },                    /* RFC 5464 §4.1 */
 	{ STR("QRESYNC"), IMAP_ENABLED_QRESYNC, IMAP_ENABLED_CONDSTORE }, /* RFC 7162 §3.2.3 */
 	{ STR("UIDONLY"), IMAP_ENABLED_UIDONLY, 0 },                      /* RFC 9586 §3.1 */
 };

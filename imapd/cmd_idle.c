@@ -8,6 +8,7 @@
 static enum imap_result
 wait_for_more(struct imap_session *s)
 {
+	imap_metadata_report(s);
 	return imap_send_updates(s, true) ? IMAP_WAIT : IMAP_MORE;
 }
 

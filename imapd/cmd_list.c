@@ -2,6 +2,7 @@
 
 #include "imapd/list.h"
 #include "imapd/messages.h"
+#include "imapd/metadata.h"
 #include "imapd/names.h"
 #include "imapd/parse.h"
 #include "imapd/place.h"
@@ -23,14 +24,6 @@ struct list_state {
 	struct list_item *items;
 	size_t count, at;
 };
-
-static void
-state_free(void *state)
-{
-	struct list_state *st = state;
-
-	mailbox_list_free(&st->list);
-}
 
 /* --- arguments --------------------------------------------------------------------------------- */
 
@@ -67,7 +60,7 @@ parse_status(struct imap_session *s, struct imap_request *req, void **arg_out)
 /* A mailbox that vanishes while we speak has no STATUS, and that is all, RFC 5819 §2. */
 static void
 send_status(
-    struct imap_session *s, struct imap_request *req, const struct list_item *item, const void *arg)
+    struct imap_session *s, struct imap_request *req, const struct list_item *item, void *arg)
 {
 	const unsigned *items = arg;
 	struct imap_place place;
@@ -77,11 +70,79 @@ send_status(
 		imap_send_status(s, &place, *items);
 }
 
+struct list_metadata {
+	struct imap_metadata_query query;
+	struct state *own; /* stays open from one mailbox to the next */
+};
+
+/* METADATA, RFC 9590: "METADATA" SP "(" entry *(SP entry) ")" */
+static bool
+parse_metadata(struct imap_session *s, struct imap_request *req, void **arg_out)
+{
+	struct list_metadata *arg = arena_zalloc(req->arena, sizeof(*arg));
+	struct imap_metadata_query *q = &arg->query;
+
+	(void)s;
+	q->entries = arena_zalloc(req->arena, IMAP_METADATA_ENTRIES_MAX * sizeof(*q->entries));
+	*arg_out = arg;
+	return imap_parse_sp(&req->args) && cursor_peek(&req->args) == '(' &&
+	       imap_parse_metadata_entries(&req->args, req->arena, q->entries, &q->entry_count);
+}
+
+/* What may not be read or cannot be looked up has no METADATA, RFC 9590 §3. */
+static void
+send_metadata(
+    struct imap_session *s, struct imap_request *req, const struct list_item *item, void *arg)
+{
+	struct imap_metadata_answer answer;
+	struct list_metadata *mine = arg;
+	struct arena arena = { 0 };
+	struct imap_place place;
+	enum imap_result result;
+	struct imap_metadata m;
+	size_t at = 0;
+
+	if (imap_place_of(s, &arena, item->name, &place) == STORE_OK && place.acct != NULL &&
+	    imap_metadata_may(req, &place, false, "", &result)) {
+		if (imap_metadata_open(&m, s, &arena, &place) == STORE_OK) {
+			m.own = mine->own;
+			if (imap_metadata_get(&m, &mine->query, &answer) == STORE_OK)
+				while (!imap_metadata_send(s, &place, &answer, &at))
+					;
+			mine->own = m.own;
+			m.own = NULL;
+			state_close(m.owner);
+		}
+	}
+	req->code = req->text = NULL;
+	arena_free(&arena);
+}
+
+static void
+end_metadata(void *arg)
+{
+	struct list_metadata *mine = arg;
+
+	state_close(mine->own);
+}
+
 /* In the order in which they follow the LIST line. */
 static const struct list_extra EXTRAS[] = {
-	{ STR("STATUS"), parse_status, send_status },
+	{ STR("STATUS"), parse_status, send_status, NULL },
+	{ STR("METADATA"), parse_metadata, send_metadata, end_metadata },
 };
 _Static_assert(ARRAY_LEN(EXTRAS) <= LIST_EXTRA_MAX, "room for what each wants");
+
+static void
+state_free(void *state)
+{
+	struct list_state *st = state;
+
+	mailbox_list_free(&st->list);
+	for (size_t i = 0; i < ARRAY_LEN(EXTRAS); i++)
+		if (EXTRAS[i].end != NULL && st->extra_args[i] != NULL)
+			EXTRAS[i].end(st->extra_args[i]);
+}
 
 static bool
 find_option(struct str name, const struct option *options, size_t count, unsigned *bit_out)

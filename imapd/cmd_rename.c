@@ -1,4 +1,5 @@
 #include "imapd/commands.h"
+#include "imapd/metadata.h"
 #include "imapd/names.h"
 #include "imapd/place.h"
 #include "imapd/response.h"
@@ -46,6 +47,8 @@ rename_run(struct imap_session *s, struct imap_request *req)
 	if (from.acct != place.acct)
 		return imap_no(req, "CANNOT", "A mailbox stays in its account");
 	err = account_rename_mailbox(from.acct, from.name, place.name);
+	if (err == STORE_OK && mailbox_name_is_inbox(from.name))
+		imap_metadata_inbox_renamed(s, from.acct, place.name);
 	if (err == STORE_OK && selected_moves(s, &from)) {
 		imap_deselect(s);
 		imap_untagged(s, "OK [CLOSED] The selected mailbox has a new name");

@@ -106,6 +106,8 @@ extern const struct imap_command imap_cmd_append, imap_cmd_authenticate, imap_cm
     imap_cmd_id, imap_cmd_idle, imap_cmd_list, imap_cmd_login, imap_cmd_logout, imap_cmd_lsub,
     imap_cmd_namespace, imap_cmd_noop, imap_cmd_rename, imap_cmd_setquota, imap_cmd_starttls,
     imap_cmd_status, imap_cmd_subscribe, imap_cmd_unsubscribe;
+/* the rows: annotations */
+extern const struct imap_command imap_cmd_getmetadata, imap_cmd_setmetadata;
 /* the rows: the selected mailbox and its messages */
 extern const struct imap_command imap_cmd_check, imap_cmd_close, imap_cmd_copy, imap_cmd_examine,
     imap_cmd_expunge, imap_cmd_fetch, imap_cmd_move,

@@ -50,7 +50,8 @@ struct list_extra {
 	bool (*parse)(struct imap_session *s, struct imap_request *req, void **arg_out);
 	/* For each mailbox that exists and meets the selection itself.  What cannot be found out is left out. */
 	void (*send)(struct imap_session *s, struct imap_request *req, const struct list_item *item,
-	    const void *arg);
+	    void *arg);
+	void (*end)(void *arg); /* when the command ends; NULL: nothing to let go of */
 };
 #define LIST_EXTRA_MAX 4
 

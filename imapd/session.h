@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "imapd/commands.h"
+#include "imapd/metadata.h"
 #include "store/mime_read.h"
 
 struct account;
@@ -35,8 +36,9 @@ enum imap_enabled {
 	IMAP_ENABLED_REV2 = 1, /* RFC 9051: UTF-8 names, ESEARCH instead of SEARCH, no RECENT */
 	IMAP_ENABLED_CONDSTORE = 2, /* RFC 7162 §3.1: MODSEQ in every FETCH response */
 	IMAP_ENABLED_QRESYNC = 4, /* RFC 7162 §3.2.3: VANISHED instead of EXPUNGE; with CONDSTORE */
-	IMAP_ENABLED_UTF8 = 8,     /* RFC 6855: UTF-8 in names, quoted strings and headers */
-	IMAP_ENABLED_UIDONLY = 16, /* RFC 9586: nothing is named by its number, either way */
+	IMAP_ENABLED_UTF8 = 8,    /* RFC 6855: UTF-8 in names, quoted strings and headers */
+	IMAP_ENABLED_UIDONLY = 16,  /* RFC 9586: nothing is named by its number, either way */
+	IMAP_ENABLED_METADATA = 32, /* RFC 5464 §4.1: is told what others change */
 };
 
 /* Where the last FETCH of a part of a message stopped: a client that fetches a big one in pieces,
@@ -65,9 +67,9 @@ struct imap_session {
 
 	/* The selected mailbox: SELECT and EXAMINE set it, imap_deselect() ends it.  The view that the
 	 * client has of it (sequence numbers, what it was told) is the mailbox handle's. */
-	struct mailbox *box;         /* perhaps of another account: mailbox_account(), never s->acct */
-	unsigned rights;             /* enum acl_right bits on it */
-	bool read_only;              /* EXAMINE, or no right to change anything */
+	struct mailbox *box; /* perhaps of another account: mailbox_account(), never s->acct */
+	unsigned rights;     /* enum acl_right bits on it */
+	bool read_only;      /* EXAMINE, or no right to change anything */
 	struct uidset *search_saved; /* "$", RFC 9051 §6.4.4.1; NULL is empty */
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */
@@ -76,6 +78,7 @@ struct imap_session {
 	 * `in_tagged`: the tagged reply will say it. */
 	bool modseq_due, modseq_in_tagged;
 	struct imap_fetch_resume fetch_resume;
+	struct imap_metadata_seen metadata_seen; /* with IMAP_ENABLED_METADATA */
 
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */
 	/* Sends a whole line, which it takes over, while the job goes on; NULL: nothing can. */

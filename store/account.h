@@ -118,6 +118,10 @@ struct mailbox_list {
 enum store_err account_list(struct account *acct, struct mailbox_list *list_out);
 void mailbox_list_free(struct mailbox_list *list);
 
+/* The MAILBOXID (RFC 8474) of a mailbox, without a sync where it has one already.  STORE_NOT_FOUND. */
+enum store_err account_mailbox_id(
+    struct account *acct, const char *name, char id_out[STORE_MAILBOX_ID_MAX]);
+
 /* Can be created: shorthand for mailbox_name_problem() == NULL (store/mailbox_name.h, where
  * mailbox_name_is_inbox() is too). */
 bool mailbox_name_is_valid(const char *name);

@@ -446,6 +446,30 @@ account_rename_mailbox(struct account *acct, const char *any_from, const char *a
 }
 
 enum store_err
+account_mailbox_id(struct account *acct, const char *any_name, char id_out[STORE_MAILBOX_ID_MAX])
+{
+	char *name = mailbox_canonical(any_name);
+	struct sanger_mailbox file = { 0 };
+	struct mailbox_status status = { 0 };
+	struct maildir dir;
+	enum store_err err = maildir_open(acct->home, name, &dir);
+
+	if (err == STORE_OK) {
+		err = sanger_mailbox_read(acct->home, dir.fd, &file);
+		maildir_close(&dir);
+		if (err == STORE_OK) {
+			memcpy(id_out, file.mailbox_id, sizeof(file.mailbox_id));
+			sanger_mailbox_free(&file);
+		} else { /* it has never been looked at: a sync gives it one */
+			err = account_status(acct, name, &status);
+			memcpy(id_out, status.id, STORE_MAILBOX_ID_MAX);
+		}
+	}
+	free(name);
+	return err == STORE_INVALID ? STORE_NOT_FOUND : err;
+}
+
+enum store_err
 account_subscribe(struct account *acct, const char *any_name)
 {
 	char *name = mailbox_canonical(any_name);

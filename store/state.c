@@ -72,6 +72,12 @@ static const char *const MIGRATIONS[STATE_VERSION] = {
 	"CREATE TABLE app_use ("
 	"  app       INTEGER PRIMARY KEY,"
 	"  last      INTEGER NOT NULL);",
+	/* Which annotations have changed, in order: the newest change of each. */
+	"CREATE TABLE metadata_change ("
+	"  seq       INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  mailbox   TEXT NOT NULL,"
+	"  entry     TEXT NOT NULL,"
+	"  UNIQUE (mailbox, entry));",
 };
 /* clang-format on */
 
@@ -355,6 +361,39 @@ static int64_t
 add_seconds(int64_t now, uint64_t seconds)
 {
 	return seconds > (uint64_t)(NEVER - now) ? NEVER : now + (int64_t)seconds;
+}
+
+/* --- stamps ------------------------------------------------------------------------------------- */
+
+#define STAMP_SETTLED_NS UINT64_C(50000000) /* some ticks of the clock that file times come from */
+
+static uint64_t
+stamp_file(int home_fd, const char *name, uint64_t words[3])
+{
+	struct stat sb;
+
+	if (fstatat(home_fd, name, &sb, AT_SYMLINK_NOFOLLOW) != 0)
+		return 0;
+	words[0] = sb.st_ino;
+	words[1] = (uint64_t)sb.st_size;
+	words[2] =
+	    (uint64_t)sb.st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)sb.st_mtim.tv_nsec;
+	return words[2];
+}
+
+bool
+state_stamp(int home_fd, struct state_stamp *stamp_out)
+{
+	struct timespec now;
+	uint64_t newest, other, now_ns;
+
+	*stamp_out = (struct state_stamp){ 0 };
+	clock_gettime(CLOCK_REALTIME, &now);
+	now_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+	newest = stamp_file(home_fd, FILE_NAME, stamp_out->words);
+	other = stamp_file(home_fd, FILE_NAME "-wal", stamp_out->words + 3);
+	newest = other > newest ? other : newest;
+	return newest + STAMP_SETTLED_NS < now_ns;
 }
 
 /* --- once --------------------------------------------------------------------------------------- */
@@ -736,186 +775,6 @@ enum store_err
 state_errors_clear(struct state *st)
 {
 	return state_run(st, clear_errors, NULL);
-}
-
-/* --- METADATA ----------------------------------------------------------------------------------- */
-
-struct metadata {
-	const char *mailbox;
-	char entry[STATE_ENTRY_MAX_BYTES + 1]; /* lower case */
-	struct str value;
-	struct arena *arena;
-	bool (*each)(void *arg, const char *entry, struct str value);
-	void *arg;
-};
-
-/* RFC 5464 §3.2: "/private/" or "/shared/", then components without '*', '%', controls and 8-bit, none empty. */
-static bool
-entry_is_valid(struct str s)
-{
-	if (!str_has_prefix_nocase(s, STR("/private/")) &&
-	    !str_has_prefix_nocase(s, STR("/shared/")))
-		return false;
-	if (s.len > STATE_ENTRY_MAX_BYTES || s.p[s.len - 1] == '/' ||
-	    str_find(s, STR("//")) != SIZE_MAX)
-		return false;
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.p[i] < 0x20 || (unsigned char)s.p[i] >= 0x7f ||
-		    s.p[i] == '*' || s.p[i] == '%')
-			return false;
-	return true;
-}
-
-static bool
-metadata_of(struct metadata *m, const char *mailbox_id, const char *entry)
-{
-	*m = (struct metadata){ .mailbox = mailbox_id != NULL ? mailbox_id : "" };
-	if (entry == NULL)
-		return true;
-	if (!entry_is_valid(str_from(entry)))
-		return false;
-	snprintf(m->entry, sizeof(m->entry), "%s", entry);
-	ascii_lower_all(m->entry, strlen(m->entry));
-	return true;
-}
-
-static sqlite3_stmt *
-metadata_statement(struct sql *sql, const char *text, const struct metadata *m)
-{
-	sqlite3_stmt *stmt = sql_get(sql, text);
-
-	sql_bind_text(stmt, 1, m->mailbox);
-	if (m->entry[0] != '\0')
-		sql_bind_text(stmt, 2, m->entry);
-	return stmt;
-}
-
-static struct str
-blob(sqlite3_stmt *stmt, int column)
-{
-	const char *p = sqlite3_column_blob(stmt, column);
-
-	return (struct str){ p != NULL ? p : "", (size_t)sqlite3_column_bytes(stmt, column) };
-}
-
-static enum store_err
-get_metadata(struct sql *sql, void *arg)
-{
-	struct metadata *m = arg;
-	sqlite3_stmt *stmt = metadata_statement(
-	    sql, "SELECT value FROM metadata WHERE mailbox = ?1 AND entry = ?2", m);
-	enum store_err err = sql_step(sql, stmt);
-
-	if (err != STORE_OK)
-		return err;
-	m->value = blob(stmt, 0);
-	m->value.p = arena_strndup(m->arena, m->value.p, m->value.len);
-	sqlite3_reset(stmt);
-	return STORE_OK;
-}
-
-enum store_err
-state_metadata_get(struct state *st, struct arena *a, const char *mailbox_id, const char *entry,
-    struct str *value_out)
-{
-	struct metadata m;
-	enum store_err err;
-
-	if (!metadata_of(&m, mailbox_id, entry))
-		return STORE_NOT_FOUND;
-	m.arena = a;
-	err = state_run(st, get_metadata, &m);
-	*value_out = m.value;
-	return err;
-}
-
-static enum store_err
-set_metadata(struct sql *sql, void *arg)
-{
-	const struct metadata *m = arg;
-	sqlite3_stmt *stmt;
-	enum store_err err;
-
-	if (m->value.p == NULL)
-		return sql_run(
-		    sql, metadata_statement(
-			     sql, "DELETE FROM metadata WHERE mailbox = ?1 AND entry = ?2", m));
-	stmt = metadata_statement(
-	    sql, "INSERT OR REPLACE INTO metadata (mailbox, entry, value) VALUES (?1, ?2, ?3)", m);
-	if (stmt != NULL)
-		sqlite3_bind_blob(
-		    stmt, 3, m->value.len > 0 ? m->value.p : "", (int)m->value.len, SQLITE_STATIC);
-	err = sql_run(sql, stmt);
-	if (err != STORE_OK)
-		return err;
-	stmt = sql_get(sql, "SELECT count(*) FROM metadata");
-	err = sql_step(sql, stmt);
-	if (err != STORE_OK)
-		return err;
-	if (sqlite3_column_int64(stmt, 0) > STATE_METADATA_MAX)
-		err = STORE_LIMIT;
-	sqlite3_reset(stmt);
-	return err;
-}
-
-enum store_err
-state_metadata_set(struct state *st, const char *mailbox_id, const char *entry, struct str value)
-{
-	struct metadata m;
-
-	if (!metadata_of(&m, mailbox_id, entry))
-		return STORE_INVALID;
-	if (value.len > STATE_METADATA_BYTES_MAX)
-		return STORE_LIMIT;
-	m.value = value;
-	return state_run(st, set_metadata, &m);
-}
-
-static enum store_err
-list_metadata(struct sql *sql, void *arg)
-{
-	struct metadata *m = arg;
-	sqlite3_stmt *stmt = metadata_statement(
-	    sql, "SELECT entry, value FROM metadata WHERE mailbox = ?1 ORDER BY entry", m);
-	enum store_err err;
-
-	while ((err = sql_step(sql, stmt)) == STORE_OK) {
-		const char *entry = (const char *)sqlite3_column_text(stmt, 0);
-
-		if (entry != NULL && !m->each(m->arg, entry, blob(stmt, 1))) {
-			sqlite3_reset(stmt);
-			return STORE_OK;
-		}
-	}
-	return err == STORE_NOT_FOUND ? STORE_OK : err;
-}
-
-enum store_err
-state_metadata_list(struct state *st, const char *mailbox_id,
-    bool (*each)(void *arg, const char *entry, struct str value), void *arg)
-{
-	struct metadata m;
-
-	metadata_of(&m, mailbox_id, NULL);
-	m.each = each;
-	m.arg = arg;
-	return state_run(st, list_metadata, &m);
-}
-
-static enum store_err
-drop_metadata(struct sql *sql, void *arg)
-{
-	return sql_run(
-	    sql, metadata_statement(sql, "DELETE FROM metadata WHERE mailbox = ?1", arg));
-}
-
-enum store_err
-state_metadata_drop(struct state *st, const char *mailbox_id)
-{
-	struct metadata m;
-
-	metadata_of(&m, mailbox_id, NULL);
-	return state_run(st, drop_metadata, &m);
 }
 
 enum store_err

@@ -1,5 +1,6 @@
 /* state.db: what an account's servers have learnt and must not forget, and what is neither mail nor cache: whom a
- * vacation has answered, which messages were seen, which errors its filter had, METADATA, logins (store/state_login.h).
+ * vacation has answered, which messages were seen, which errors its filter had, METADATA (store/state_metadata.h),
+ * logins (store/state_login.h).
  * SQLite in the account's directory, each change durable when the function returns.  doc/formats.md has the tables.
  *
  * Any number of processes use it at once; a handle serves one thread at a time.  A damaged file is set aside as
@@ -16,15 +17,12 @@
 #include "base/text.h"
 #include "store/err.h"
 
-#define STATE_VERSION            3
-#define STATE_BUSY_MS            5000
-#define STATE_ONCE_MAX           20000 /* rows of an account */
-#define STATE_MEMORY_MAX         20000
-#define STATE_ERRORS_MAX         50
-#define STATE_REPORT_PAUSE_S     (24 * 60 * 60) /* between two reports of one error */
-#define STATE_METADATA_MAX       1000           /* entries of an account */
-#define STATE_METADATA_BYTES_MAX (64 * 1024)    /* of one value */
-#define STATE_ENTRY_MAX_BYTES    512            /* of an entry's name */
+#define STATE_VERSION        4
+#define STATE_BUSY_MS        5000
+#define STATE_ONCE_MAX       20000 /* rows of an account */
+#define STATE_MEMORY_MAX     20000
+#define STATE_ERRORS_MAX     50
+#define STATE_REPORT_PAUSE_S (24 * 60 * 60) /* between two reports of one error */
 
 struct state;
 
@@ -33,6 +31,13 @@ struct state;
 enum store_err state_open(
     int home_fd, bool create, const struct log *log, struct state **state_out);
 void state_close(struct state *st); /* NULL is fine */
+
+/* Differs once anybody has changed something in state.db: to be compared with one taken before the last look.  False:
+ * not to be relied on, as it was changed just now. */
+struct state_stamp {
+	uint64_t words[6];
+};
+bool state_stamp(int home_fd, struct state_stamp *stamp_out);
 
 /* --- once: vacation, Exim's `once` ------------------------------------------------------------- */
 
@@ -78,20 +83,6 @@ enum store_err state_error_add(struct state *st, const char *kind, unsigned line
 enum store_err state_errors(struct state *st, struct state_error **errors_out, size_t *count_out);
 void state_errors_free(struct state_error *errors, size_t count);
 enum store_err state_errors_clear(struct state *st); /* a new filter was set */
-
-/* --- METADATA, RFC 5464 ------------------------------------------------------------------------ */
-
-/* `mailbox_id` is the mailbox's MAILBOXID (RFC 8474), so that renaming it keeps what is noted of it; NULL: the server.
- * Entries ("/private/comment") are compared without ASCII case, and kept in lower case. */
-enum store_err state_metadata_get(struct state *st, struct arena *a, const char *mailbox_id,
-    const char *entry, struct str *value_out); /* STORE_NOT_FOUND */
-/* value.p NULL removes it.  STORE_INVALID: no possible entry name (RFC 5464 §3.2); STORE_LIMIT: too large or too many. */
-enum store_err state_metadata_set(
-    struct state *st, const char *mailbox_id, const char *entry, struct str value);
-/* Each entry of the mailbox, sorted, until `each` says false; no calls into the state from it. */
-enum store_err state_metadata_list(struct state *st, const char *mailbox_id,
-    bool (*each)(void *arg, const char *entry, struct str value), void *arg);
-enum store_err state_metadata_drop(struct state *st, const char *mailbox_id); /* it was deleted */
 
 /* For doctor: PRAGMA integrity_check; findings one per line. */
 enum store_err state_check(struct state *st, struct buf *problems);

@@ -1,6 +1,7 @@
 /* What the parts of state.db share; nobody else includes it.
- *   state.c         the file, transactions; once, memory, errors, METADATA
- *   state_login.c   logins, and when app passwords were used */
+ *   state.c            the file, transactions; once, memory, errors
+ *   state_metadata.c   METADATA
+ *   state_login.c      logins, and when app passwords were used */
 #ifndef STORE_STATE_INTERNAL_H
 #define STORE_STATE_INTERNAL_H
 

@@ -166,9 +166,10 @@ test_older_file(void **state)
 	state_close(p->state);
 	snprintf(path, sizeof(path), "%s/state.db", p->dir);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(
-	    sqlite3_exec(db, "DROP TABLE login; DROP TABLE app_use; PRAGMA user_version = 2", NULL,
-		NULL, NULL),
+	assert_int_equal(sqlite3_exec(db,
+			     "DROP TABLE login; DROP TABLE app_use; DROP TABLE metadata_change;"
+			     " PRAGMA user_version = 2",
+			     NULL, NULL, NULL),
 	    SQLITE_OK);
 	sqlite3_close(db);
 	assert_int_equal(state_open(p->fd, false, NULL, &p->state), STORE_OK);

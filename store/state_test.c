@@ -239,57 +239,6 @@ test_errors(void **state)
 	state_close(st);
 }
 
-static bool
-add_entry(void *arg, const char *entry, struct str value)
-{
-	buf_printf(arg, "%s=%.*s\n", entry, (int)value.len, value.p);
-	return true;
-}
-
-static void
-test_metadata(void **state)
-{
-	static const char *const BAD[] = { "", "/", "private/x", "/other/x", "/private/",
-		"/private/x/", "/private//x", "/private/*", "/private/a%", "/private/\xc3\xbc",
-		"/private/a\nb" };
-	struct state *st = open_state(*state);
-	struct arena arena = { 0 };
-	struct buf text = { 0 };
-	struct str value;
-	char *big = mem_zalloc(STATE_METADATA_BYTES_MAX + 1);
-
-	for (size_t i = 0; i < ARRAY_LEN(BAD); i++)
-		assert_int_equal(state_metadata_set(st, NULL, BAD[i], STR("x")), STORE_INVALID);
-	assert_int_equal(
-	    state_metadata_get(st, &arena, NULL, "/private/comment", &value), STORE_NOT_FOUND);
-	assert_int_equal(state_metadata_set(st, NULL, "/private/Comment", STR("s")), STORE_OK);
-	assert_int_equal(state_metadata_set(st, "id1", "/private/comment", STR("m")), STORE_OK);
-	assert_int_equal(state_metadata_set(st, "id1", "/shared/a", STR("a\0b")), STORE_OK);
-	assert_int_equal(state_metadata_set(st, "id1", "/shared/e", STR("")), STORE_OK);
-	assert_int_equal(
-	    state_metadata_get(st, &arena, NULL, "/PRIVATE/comment", &value), STORE_OK);
-	assert_true(str_eq(value, STR("s")));
-	assert_int_equal(state_metadata_get(st, &arena, "id1", "/shared/a", &value), STORE_OK);
-	assert_true(str_eq(value, STR("a\0b")));
-	assert_int_equal(state_metadata_get(st, &arena, "id1", "/shared/e", &value), STORE_OK);
-	assert_int_equal(value.len, 0);
-	assert_int_equal(
-	    state_metadata_set(st, "id1", "/shared/a", (struct str){ NULL, 0 }), STORE_OK);
-	assert_int_equal(state_metadata_list(st, "id1", add_entry, &text), STORE_OK);
-	assert_string_equal(buf_cstr(&text), "/private/comment=m\n/shared/e=\n");
-	assert_int_equal(state_metadata_drop(st, "id1"), STORE_OK);
-	buf_reset(&text);
-	assert_int_equal(state_metadata_list(st, "id1", add_entry, &text), STORE_OK);
-	assert_int_equal(text.len, 0);
-	assert_int_equal(state_metadata_set(st, NULL, "/private/big",
-			     (struct str){ big, STATE_METADATA_BYTES_MAX + 1 }),
-	    STORE_LIMIT);
-	free(big);
-	buf_free(&text);
-	arena_free(&arena);
-	state_close(st);
-}
-
 static void
 overwrite(const struct place *p, off_t from, size_t len)
 {
@@ -434,7 +383,6 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_warnings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_metadata, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renamed_account, setup, teardown),
