@@ -42,6 +42,7 @@ static const struct {
 	{ "INPROGRESS", LOGGED_IN },         /* RFC 9585 */
 	{ "QRESYNC", LOGGED_IN },            /* RFC 7162 */
 	{ "UIDONLY", LOGGED_IN },            /* RFC 9586 */
+	{ "NOTIFY", LOGGED_IN },             /* RFC 5465 */
 	{ "STATUS=SIZE", LOGGED_IN },        /* RFC 8438 */
 	{ "METADATA", LOGGED_IN },           /* RFC 5464 */
 	{ "LIST-METADATA", LOGGED_IN },      /* RFC 9590 */

@@ -4,6 +4,7 @@
 #include "imapd/names.h"
 #include "imapd/parse.h"
 #include "imapd/place.h"
+#include "imapd/notify.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -86,6 +87,8 @@ create_run(struct imap_session *s, struct imap_request *req)
 	err = account_create_mailbox(place.acct, place.name, use);
 	if (err == STORE_INVALID && use != SPECIAL_NONE)
 		return imap_no(req, "USEATTR", "Another mailbox has that special use");
+	if (err == STORE_OK)
+		imap_notify_own_name(s, place.shown);
 	return imap_finish(req, err);
 }
 

@@ -1,5 +1,6 @@
 #include "imapd/commands.h"
 #include "imapd/metadata.h"
+#include "imapd/notify.h"
 #include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
@@ -24,8 +25,10 @@ delete_run(struct imap_session *s, struct imap_request *req)
 	if (account_mailbox_id(place.acct, place.name, id) != STORE_OK)
 		id[0] = '\0';
 	err = account_delete_mailbox(place.acct, place.name);
-	if (err == STORE_OK)
+	if (err == STORE_OK) {
 		imap_metadata_deleted(s, &place, id);
+		imap_notify_own_name(s, place.shown);
+	}
 	if (err == STORE_OK && imap_place_is_selected(s, &place)) {
 		imap_deselect(s);
 		imap_untagged(s, "OK [CLOSED] The selected mailbox is deleted");

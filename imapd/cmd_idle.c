@@ -1,4 +1,5 @@
 #include "imapd/commands.h"
+#include "imapd/notify.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/mailbox.h"
@@ -17,8 +18,11 @@ wait_for_more(struct imap_session *s)
 static enum imap_result
 look_again(struct imap_session *s)
 {
-	enum imap_result result = wait_for_more(s);
+	enum imap_result result;
 
+	if (s->notify != NULL)
+		return imap_notify_run(s, true) == IMAP_MORE ? IMAP_MORE : IMAP_WAIT;
+	result = wait_for_more(s);
 	if (result == IMAP_WAIT && s->out.len == 0 && s->box != NULL &&
 	    mailbox_verify(s->box) == STORE_OK)
 		result = wait_for_more(s);

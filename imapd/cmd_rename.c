@@ -1,6 +1,7 @@
 #include "imapd/commands.h"
 #include "imapd/metadata.h"
 #include "imapd/names.h"
+#include "imapd/notify.h"
 #include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
@@ -49,6 +50,10 @@ rename_run(struct imap_session *s, struct imap_request *req)
 	err = account_rename_mailbox(from.acct, from.name, place.name);
 	if (err == STORE_OK && mailbox_name_is_inbox(from.name))
 		imap_metadata_inbox_renamed(s, from.acct, place.name);
+	if (err == STORE_OK) {
+		imap_notify_own_name(s, from.shown);
+		imap_notify_own_name(s, place.shown);
+	}
 	if (err == STORE_OK && selected_moves(s, &from)) {
 		imap_deselect(s);
 		imap_untagged(s, "OK [CLOSED] The selected mailbox has a new name");

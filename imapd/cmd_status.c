@@ -129,27 +129,43 @@ imap_status_wants_modseq(unsigned items)
 	return false;
 }
 
-enum store_err
-imap_send_status(struct imap_session *s, const struct imap_place *place, unsigned items)
+unsigned
+imap_status_item(const char *name)
 {
-	struct mailbox_status st = { 0 };
-	enum store_err err = account_status(place->acct, place->name, &st);
+	for (unsigned i = 0; i < ARRAY_LEN(ITEMS); i++)
+		if (str_eq(ITEMS[i].name, str_from(name)))
+			return 1U << i;
+	return 0;
+}
+
+void
+imap_out_status(
+    struct imap_session *s, const char *shown, unsigned items, const struct mailbox_status *st)
+{
 	const char *blank = "";
 
-	if (err != STORE_OK)
-		return err;
 	buf_adds(&s->out, "* STATUS ");
-	imap_out_mailbox(s, place->shown);
+	imap_out_mailbox(s, shown);
 	buf_adds(&s->out, " (");
 	for (unsigned i = 0; i < ARRAY_LEN(ITEMS); i++) {
 		if ((items & 1U << i) == 0)
 			continue;
 		buf_printf(&s->out, "%s%s %llu", blank, ITEMS[i].name.p,
-		    (unsigned long long)ITEMS[i].get(s, &st));
+		    (unsigned long long)ITEMS[i].get(s, st));
 		blank = " ";
 	}
 	buf_adds(&s->out, ")\r\n");
-	return STORE_OK;
+}
+
+enum store_err
+imap_send_status(struct imap_session *s, const struct imap_place *place, unsigned items)
+{
+	struct mailbox_status st = { 0 };
+	enum store_err err = account_status(place->acct, place->name, &st);
+
+	if (err == STORE_OK)
+		imap_out_status(s, place->shown, items, &st);
+	return err;
 }
 
 /* STATUS.  RFC 9051 §6.3.11. */

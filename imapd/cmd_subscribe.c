@@ -1,5 +1,6 @@
 #include "imapd/commands.h"
 #include "imapd/place.h"
+#include "imapd/notify.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -9,10 +10,14 @@ static enum imap_result
 subscribe_run(struct imap_session *s, struct imap_request *req)
 {
 	struct imap_place place;
+	enum store_err err;
 
 	if (!imap_arg_place(s, req, &place) || !imap_arg_end(req))
 		return IMAP_BAD;
-	return imap_finish(req, account_subscribe(s->acct, place.shown));
+	err = account_subscribe(s->acct, place.shown);
+	if (err == STORE_OK)
+		imap_notify_own_name(s, place.shown);
+	return imap_finish(req, err);
 }
 
 const struct imap_command imap_cmd_subscribe = {

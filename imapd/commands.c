@@ -32,6 +32,7 @@ const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_move,
 	&imap_cmd_namespace,
 	&imap_cmd_noop,
+	&imap_cmd_notify,
 	&imap_cmd_rename,
 	&imap_cmd_search,
 	&imap_cmd_select,

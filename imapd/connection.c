@@ -8,6 +8,7 @@
 #include "imapd/capability.h"
 #include "imapd/frame.h"
 #include "imapd/imapd.h"
+#include "imapd/notify.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "imapd/watch.h"
@@ -28,6 +29,7 @@ enum conn_job {
 	JOB_APPEND_END,  /* what stands behind the last one */
 	JOB_SETTLE,      /* the reply to a command whose result is settled */
 	JOB_VERIFY,      /* between commands: is the index right? */
+	JOB_NOTIFY,      /* between commands: something has moved */
 };
 
 struct imap_connection {
@@ -36,6 +38,7 @@ struct imap_connection {
 	struct imap_run run;
 	enum imap_result result; /* of the last job */
 	bool woken;              /* something changed while nobody looked */
+	bool notifying;          /* JOB_NOTIFY has not said all */
 	bool refused;            /* APPEND has failed; its data is being skipped */
 	uint64_t literal_left;   /* of APPEND's data, not yet handed over */
 	struct buf chunk;        /* APPEND's data, or the line for a handler that waits */
@@ -163,6 +166,7 @@ run_job(struct conversation *c)
 		if (s->box != NULL)
 			mailbox_verify(s->box); /* the next command tells what it found */
 		break;
+	case JOB_NOTIFY: conn->result = imap_notify_run(s, false); break;
 	case JOB_CLEAR:
 		imap_run_abort(run);
 		imap_session_clear(s);
@@ -197,6 +201,54 @@ log_in(struct imap_connection *conn)
 	return false;
 }
 
+static void on_moved(void *arg);
+
+static void
+note_moved(struct imap_connection *conn, unsigned number)
+{
+	conn->woken = true;
+	imap_notify_moved(&conn->s, number);
+}
+
+/* A watch that is new: what has changed before it stood is found by looking once more. */
+static void
+set_watch(void *arg, unsigned number, enum watch_kind kind, const char *path)
+{
+	struct imap_connection *conn = arg;
+
+	if (watch_set(conn->watch, number, kind, path))
+		note_moved(conn, number);
+}
+
+/* After each job: the selected mailbox in IDLE, and all that NOTIFY asks for. */
+static void
+watch_what_is_wanted(struct imap_connection *conn)
+{
+	struct imap_session *s = &conn->s;
+	bool selected = (s->watch && s->box != NULL) || imap_notify_wants_selected(s);
+	unsigned count;
+
+	if (!selected && s->notify == NULL) {
+		unwatch(conn);
+		return;
+	}
+	if (conn->watch == NULL)
+		conn->watch = watch_new(conn->c.all->service->loop, s->log, on_moved, conn);
+	set_watch(
+	    conn, NOTIFY_WATCH_SELECTED, WATCH_MAILBOX, selected ? mailbox_path(s->box) : NULL);
+	if (imap_notify_watches(s, set_watch, conn, &count))
+		watch_cut(conn->watch, count);
+}
+
+static void
+take_moved(struct imap_connection *conn)
+{
+	unsigned number;
+
+	while (conn->watch != NULL && watch_take(conn->watch, &number))
+		note_moved(conn, number);
+}
+
 static void
 command_over(struct imap_connection *conn)
 {
@@ -205,9 +257,9 @@ command_over(struct imap_connection *conn)
 	wipe_input(conn, &conn->chunk);
 	frame_reset(&conn->c.frame);
 	buf_free(&conn->chunk);
-	unwatch(conn);
 	conn->refused = conn->woken = false;
 	s->watch = false;
+	watch_what_is_wanted(conn);
 	if (s->acct != NULL && conn->c.login_timer != NULL && !log_in(conn))
 		return;
 	net_stream_write_buf(conn->c.st, &s->out);
@@ -258,8 +310,6 @@ append_data_done(struct imap_connection *conn)
 		conn->c.state = CONVERSATION_DATA;
 }
 
-static void on_moved(void *arg);
-
 /* What changed before the watch stood is found by looking once more. */
 static void
 handler_waits(struct imap_connection *conn)
@@ -267,12 +317,18 @@ handler_waits(struct imap_connection *conn)
 	wipe_input(conn, &conn->chunk); /* the tag lives in the other one */
 	buf_free(&conn->chunk);
 	conn->c.state = CONVERSATION_WAITING;
-	if (!conn->s.watch || conn->s.box == NULL)
-		return;
-	if (conn->watch == NULL)
-		conn->watch = watch_new(conn->c.all->service->loop, conn->s.log, on_moved, conn);
-	if (watch_set(conn->watch, 0, WATCH_MAILBOX, mailbox_path(conn->s.box)))
-		conn->woken = true;
+	watch_what_is_wanted(conn);
+}
+
+static void
+notify_done(struct imap_connection *conn)
+{
+	net_stream_write_buf(conn->c.st, &conn->s.out);
+	conn->notifying = conn->result == IMAP_MORE;
+	if (conn->notifying)
+		conn->c.state = CONVERSATION_DRAINING;
+	else
+		watch_what_is_wanted(conn);
 }
 
 static void
@@ -282,6 +338,10 @@ job_done(struct conversation *c)
 
 	if (c->job == JOB_VERIFY)
 		return;
+	if (c->job == JOB_NOTIFY) {
+		notify_done(conn);
+		return;
+	}
 	send_told(conn); /* it comes before the command's end */
 	if (conn->result == IMAP_MORE || conn->result == IMAP_WAIT)
 		net_stream_write_buf(c->st, &conn->s.out);
@@ -367,14 +427,23 @@ framed(struct conversation *c, enum frame_event event)
 static void
 idle(struct conversation *c)
 {
-	if (connection_of(c)->s.verify)
+	struct imap_connection *conn = connection_of(c);
+
+	take_moved(conn);
+	conn->woken = false;
+	if (imap_notify_is_due(&conn->s))
+		conversation_run(c, JOB_NOTIFY);
+	else if (conn->s.verify)
 		conversation_run(c, JOB_VERIFY);
 }
 
 static void
 drained(struct conversation *c)
 {
-	step_handler(connection_of(c), (struct str){ NULL, 0 });
+	if (connection_of(c)->notifying)
+		conversation_run(c, JOB_NOTIFY);
+	else
+		step_handler(connection_of(c), (struct str){ NULL, 0 });
 }
 
 /* Waits for a line of the client, or for something to have changed. */
@@ -391,7 +460,8 @@ step_waiting(struct conversation *c)
 	}
 	if (conversation_bye_if_ending(c) || net_stream_pending(c->st) >= NET_OUTPUT_HIGH_BYTES)
 		return false;
-	if (conn->woken) {
+	take_moved(conn);
+	if (conn->woken || imap_notify_is_due(&conn->s)) {
 		conn->woken = false;
 		step_handler(conn, (struct str){ NULL, 0 });
 		return false;
@@ -445,11 +515,8 @@ static void
 on_moved(void *arg)
 {
 	struct imap_connection *conn = arg;
-	unsigned number;
 
-	while (watch_take(conn->watch, &number))
-		conn->woken = true;
-	if (conn->c.state == CONVERSATION_WAITING)
+	if (conn->c.state == CONVERSATION_WAITING || conn->c.state == CONVERSATION_COMMAND)
 		conversation_step(&conn->c);
 }
 

@@ -275,6 +275,16 @@ parse_macro(struct cursor *c, struct arena *a, struct fetch_plan *plan)
 	return false;
 }
 
+bool
+fetch_plan_parse_atts(struct cursor *c, struct arena *a, struct fetch_plan *plan)
+{
+	do {
+		if (!parse_att(c, a, plan))
+			return false;
+	} while (cursor_take(c, ' '));
+	return true;
+}
+
 static bool
 parse_items(struct cursor *c, struct arena *a, struct fetch_plan *plan)
 {
@@ -282,11 +292,7 @@ parse_items(struct cursor *c, struct arena *a, struct fetch_plan *plan)
 		return true;
 	if (!cursor_take(c, '('))
 		return parse_att(c, a, plan);
-	do {
-		if (!parse_att(c, a, plan))
-			return false;
-	} while (cursor_take(c, ' '));
-	return cursor_take(c, ')');
+	return fetch_plan_parse_atts(c, a, plan) && cursor_take(c, ')');
 }
 
 /* chgsince-fetch-mod = "CHANGEDSINCE" SP mod-sequence-value; rexpunges-fetch-mod = "VANISHED", RFC 7162 §7 */

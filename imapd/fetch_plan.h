@@ -85,6 +85,8 @@ void fetch_plan_add(struct fetch_plan *plan, struct arena *a, const char *name);
 /* What follows the message set: SP ( macro / fetch-att / "(" fetch-att *(SP fetch-att) ")" )
  * [ SP "(" modifiers ")" ].  The cursor must be at its end then.  False: a syntax error. */
 bool fetch_plan_parse(struct cursor *c, struct arena *a, struct fetch_plan *plan_out);
+/* fetch-att *(SP fetch-att), up to what follows, added to a zero-initialised plan. */
+bool fetch_plan_parse_atts(struct cursor *c, struct arena *a, struct fetch_plan *plan);
 
 /* section-spec without its brackets ("1.2.MIME", "" for the whole message), as it stands in a URL. */
 bool fetch_section_parse(const char *text, struct arena *a, struct fetch_section *section_out);

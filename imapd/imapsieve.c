@@ -1,10 +1,11 @@
 #include "imapd/imapsieve.h"
 
+#include "imapd/notify.h"
+
 void
 imap_sieve_event(struct imap_session *s, const struct imap_sieve_event *event)
 {
-	(void)s;
-	(void)event;
+	imap_notify_own_messages(s, event->acct, event->mailbox, event->uids);
 }
 
 void

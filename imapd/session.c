@@ -5,6 +5,7 @@
 
 #include "imapd/imapd.h"
 #include "imapd/meters.h"
+#include "imapd/notify.h"
 #include "imapd/parse.h"
 #include "imapd/place.h"
 #include "imapd/progress.h"
@@ -21,6 +22,7 @@ imap_deselect(struct imap_session *s)
 {
 	if (s->box == NULL)
 		return;
+	imap_notify_deselect(s);
 	mailbox_close(s->box);
 	s->box = NULL;
 	s->read_only = false;
@@ -51,6 +53,7 @@ imap_bye(struct imap_session *s, const char *code, const char *text)
 void
 imap_session_clear(struct imap_session *s)
 {
+	imap_notify_free(s);
 	imap_deselect(s);
 	imap_places_free(s);
 	account_close(s->acct);
@@ -214,6 +217,8 @@ imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result r
 		return result;
 	}
 	run->result = result;
+	if (!run->settling)
+		s->own_expunge = run->req.expunged;
 	run->settling = true;
 	s->modseq_in_tagged = says_modseq(s, run);
 	if (wants_updates(run) && !imap_send_updates(s, expunges_allowed(run)))

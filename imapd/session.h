@@ -19,6 +19,7 @@
 struct account;
 struct mailbox;
 struct uidset;
+struct imap_notify;
 struct imapd;
 struct login_event;
 struct sasl_channel;
@@ -74,11 +75,13 @@ struct imap_session {
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */
 	bool silent_store;
+	bool own_expunge; /* the next imap_send_updates() tells expunges even if NOTIFY left them out */
 	/* HIGHESTMODSEQ has to be said at the end of these updates, since expunges are told by them or held back; RFC 7162 §6.
 	 * `in_tagged`: the tagged reply will say it. */
 	bool modseq_due, modseq_in_tagged;
 	struct imap_fetch_resume fetch_resume;
 	struct imap_metadata_seen metadata_seen; /* with IMAP_ENABLED_METADATA */
+	struct imap_notify *notify; /* what it is told unasked (imapd/notify.h); NULL: no NOTIFY */
 
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */
 	/* Sends a whole line, which it takes over, while the job goes on; NULL: nothing can. */

@@ -1,5 +1,6 @@
 /* What has changed in the selected mailbox, told to the client: RFC 9051 §7.5.1 and RFC 7162 §3.2.4. */
 #include "imapd/place.h"
+#include "imapd/notify.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 
@@ -208,6 +209,26 @@ send_highestmodseq(struct imap_session *s)
 	s->modseq_due = held;
 }
 
+/* What a NOTIFY has left out of the selected mailbox's events. */
+static unsigned
+holds(const struct imap_session *s)
+{
+	unsigned wanted = imap_notify_selected(s), hold = 0;
+
+	if ((wanted & NOTIFY_MESSAGE_NEW) == 0)
+		hold |= MAILBOX_HOLD_ARRIVALS;
+	if ((wanted & NOTIFY_FLAG_CHANGE) == 0)
+		hold |= MAILBOX_HOLD_FLAGS;
+	return hold;
+}
+
+/* What the client expunges itself it hears of, whatever NOTIFY says. */
+static bool
+wants_expunges(const struct imap_session *s)
+{
+	return s->own_expunge || (imap_notify_selected(s) & NOTIFY_MESSAGE_EXPUNGE) != 0;
+}
+
 bool
 imap_send_updates(struct imap_session *s, bool expunges_too)
 {
@@ -217,10 +238,15 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 
 	if (s->box == NULL)
 		return true;
+	if (!imap_notify_fetch(s))
+		return false;
+	mailbox_hold(s->box, holds(s));
 	do {
-		err = mailbox_sync(s->box, expunges_too, &changes);
-		if (err == STORE_OK)
+		err = mailbox_sync(s->box, expunges_too && wants_expunges(s), &changes);
+		if (err == STORE_OK) {
 			send_changes(s, &changes);
+			imap_notify_arrived(s, &changes.arrived);
+		}
 		more = err == STORE_OK && changes.more;
 	} while (more && !imap_out_full(s));
 	mailbox_changes_free(&changes);
@@ -228,7 +254,8 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 		imap_bye(s, NULL, "The selected mailbox is gone");
 	if (!more) {
 		s->silent_store = false;
+		s->own_expunge = false;
 		send_highestmodseq(s);
 	}
-	return !more;
+	return !more && imap_notify_fetch(s);
 }

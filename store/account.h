@@ -116,6 +116,8 @@ struct mailbox_list {
 /* All mailboxes, names that exist only as parents of others, and all subscribed names.
  * Zero-initialise *list_out; end it with mailbox_list_free(), also after an error. */
 enum store_err account_list(struct account *acct, struct mailbox_list *list_out);
+/* The same when nobody of ours is in the middle of changing the tree: waits for the writer lock. */
+enum store_err account_list_settled(struct account *acct, struct mailbox_list *list_out);
 void mailbox_list_free(struct mailbox_list *list);
 
 /* The MAILBOXID (RFC 8474) of a mailbox, without a sync where it has one already.  STORE_NOT_FOUND. */

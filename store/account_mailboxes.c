@@ -198,6 +198,18 @@ out:
 }
 
 enum store_err
+account_list_settled(struct account *acct, struct mailbox_list *out)
+{
+	enum store_err err = account_lock(acct);
+
+	if (err != STORE_OK)
+		return err;
+	err = account_list(acct, out);
+	account_unlock(acct);
+	return err;
+}
+
+enum store_err
 account_find_special(struct account *acct, enum special_use use, struct buf *name_out)
 {
 	struct mailbox_list list = { 0 };

@@ -266,6 +266,9 @@ take_view(struct mailbox *box, const struct index_mailbox *row, bool allow_expun
 	 * session does not get to see it. */
 	if (box->uidnext_seen > 1)
 		uidset_remove_range(&c->arrived, 1, box->uidnext_seen - 1);
+	box->has_held = (box->hold & MAILBOX_HOLD_ARRIVALS) != 0 && !uidset_is_empty(&c->arrived);
+	if (box->has_held)
+		uidset_clear(&c->arrived);
 	uidset_copy(&gone, &box->view);
 	uidset_subtract(&gone, &now);
 	box->has_hidden_expunges = !allow_expunge && !uidset_is_empty(&gone);
@@ -275,7 +278,7 @@ take_view(struct mailbox *box, const struct index_mailbox *row, bool allow_expun
 	}
 	uidset_union(&box->view, &c->arrived);
 	c->exists_changed = !uidset_is_empty(&c->arrived);
-	if (row->uidnext > box->uidnext_seen)
+	if (row->uidnext > box->uidnext_seen && !box->has_held)
 		box->uidnext_seen = row->uidnext;
 	uidset_free(&now);
 	uidset_free(&gone);
@@ -314,6 +317,8 @@ note_change(struct mailbox *box, const struct index_message *m, struct mailbox_c
 	struct message shown = mailbox_present(box, m);
 
 	if (shown.seq == 0 || uidset_contains(&c->arrived, m->uid))
+		return;
+	if ((box->hold & MAILBOX_HOLD_FLAGS) != 0 && !is_own(box, shown.modseq))
 		return;
 	c->changed[c->changed_count++] = (struct mailbox_change){
 		.seq = shown.seq,
@@ -367,7 +372,7 @@ take_facts(struct mailbox *box, const struct index_mailbox *row)
 	f->uidnext = row->uidnext;
 	f->uidvalidity = row->uidvalidity;
 	f->highestmodseq = row->modseq;
-	if (!box->has_hidden_expunges)
+	if (!box->has_hidden_expunges && box->hold == 0)
 		f->told_modseq = row->modseq;
 	box->lost_from = row->lost_from;
 	box->lost_below = row->lost_below;
@@ -383,7 +388,8 @@ take_row(struct mailbox *box, const struct index_mailbox *row, bool allow_expung
 		    row->uidnext == box->facts.uidnext && box->facts.uidvalidity != 0;
 	enum store_err err = STORE_OK;
 
-	if (!same || (allow_expunge && box->has_hidden_expunges))
+	if (!same || (allow_expunge && box->has_hidden_expunges) ||
+	    (box->has_held && (box->hold & MAILBOX_HOLD_ARRIVALS) == 0))
 		err = take_view(box, row, allow_expunge, c);
 	if (err != STORE_OK)
 		return err;
@@ -395,6 +401,20 @@ take_row(struct mailbox *box, const struct index_mailbox *row, bool allow_expung
 	c->keywords_changed = box->keyword_count > box->keywords_told;
 	box->keywords_told = box->keyword_count;
 	return err;
+}
+
+void
+mailbox_hold(struct mailbox *box, unsigned hold)
+{
+	bool held = (box->hold & MAILBOX_HOLD_FLAGS) != 0, holds = (hold & MAILBOX_HOLD_FLAGS) != 0;
+
+	if (!held && holds)
+		box->held_modseq = box->told_modseq;
+	if (held && !holds && box->held_modseq < box->told_modseq) {
+		box->told_modseq = box->held_modseq;
+		box->told_uid = UINT32_MAX;
+	}
+	box->hold = hold;
 }
 
 static void

@@ -141,6 +141,12 @@ struct mailbox_changes {
  * UIDVALIDITY has changed: the session must end it (RFC 9051: BYE or a CLOSED state). */
 enum store_err mailbox_sync(
     struct mailbox *box, bool allow_expunge, struct mailbox_changes *changes_out);
+/* What the session does not want to hear of for now; syncs keep it back, and tell all of it once it is held no more. */
+enum mailbox_hold {
+	MAILBOX_HOLD_ARRIVALS = 1 << 0, /* new messages stay out of the view */
+	MAILBOX_HOLD_FLAGS = 1 << 1,    /* changes of flags, but for its own */
+};
+void mailbox_hold(struct mailbox *box, unsigned hold);
 void mailbox_changes_free(struct mailbox_changes *changes);
 
 /* The UIDs of `known` whose messages have been expunged after mod-sequence `modseq`, replacing *gone_out; what the view still

@@ -26,6 +26,9 @@ struct mailbox {
 	uint32_t uidnext_seen;          /* what arrives is not below it */
 	uint64_t lost_from, lost_below; /* as in struct index_mailbox, as of the last sync */
 	bool has_hidden_expunges;
+	unsigned hold;        /* enum mailbox_hold */
+	bool has_held;        /* messages that came meanwhile */
+	uint64_t held_modseq; /* up to it changes were told when the hold began */
 	uint64_t *own_modseqs;
 	size_t own_count;
 	/* Numbers in the index → numbers of this view. */

@@ -1,0 +1,352 @@
+#include "imapd/notify.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "imapd/messages.h"
+#include "imapd/notify_internal.h"
+#include "imapd/response.h"
+#include "imapd/session.h"
+#include "net/metrics.h"
+#include "store/mailbox.h"
+
+/* --- life -------------------------------------------------------------------------------------- */
+
+static void
+own_names_free(struct imap_notify *n)
+{
+	for (size_t i = 0; i < n->own_name_count; i++)
+		free(n->own_names[i]);
+	free(n->own_names);
+	n->own_names = NULL;
+	n->own_name_count = 0;
+}
+
+static void
+fetch_end(struct imap_notify *n)
+{
+	if (n->fetching != NULL)
+		fetch_run_free(n->fetching);
+	n->fetching = NULL;
+	arena_free(&n->fetch_arena);
+}
+
+static void
+notify_free(struct imap_notify *n)
+{
+	if (n == NULL)
+		return;
+	fetch_end(n);
+	own_names_free(n);
+	notify_boxes_free(&n->boxes);
+	uidset_free(&n->arrived);
+	uidset_free(&n->own_uids);
+	arena_free(&n->arena);
+	free(n);
+}
+
+void
+imap_notify_free(struct imap_session *s)
+{
+	notify_free(s->notify);
+	s->notify = NULL;
+}
+
+void
+imap_notify_none(struct imap_session *s)
+{
+	imap_notify_free(s);
+	s->notify = mem_zalloc(sizeof(*s->notify));
+	s->notify->watches_changed = true;
+}
+
+void
+notify_overflow(struct imap_session *s)
+{
+	imap_untagged(s, "OK [NOTIFICATIONOVERFLOW] Too much to tell; NOTIFY is off");
+	imap_notify_none(s);
+}
+
+enum notify_parsed
+imap_notify_set(struct imap_session *s, struct str text, enum store_err *err_out)
+{
+	struct imap_notify *n = mem_zalloc(sizeof(*n));
+	const char *copy = arena_strndup(&n->arena, text.p, text.len);
+	struct cursor c = cursor_from((struct str){ copy, text.len });
+	enum notify_parsed parsed = notify_plan_parse(&c, &n->arena, !imap_rev2(s), &n->plan);
+	const struct notify_group *group = notify_plan_selected(&n->plan);
+
+	*err_out = STORE_OK;
+	if (parsed == NOTIFY_PARSED) {
+		*err_out = notify_tree_load(s, &n->plan, &n->boxes);
+		notify_tree_trim(&n->boxes);
+		if (*err_out == STORE_OK && !notify_tree_number(&n->boxes))
+			*err_out = STORE_LIMIT;
+	}
+	if (parsed != NOTIFY_PARSED || *err_out != STORE_OK) {
+		notify_free(n);
+		return parsed;
+	}
+	if (group != NULL) {
+		n->selected = group->events;
+		n->fetch = group->fetch;
+		n->delayed = group->filter.kind == MAILBOX_FILTER_SELECTED_DELAYED;
+	}
+	n->watches_changed = true;
+	imap_notify_free(s);
+	s->notify = n;
+	return parsed;
+}
+
+bool
+imap_notify_wants_modseq(const struct imap_session *s)
+{
+	const struct fetch_plan *fetch = s->notify->fetch;
+
+	return fetch != NULL && (fetch->needs & FETCH_NEEDS_MODSEQ) != 0;
+}
+
+bool
+imap_notify_begin(struct imap_session *s)
+{
+	struct imap_notify *n = s->notify;
+
+	while (n->begun < n->boxes.count) {
+		struct notify_box *box = &n->boxes.items[n->begun++];
+
+		if (box->path != NULL)
+			notify_status_begin(s, box, n->plan.status);
+		if (imap_out_full(s))
+			return false;
+	}
+	return true;
+}
+
+/* --- the selected mailbox ---------------------------------------------------------------------- */
+
+unsigned
+imap_notify_selected(const struct imap_session *s)
+{
+	return s->notify == NULL ? NOTIFY_MESSAGES : s->notify->selected;
+}
+
+void
+imap_notify_arrived(struct imap_session *s, const struct uidset *uids)
+{
+	struct imap_notify *n = s->notify;
+	struct uidset foreign = { 0 };
+
+	if (n == NULL || uidset_is_empty(uids))
+		return;
+	if (n->fetch != NULL) {
+		uidset_copy(&foreign, uids);
+		uidset_subtract(&foreign, &n->own_uids);
+		uidset_union(&n->arrived, &foreign);
+		uidset_free(&foreign);
+	}
+	uidset_subtract(&n->own_uids, uids);
+}
+
+bool
+imap_notify_fetch(struct imap_session *s)
+{
+	struct imap_notify *n = s->notify;
+	struct uidset uids = { 0 };
+
+	if (n == NULL || (n->fetching == NULL && uidset_is_empty(&n->arrived)))
+		return true;
+	if (n->fetching == NULL) {
+		uidset_swap(&uids, &n->arrived);
+		n->fetching = fetch_run_new(s, &n->fetch_arena, n->fetch, &uids);
+		uidset_free(&uids);
+	}
+	switch (fetch_run_step(n->fetching)) {
+	case FETCH_MORE: return false;
+	case FETCH_DONE: break;
+	case FETCH_BROKEN:
+		s->broken = true;
+		s->state = IMAP_LOGOUT;
+		return false;
+	}
+	fetch_end(n);
+	return true;
+}
+
+/* From now on it is a mailbox like the others: what the client saw of it is what it was told. */
+void
+imap_notify_deselect(struct imap_session *s)
+{
+	struct imap_notify *n = s->notify;
+	struct mailbox_facts facts;
+
+	if (n == NULL || s->box == NULL)
+		return;
+	fetch_end(n);
+	uidset_free(&n->arrived);
+	uidset_free(&n->own_uids);
+	mailbox_facts(s->box, &facts);
+	for (size_t i = 0; i < n->boxes.count; i++) {
+		struct notify_box *box = &n->boxes.items[i];
+
+		if (box->path == NULL || box->acct != mailbox_account(s->box) ||
+		    strcmp(box->name, mailbox_name(s->box)) != 0)
+			continue;
+		box->known = true;
+		box->messages = facts.messages;
+		box->unseen = facts.unseen;
+		box->uidnext = facts.uidnext;
+		box->uidvalidity = facts.uidvalidity;
+		box->modseq = facts.highestmodseq;
+		box->own_messages = 0;
+		box->moved = n->boxes_moved = true;
+	}
+}
+
+/* --- what the session does itself -------------------------------------------------------------- */
+
+void
+imap_notify_own_messages(
+    struct imap_session *s, const struct account *acct, const char *name, const struct uidset *uids)
+{
+	struct imap_notify *n = s->notify;
+
+	if (n == NULL)
+		return;
+	if (s->box != NULL && mailbox_account(s->box) == acct &&
+	    strcmp(mailbox_name(s->box), name) == 0)
+		uidset_union(&n->own_uids, uids);
+	for (size_t i = 0; i < n->boxes.count; i++)
+		if (n->boxes.items[i].acct == acct && strcmp(n->boxes.items[i].name, name) == 0)
+			n->boxes.items[i].own_messages += uidset_count(uids);
+}
+
+void
+imap_notify_own_name(struct imap_session *s, const char *shown)
+{
+	struct imap_notify *n = s->notify;
+
+	if (n == NULL || n->plan.group_count == 0 || n->own_name_count == NOTIFY_LIST_LINES_MAX)
+		return;
+	n->own_names = mem_realloc_array(n->own_names, n->own_name_count + 1, sizeof(char *));
+	n->own_names[n->own_name_count++] = mem_strdup(shown);
+	n->tree_moved = true; /* so that the names are forgotten again */
+}
+
+/* --- telling ----------------------------------------------------------------------------------- */
+
+/* With nothing to say there is time to look for what other programs may have changed unseen. */
+static bool
+tell_selected(struct imap_session *s, bool idle)
+{
+	struct imap_notify *n = s->notify;
+	bool expunges = idle || !n->delayed;
+	bool done = imap_send_updates(s, expunges);
+
+	n->selected_moved = !done;
+	if (done && s->out.len == 0 && s->box != NULL && mailbox_verify(s->box) == STORE_OK)
+		done = imap_send_updates(s, expunges);
+	return done;
+}
+
+/* False: time is up, or the output full. */
+static bool
+tell_boxes(struct imap_session *s)
+{
+	struct imap_notify *n = s->notify;
+	uint64_t end_ns = metrics_now_ns() + NOTIFY_SLICE_MS * UINT64_C(1000000);
+
+	for (size_t i = 0; i < n->boxes.count; i++) {
+		struct notify_box *box = &n->boxes.items[i];
+
+		if (!box->moved)
+			continue;
+		if (imap_out_full(s) || metrics_now_ns() > end_ns)
+			return false;
+		box->moved = false;
+		notify_status_update(s, box);
+	}
+	return true;
+}
+
+enum imap_result
+imap_notify_run(struct imap_session *s, bool idle)
+{
+	struct imap_notify *n = s->notify;
+
+	if (n->fetching != NULL || n->selected_moved) {
+		if (!tell_selected(s, idle))
+			return IMAP_MORE;
+		if (s->state == IMAP_LOGOUT)
+			return IMAP_OK;
+	}
+	if (n->tree_moved) {
+		n->tree_moved = false;
+		notify_tree_update(s);
+		n = s->notify;
+		own_names_free(n);
+	}
+	if (n->boxes_moved)
+		n->boxes_moved = !tell_boxes(s);
+	return IMAP_OK;
+}
+
+/* --- watches ----------------------------------------------------------------------------------- */
+
+bool
+imap_notify_is_due(const struct imap_session *s)
+{
+	const struct imap_notify *n = s->notify;
+
+	return n != NULL && (n->selected_moved || n->tree_moved || n->boxes_moved);
+}
+
+bool
+imap_notify_wants_selected(const struct imap_session *s)
+{
+	return s->notify != NULL && s->notify->selected != 0 && s->box != NULL;
+}
+
+bool
+imap_notify_watches(struct imap_session *s,
+    void (*set)(void *arg, unsigned number, enum watch_kind kind, const char *path), void *arg,
+    unsigned *count_out)
+{
+	struct imap_notify *n = s->notify;
+	const char **paths;
+	unsigned count = NOTIFY_WATCH_BOX;
+
+	if (n == NULL || !n->watches_changed)
+		return false;
+	n->watches_changed = false;
+	for (size_t i = 0; i < n->boxes.count; i++)
+		if (n->boxes.items[i].path != NULL && n->boxes.items[i].number >= count)
+			count = n->boxes.items[i].number + 1;
+	paths = mem_zalloc(count * sizeof(*paths));
+	if (n->plan.group_count > 0)
+		paths[NOTIFY_WATCH_TREE] = account_path(s->acct);
+	for (size_t i = 0; i < n->boxes.count; i++)
+		if (n->boxes.items[i].path != NULL)
+			paths[n->boxes.items[i].number] = n->boxes.items[i].path;
+	for (unsigned i = 1; i < count; i++)
+		set(arg, i, i < NOTIFY_WATCH_BOX ? WATCH_TREE : WATCH_MAILBOX, paths[i]);
+	free(paths);
+	*count_out = count;
+	return true;
+}
+
+void
+imap_notify_moved(struct imap_session *s, unsigned number)
+{
+	struct imap_notify *n = s->notify;
+
+	if (n == NULL)
+		return;
+	if (number == NOTIFY_WATCH_SELECTED)
+		n->selected_moved = s->box != NULL;
+	if (number == NOTIFY_WATCH_TREE)
+		n->tree_moved = true;
+	for (size_t i = 0; i < n->boxes.count && number >= NOTIFY_WATCH_BOX; i++)
+		if (n->boxes.items[i].path != NULL && n->boxes.items[i].number == number)
+			n->boxes.items[i].moved = n->boxes_moved = true;
+}

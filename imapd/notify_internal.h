@@ -1,0 +1,93 @@
+/* The parts of imapd/notify.h: notify.c (life, selected mailbox, watches), notify_tree.c (which mailboxes there are),
+ * notify_status.c (what is in them). */
+#ifndef IMAPD_NOTIFY_INTERNAL_H
+#define IMAPD_NOTIFY_INTERNAL_H
+
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "imapd/fetch_run.h"
+#include "imapd/notify.h"
+#include "store/account.h"
+#include "store/uidset.h"
+
+enum {
+	NOTIFY_WATCH_TREE = 1, /* the account's directory */
+	NOTIFY_WATCH_BOX = 2,  /* the first of a mailbox */
+};
+
+/* Which directory it is: tells a renamed mailbox from a new one. */
+struct notify_id {
+	uint64_t dev, inode;
+	int64_t born_ns; /* 0: the file system does not say */
+};
+
+/* A name that the client wants to hear of. */
+struct notify_box {
+	char *shown;
+	const char *name; /* in the account; part of `shown` */
+	struct account *acct;
+	bool own;
+	unsigned attributes; /* enum mailbox_attribute */
+	enum special_use use;
+	unsigned events; /* enum notify_event */
+	struct notify_id id;
+
+	/* of its messages, where those are wanted */
+	char *path;      /* NULL: they are not */
+	unsigned number; /* of its watch */
+	bool moved;
+	bool known; /* the client has been told the following, or knows it */
+	uint32_t messages, unseen, uidnext, uidvalidity;
+	uint64_t modseq;
+	uint32_t own_messages; /* of those the session has put in itself since */
+};
+
+struct notify_boxes {
+	struct notify_box *items; /* sorted by `shown` */
+	size_t count;
+};
+
+struct imap_notify {
+	struct arena arena; /* of the plan */
+	struct notify_plan plan;
+	unsigned selected; /* enum notify_event bits of the selected mailbox */
+	bool delayed;
+	const struct fetch_plan *fetch; /* of new messages in it; or NULL */
+	size_t begun;                   /* boxes whose STATUS is sent or taken */
+
+	struct notify_boxes boxes;
+	bool selected_moved, tree_moved, boxes_moved, watches_changed;
+	bool overflow;
+	char **own_names;
+	size_t own_name_count;
+
+	struct uidset arrived, own_uids; /* in the selected mailbox */
+	struct arena fetch_arena;
+	struct fetch_run *fetching;
+};
+
+/* Frees what one holds. */
+void notify_box_clear(struct notify_box *box);
+void notify_boxes_free(struct notify_boxes *boxes);
+struct notify_box *notify_boxes_find(const struct notify_boxes *boxes, const char *shown);
+
+/* All names with the events wanted of each; those without stay in if `all`. */
+enum store_err notify_tree_load(
+    struct imap_session *s, const struct notify_plan *plan, struct notify_boxes *boxes_out);
+/* Takes out the names of which nothing is wanted. */
+void notify_tree_trim(struct notify_boxes *boxes);
+/* Watched mailboxes get numbers, those that had one keep it.  False: too many. */
+bool notify_tree_number(struct notify_boxes *boxes);
+/* Reads the tree again and tells what is new there. */
+void notify_tree_update(struct imap_session *s);
+
+/* Takes what is in the mailbox as told; `tell`: by a STATUS response. */
+void notify_status_begin(struct imap_session *s, struct notify_box *box, bool tell);
+/* Tells what has changed in it. */
+void notify_status_update(struct imap_session *s, struct notify_box *box);
+
+/* "* OK [NOTIFICATIONOVERFLOW] …", and nothing more, RFC 5465 §5.8. */
+void notify_overflow(struct imap_session *s);
+
+#endif
