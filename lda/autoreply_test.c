@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
-#include "lda/autoreply.h"
-#include "lda/complaint.h"
+#include "sending/autoreply.h"
+#include "sending/complaint.h"
 #include "lda/filter_report.h"
-#include "lda/notification.h"
+#include "sending/notification.h"
 #include "lda/receipt.h"
 #include "lda/rejection.h"
 

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "lda/delivery_record.h"
-#include "lda/trace.h"
+#include "sending/trace.h"
 #include "service/service.h"
 #include "store/account.h"
 #include "store/deliver.h"

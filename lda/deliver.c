@@ -13,7 +13,7 @@
 #include "lda/duplicates.h"
 #include "lda/filter_report.h"
 #include "lda/filtering.h"
-#include "lda/loops.h"
+#include "sending/loops.h"
 #include "lda/meters.h"
 #include "lda/redirects.h"
 #include "lda/rejection.h"

@@ -11,7 +11,8 @@
 #include "filter/sequence.h"
 #include "filter/view.h"
 #include "lda/lda.h"
-#include "lda/pour.h"
+#include "sending/pour.h"
+#include "sending/redirect.h"
 #include "store/err.h"
 #include "store/record.h"
 #include "store/root.h"
@@ -23,7 +24,6 @@ struct append;
 struct filter_account;
 struct filter_cached;
 struct maildir_delivery;
-struct spool_draft;
 struct state;
 
 /* Who decided: for log lines. */
@@ -57,9 +57,8 @@ struct redirect {
 	const struct filter_redirect *to;
 	const struct filter_edit *edit;
 	struct decision by;
-	struct spool_draft *draft;
+	struct redirect_draft draft;
 	const char *key; /* of what is remembered of it */
-	bool eight_bit;
 };
 
 /* A mistake in the account's filter that its owner shall hear of. */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "lda/delivery_record.h"
-#include "lda/loops.h"
+#include "sending/loops.h"
 #include "service/service.h"
 #include "store/dir.h"
 #include "store/state.h"

@@ -2,20 +2,18 @@
 #ifndef LDA_LDA_H
 #define LDA_LDA_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/mem.h"
-#include "lda/content.h"
+#include "sending/content.h"
+#include "sending/outgoing.h"
 #include "store/account_aliases.h"
 #include "store/quota.h"
 
 #define LDA_REFUSAL_BYTES 400 /* of a reason that a filter gives */
 #define LDA_WARNINGS_MAX  16
-#define LDA_SPOOL_ROOM_BYTES                                                                       \
-	(64 * 1024) /* what a redirected message may have more than one that came */
 
 struct filter_cache;
 struct filter_settings;
@@ -23,7 +21,6 @@ struct lda_delivery;
 struct lda_scripts;
 struct leave;
 struct service;
-struct spool;
 struct store_root;
 
 /* How delivery to one recipient ends; reply.h says it in SMTP and in exit codes. */
@@ -60,8 +57,7 @@ struct lda {
 	struct lda_scripts *scripts; /* the administrator's filters */
 	struct filter_cache *cache;
 	struct filter_settings *settings;
-	pthread_mutex_t spool_mutex;
-	struct spool *spool; /* use outgoing_spool() */
+	struct outgoing outgoing;
 };
 
 /* Opens what delivery needs beside the service; false with the reason logged. */

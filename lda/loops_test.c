@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "lda/duplicates.h"
-#include "lda/loops.h"
+#include "sending/loops.h"
 #include "lda/warning.h"
 
 static void

@@ -4,7 +4,7 @@
 #define LDA_MESSAGE_LOG_H
 
 #include "base/log.h"
-#include "lda/content.h"
+#include "sending/content.h"
 #include "lda/lda.h"
 
 #define MESSAGE_LOG_ID_BYTES 48

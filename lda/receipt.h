@@ -3,7 +3,7 @@
 #ifndef LDA_RECEIPT_H
 #define LDA_RECEIPT_H
 
-#include "lda/autoreply.h"
+#include "sending/autoreply.h"
 
 /* The whole report to the envelope sender with LF line ends.  `envid` NULL: none was given. */
 void receipt_compose(struct buf *out, const struct reply_facts *f, const char *envid);

@@ -1,9 +1,8 @@
 /* Copies that go on to another address, RFC 5228 §4.2.
  *
- * 1. A message that has been redirected for this account before (the field X-Sanger-Redirected says so), or has as many
- *    hops as lda.hops_max allows, is not redirected again: it stays in INBOX, so that a loop ends and loses nothing.
- * 2. A redirect is in the spool, durably, before any copy can be seen and before the 250.  It is remembered
- *    for REDIRECT_MEMORY_S, so that a message that has to be delivered once more is not redirected once more. */
+ * One that would loop (sending/redirect.h) stays in INBOX.  A redirect is in the spool, durably, before any copy can be
+ * seen and before the 250.  It is remembered for REDIRECT_MEMORY_S, so that a message that has to be delivered once more is
+ * not redirected once more. */
 #ifndef LDA_REDIRECTS_H
 #define LDA_REDIRECTS_H
 

@@ -3,7 +3,7 @@
 #ifndef LDA_REJECTION_H
 #define LDA_REJECTION_H
 
-#include "lda/autoreply.h"
+#include "sending/autoreply.h"
 
 #define REJECTION_TEXT_BYTES 400 /* that a reply of SMTP can carry with its recipient */
 

@@ -4,19 +4,19 @@
 
 #include "filter/account.h"
 #include "filter/surroundings.h"
-#include "lda/autoreply.h"
-#include "lda/complaint.h"
 #include "lda/copies.h"
 #include "lda/delivery_record.h"
 #include "lda/leave.h"
-#include "lda/notification.h"
-#include "lda/outgoing.h"
 #include "lda/receipt.h"
 #include "lda/rejection.h"
+#include "sending/autoreply.h"
+#include "sending/complaint.h"
+#include "sending/notification.h"
+#include "sending/outgoing.h"
+#include "sending/places.h"
 #include "service/service.h"
 #include "store/state.h"
 
-#define HOUR_S     (60 * 60)
 #define CLAIMS_MAX 4
 
 /* One thing to be said. */
@@ -117,14 +117,18 @@ claim(struct saying *s, const char *key, const char *to, uint64_t seconds, bool 
 static bool
 claim_place(struct saying *s, const char *to, unsigned places, bool *may_out)
 {
-	for (unsigned i = 0; i < places; i++) {
-		const char *key = arena_printf(&s->d->arena, "place %u", i);
+	struct state *state = delivery_state(s->d);
+	const char *key;
 
-		if (!claim(s, key, to, HOUR_S, may_out))
-			return false;
-		if (*may_out)
-			return true;
-	}
+	*may_out = false;
+	if (state == NULL ||
+	    place_claim(state, &s->d->arena, to, places, s->d->now, &key) != STORE_OK)
+		return false;
+	if (key == NULL)
+		return true;
+	*may_out = true;
+	s->keys[s->claim_count] = key;
+	s->to_whom[s->claim_count++] = to;
 	return true;
 }
 
@@ -194,7 +198,7 @@ send(struct saying *s, struct str message, const struct filter_store *fcc)
 	const char *origin = arena_printf(&d->arena, "%s id=%s", s->what, d->envelope->id);
 	char id[SPOOL_ID_LEN + 1];
 	enum store_err err = outgoing_send(
-	    d->lda, d->account, origin, message, s->recipients, s->recipient_count, id);
+	    &d->lda->outgoing, d->account, origin, message, s->recipients, s->recipient_count, id);
 
 	if (err != STORE_OK) {
 		log_error(d->lda->sv->log, "not-answered",

@@ -12,9 +12,7 @@
 
 #include "lda/delivery.h"
 
-#define REPLIES_PER_HOUR        100
-#define REPLIES_TO_ONE_PER_HOUR 10
-#define REPLY_MEMORY_S          (5 * 24 * 60 * 60) /* as long as a relay may come back with one message */
+#define REPLY_MEMORY_S (5 * 24 * 60 * 60) /* as long as a relay may come back with one message */
 
 /* May this answer be given to this message at all? */
 bool replies_may_answer(struct lda_delivery *d, const struct filter_action *action);

@@ -55,15 +55,14 @@ lda_open(struct lda *l, struct service *sv)
 	filtering_scripts_open(l->scripts, c, sv->log);
 	l->cache = filter_cache_new(0, 0);
 	l->settings = filter_settings_new(c);
-	pthread_mutex_init(&l->spool_mutex, NULL);
+	outgoing_open(&l->outgoing, c, sv->log);
 	return true;
 }
 
 void
 lda_close(struct lda *l)
 {
-	spool_close(l->spool);
-	pthread_mutex_destroy(&l->spool_mutex);
+	outgoing_close(&l->outgoing);
 	filter_settings_free(l->settings);
 	filter_cache_free(l->cache);
 	filtering_scripts_close(l->scripts);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lda/content.h"
+#include "sending/content.h"
 #include "lda/delivery_record.h"
 #include "lda/lda.h"
 #include "lda/message_log.h"

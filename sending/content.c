@@ -1,4 +1,4 @@
-#include "lda/content.h"
+#include "sending/content.h"
 
 #include <errno.h>
 #include <fcntl.h>

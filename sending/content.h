@@ -1,8 +1,8 @@
 /* The bytes of one message while it is taken in: in memory while it is small, else in an unnamed
  * file on the mail root's disk.  Line ends stay as they come.  Not durable: a message is answered
  * for when its copies in the mailboxes are. */
-#ifndef LDA_CONTENT_H
-#define LDA_CONTENT_H
+#ifndef SENDING_CONTENT_H
+#define SENDING_CONTENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "lda/trace.h"
+#include "sending/trace.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* Feedback reports, RFC 5965: what the owner of an account wants somebody to know of a message.  Nothing is sent
  * from here. */
-#ifndef LDA_COMPLAINT_H
-#define LDA_COMPLAINT_H
+#ifndef SENDING_COMPLAINT_H
+#define SENDING_COMPLAINT_H
 
-#include "lda/autoreply.h"
+#include "sending/autoreply.h"
 
 #define COMPLAINT_MESSAGE_BYTES                                                                    \
 	(1024 * 1024) /* of a longer message only the header is sent along */

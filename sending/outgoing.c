@@ -1,31 +1,49 @@
-#include "lda/outgoing.h"
+#include "sending/outgoing.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#include "service/service.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+void
+outgoing_open(struct outgoing *o, const struct config *config, const struct log *log)
+{
+	*o = (struct outgoing){ .config = config, .log = log };
+	pthread_mutex_init(&o->mutex, NULL);
+}
+
+void
+outgoing_close(struct outgoing *o)
+{
+	spool_close(o->spool);
+	pthread_mutex_destroy(&o->mutex);
+	*o = (struct outgoing){ 0 };
+}
 
 struct spool *
-outgoing_spool(struct lda *l)
+outgoing_spool(struct outgoing *o)
 {
-	const struct config *c = l->sv->config;
+	const struct config *c = o->config;
 	struct spool_options options = {
 		.free_space_floor = config_size(c, "store.free_space_floor"),
-		.message_size_max = config_size(c, "store.message_size_max") + LDA_SPOOL_ROOM_BYTES,
+		.message_size_max = config_size(c, "store.message_size_max") + OUTGOING_ROOM_BYTES,
 		.messages_max = config_integer(c, "submitd.queue_max"),
 	};
 	struct spool *spool;
 	enum store_err err = STORE_OK;
 
-	pthread_mutex_lock(&l->spool_mutex);
-	if (l->spool == NULL)
-		err = spool_open(config_string(c, "store.spool"), &options, l->sv->log, &l->spool);
+	pthread_mutex_lock(&o->mutex);
+	if (o->spool == NULL)
+		err = spool_open(config_string(c, "store.spool"), &options, o->log, &o->spool);
 	if (err != STORE_OK) {
-		l->spool = NULL;
-		log_error(l->sv->log, "spool", "path=%s error=%s", config_string(c, "store.spool"),
+		o->spool = NULL;
+		log_error(o->log, "spool", "path=%s error=%s", config_string(c, "store.spool"),
 		    store_err_text(err));
 	}
-	spool = l->spool;
-	pthread_mutex_unlock(&l->spool_mutex);
+	spool = o->spool;
+	pthread_mutex_unlock(&o->mutex);
 	return spool;
 }
 
@@ -48,10 +66,10 @@ has_8bit_header(struct str message)
 }
 
 enum store_err
-outgoing_send(struct lda *l, const char *account, const char *origin, struct str message,
+outgoing_send(struct outgoing *o, const char *account, const char *origin, struct str message,
     const char *const *recipients, size_t count, char id_out[SPOOL_ID_LEN + 1])
 {
-	struct spool *spool = outgoing_spool(l);
+	struct spool *spool = outgoing_spool(o);
 	struct spool_recipient *to = mem_zalloc(count * sizeof(*to));
 	struct spool_message envelope = {
 		.sender = (char[]){ "" },

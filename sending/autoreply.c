@@ -1,4 +1,4 @@
-#include "lda/autoreply.h"
+#include "sending/autoreply.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "lda/complaint.h"
+#include "sending/complaint.h"
 
 #include "store/address.h"
 #include "store/compose.h"

@@ -1,11 +1,11 @@
-#include "lda/pour.h"
+#include "sending/pour.h"
 
 #include <openssl/evp.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "filter/view.h"
-#include "lda/trace.h"
+#include "sending/trace.h"
 
 /* The content from `at` to its end. */
 static enum store_err

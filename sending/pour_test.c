@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "lda/pour.h"
+#include "sending/pour.h"
 
 static enum store_err
 collect(void *arg, const void *bytes, size_t len)

@@ -1,9 +1,12 @@
 /* Loops: a message that has come through too many hands, or to the very same recipient before.  It is refused (554 5.4.6), and
- * so comes back to its sender; nothing is lost.  Redirects that would loop are kept instead, see redirects.h. */
-#ifndef LDA_LOOPS_H
-#define LDA_LOOPS_H
+ * so comes back to its sender; nothing is lost.  Redirects that would loop are kept instead, see redirect.h. */
+#ifndef SENDING_LOOPS_H
+#define SENDING_LOOPS_H
 
-#include "lda/delivery.h"
+#include <stdbool.h>
+
+#include "filter/filter.h"
+#include "filter/view.h"
 
 /* Has the account redirected this message, which now comes back?  FILTER_REDIRECT_MARK with its address says so. */
 bool loop_is_marked(const struct view *message, const char *account);

@@ -1,7 +1,7 @@
 /* Automatic replies: whether a message may be answered at all, and how the answer looks.  Vacation of RFC 5230 and
  * Exim's `mail` and `vacation`; for all of them RFC 3834.  Nothing is sent from here. */
-#ifndef LDA_AUTOREPLY_H
-#define LDA_AUTOREPLY_H
+#ifndef SENDING_AUTOREPLY_H
+#define SENDING_AUTOREPLY_H
 
 #include <stdbool.h>
 #include <stdint.h>

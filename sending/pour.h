@@ -1,11 +1,11 @@
 /* A message written out once more: lines of ours on top, its header without what earlier deliveries left
  * (trace.h), its body; as it came, or as a filter has edited it. */
-#ifndef LDA_POUR_H
-#define LDA_POUR_H
+#ifndef SENDING_POUR_H
+#define SENDING_POUR_H
 
 #include "base/text.h"
 #include "filter/actions.h"
-#include "lda/content.h"
+#include "sending/content.h"
 #include "store/err.h"
 
 /* Where the pieces go; anything but STORE_OK ends it. */

@@ -1,8 +1,8 @@
 /* Notifications by mail: the mailto method of Sieve's notify, RFC 5436.  Nothing is sent from here. */
-#ifndef LDA_NOTIFICATION_H
-#define LDA_NOTIFICATION_H
+#ifndef SENDING_NOTIFICATION_H
+#define SENDING_NOTIFICATION_H
 
-#include "lda/autoreply.h"
+#include "sending/autoreply.h"
 
 #define NOTIFICATION_RECIPIENTS_MAX 8
 

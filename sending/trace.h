@@ -1,8 +1,8 @@
 /* Trace headers: what the final delivery adds on top of a message, and what it takes away.
  * RFC 5321 §4.4: one Received per hop, one Return-Path, put there by the final delivery.  A
  * Return-path, Envelope-to or Delivery-date from an earlier delivery is dropped, as Exim does. */
-#ifndef LDA_TRACE_H
-#define LDA_TRACE_H
+#ifndef SENDING_TRACE_H
+#define SENDING_TRACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "lda/trace.h"
+#include "sending/trace.h"
 
 struct copy_case {
 	const char *in, *out;

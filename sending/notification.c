@@ -1,4 +1,4 @@
-#include "lda/notification.h"
+#include "sending/notification.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "lda/loops.h"
+#include "sending/loops.h"
 
 bool
 loop_is_marked(const struct view *message, const char *account)
