@@ -109,9 +109,10 @@ void imap_metadata_report(struct imap_session *s);
 void imap_metadata_own(struct imap_session *s, uint64_t first, uint64_t last);
 
 /* For NOTIFY (RFC 5465 §5.7): entries of an account that have changed after *since, which is moved on; each with the name of
- * its mailbox, NULL for the server's.  Watch the file state.db-wal of the account for when to ask. */
-void imap_metadata_changes(struct account *acct, uint64_t *since,
-    void (*each)(void *arg, const char *mailbox, const char *entry), void *arg);
+ * its mailbox, NULL for the server's, but for changes numbered skip_first to skip_last.  Watch the file state.db-wal of
+ * the account for when to ask. */
+void imap_metadata_changes(struct account *acct, uint64_t *since, uint64_t skip_first,
+    uint64_t skip_last, void (*each)(void *arg, const char *mailbox, const char *entry), void *arg);
 /* The number of an account's last change, to begin with. */
 uint64_t imap_metadata_last(struct account *acct);
 

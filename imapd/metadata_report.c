@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "imapd/metadata.h"
+#include "imapd/notify.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -106,10 +107,10 @@ imap_metadata_last(struct account *acct)
 }
 
 void
-imap_metadata_changes(struct account *acct, uint64_t *since,
-    void (*each)(void *arg, const char *mailbox, const char *entry), void *arg)
+imap_metadata_changes(struct account *acct, uint64_t *since, uint64_t skip_first,
+    uint64_t skip_last, void (*each)(void *arg, const char *mailbox, const char *entry), void *arg)
 {
-	struct changes c = { 0 };
+	struct changes c = { .skip_first = skip_first, .skip_last = skip_last };
 
 	if (read_changes(acct, *since, &c)) {
 		*since = c.last;
@@ -123,6 +124,7 @@ imap_metadata_own(struct imap_session *s, uint64_t first, uint64_t last)
 {
 	struct imap_metadata_seen *seen = &s->metadata_seen;
 
+	imap_notify_own_metadata(s, first, last);
 	if (first == 0 || !seen->begun)
 		return;
 	if (seen->own_first == 0)

@@ -40,6 +40,7 @@ notify_free(struct imap_notify *n)
 	fetch_end(n);
 	own_names_free(n);
 	notify_boxes_free(&n->boxes);
+	free(n->state_path);
 	uidset_free(&n->arrived);
 	uidset_free(&n->own_uids);
 	arena_free(&n->arena);
@@ -96,6 +97,7 @@ imap_notify_set(struct imap_session *s, struct str text, enum store_err *err_out
 	n->watches_changed = true;
 	imap_notify_free(s);
 	s->notify = n;
+	notify_metadata_begin(s);
 	return parsed;
 }
 
@@ -286,6 +288,8 @@ imap_notify_run(struct imap_session *s, bool idle)
 		n = s->notify;
 		own_names_free(n);
 	}
+	if (n->metadata_moved)
+		notify_metadata_update(s);
 	if (n->boxes_moved)
 		n->boxes_moved = !tell_boxes(s);
 	return IMAP_OK;
@@ -298,13 +302,22 @@ imap_notify_is_due(const struct imap_session *s)
 {
 	const struct imap_notify *n = s->notify;
 
-	return n != NULL && (n->selected_moved || n->tree_moved || n->boxes_moved);
+	return n != NULL &&
+	       (n->selected_moved || n->tree_moved || n->boxes_moved || n->metadata_moved);
 }
 
 bool
 imap_notify_wants_selected(const struct imap_session *s)
 {
 	return s->notify != NULL && s->notify->selected != 0 && s->box != NULL;
+}
+
+static enum watch_kind
+kind_of(unsigned number)
+{
+	if (number == NOTIFY_WATCH_TREE)
+		return WATCH_TREE;
+	return number == NOTIFY_WATCH_STATE ? WATCH_FILE : WATCH_MAILBOX;
 }
 
 bool
@@ -325,11 +338,12 @@ imap_notify_watches(struct imap_session *s,
 	paths = mem_zalloc(count * sizeof(*paths));
 	if (n->plan.group_count > 0)
 		paths[NOTIFY_WATCH_TREE] = account_path(s->acct);
+	paths[NOTIFY_WATCH_STATE] = n->state_path;
 	for (size_t i = 0; i < n->boxes.count; i++)
 		if (n->boxes.items[i].path != NULL)
 			paths[n->boxes.items[i].number] = n->boxes.items[i].path;
 	for (unsigned i = 1; i < count; i++)
-		set(arg, i, i < NOTIFY_WATCH_BOX ? WATCH_TREE : WATCH_MAILBOX, paths[i]);
+		set(arg, i, kind_of(i), paths[i]);
 	free(paths);
 	*count_out = count;
 	return true;
@@ -346,6 +360,9 @@ imap_notify_moved(struct imap_session *s, unsigned number)
 		n->selected_moved = s->box != NULL;
 	if (number == NOTIFY_WATCH_TREE)
 		n->tree_moved = true;
+	/* state.db may have come just now. */
+	if (number == NOTIFY_WATCH_STATE || number == NOTIFY_WATCH_TREE)
+		n->metadata_moved = n->state_path != NULL;
 	for (size_t i = 0; i < n->boxes.count && number >= NOTIFY_WATCH_BOX; i++)
 		if (n->boxes.items[i].path != NULL && n->boxes.items[i].number == number)
 			n->boxes.items[i].moved = n->boxes_moved = true;

@@ -12,8 +12,9 @@
 #include "store/uidset.h"
 
 enum {
-	NOTIFY_WATCH_TREE = 1, /* the account's directory */
-	NOTIFY_WATCH_BOX = 2,  /* the first of a mailbox */
+	NOTIFY_WATCH_TREE = 1,  /* the account's directory */
+	NOTIFY_WATCH_STATE = 2, /* its state.db, where annotations are */
+	NOTIFY_WATCH_BOX = 3,   /* the first of a mailbox */
 };
 
 /* Which directory it is: tells a renamed mailbox from a new one. */
@@ -62,6 +63,11 @@ struct imap_notify {
 	char **own_names;
 	size_t own_name_count;
 
+	/* The last change of an annotation that the client knows, and its own ones after that. */
+	uint64_t metadata_last, own_metadata_first, own_metadata_last;
+	bool metadata_moved;
+	char *state_path; /* to watch; NULL: no annotations are asked for */
+
 	struct uidset arrived, own_uids; /* in the selected mailbox */
 	struct arena fetch_arena;
 	struct fetch_run *fetching;
@@ -86,6 +92,10 @@ void notify_tree_update(struct imap_session *s);
 void notify_status_begin(struct imap_session *s, struct notify_box *box, bool tell);
 /* Tells what has changed in it. */
 void notify_status_update(struct imap_session *s, struct notify_box *box);
+
+/* Annotations: takes them as told; tells what has changed. */
+void notify_metadata_begin(struct imap_session *s);
+void notify_metadata_update(struct imap_session *s);
 
 /* "* OK [NOTIFICATIONOVERFLOW] …", and nothing more, RFC 5465 §5.8. */
 void notify_overflow(struct imap_session *s);

@@ -14,6 +14,8 @@ static const struct {
 	{ STR("FlagChange"), NOTIFY_FLAG_CHANGE },
 	{ STR("MailboxName"), NOTIFY_MAILBOX_NAME },
 	{ STR("SubscriptionChange"), NOTIFY_SUBSCRIPTION },
+	{ STR("MailboxMetadataChange"), NOTIFY_MAILBOX_METADATA },
+	{ STR("ServerMetadataChange"), NOTIFY_SERVER_METADATA },
 };
 
 /* One decides about its kinds of event: see notify_plan_events(). */
