@@ -61,8 +61,9 @@ header_find(struct str block, const char *name, struct header_field *field_out)
 	return false;
 }
 
-void
-header_unfold(struct buf *out, struct str value)
+/* `blanks`: a tab that begins a folded line is as good as a blank. */
+static void
+unfold(struct buf *out, struct str value, bool blanks)
 {
 	const char *p, *end, *lf, *stop;
 
@@ -75,7 +76,17 @@ header_unfold(struct buf *out, struct str value)
 		buf_add(out, p,
 		    (size_t)(stop - p) - (lf != NULL && stop > p && stop[-1] == '\r' ? 1 : 0));
 		p = lf != NULL ? lf + 1 : end;
+		if (blanks && p < end && *p == '\t') {
+			buf_addc(out, ' ');
+			p++;
+		}
 	}
+}
+
+void
+header_unfold(struct buf *out, struct str value)
+{
+	unfold(out, value, false);
 }
 
 /* encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?=", RFC 2047 §2 and
@@ -223,7 +234,7 @@ header_decode(struct buf *out, struct str value)
 	struct buf flat = { 0 };
 	size_t from = out->len;
 
-	header_unfold(&flat, value);
+	unfold(&flat, value, true);
 	if (flat.len > 0)
 		decode_words(out, flat.data, flat.data + flat.len);
 	blank_controls(out, from);

@@ -21,7 +21,7 @@ bool header_find(struct str block, const char *name, struct header_field *field_
  * at both ends go. */
 void header_unfold(struct buf *out, struct str value);
 
-/* A field's text as UTF-8: unfolded, encoded words decoded (RFC 2047), raw 8-bit kept
+/* A field's text as UTF-8: unfolded (with a blank where a folded line begins with a tab), encoded words decoded (RFC 2047), raw 8-bit kept
  * if it is UTF-8 and otherwise repaired.  White space between two encoded words goes; a character cut between
  * two words of one charset is whole again; lower-case q and b, blanks within Q, missing padding are accepted;
  * a word in an unknown charset, or that is no encoded word, stays as it is. */

@@ -15,7 +15,7 @@ static const struct {
 	const char *raw, *text;
 } DECODED[] = {
 	{ "plain", "plain" },
-	{ " one\n two\r\n\tthree ", "one two\tthree" },
+	{ " one\n two\r\n\tthree ", "one two three" },
 	{ "=?utf-8?q?gr=C3=BC=C3=9Fe?=", "gr\xC3\xBC\xC3\x9F"
 					 "e" },
 	{ "=?UTF-8?B?w7w=?=", "\xC3\xBC" },

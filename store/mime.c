@@ -387,7 +387,7 @@ on_boundary(struct mime_parser *p, struct str line, uint64_t bytes, bool lf, boo
 	close_to(p, (size_t)(f - p->frames) + 1, p->before_lf);
 	advance(p, bytes, lf, crlf);
 	p->in_header = false;
-	if (last || !may_begin_part(p)) {
+	if (last || !lf || !may_begin_part(p)) { /* without LF it may have been cut */
 		f->boundary.p = NULL;
 		p->boundaries--;
 	} else {
@@ -567,6 +567,11 @@ mime_message_virtual_size(const struct mime_message *m)
 
 /* --- section numbers --- */
 
+/* The part that BODY shows of a multipart without any: nothing. */
+static const struct mime_part NO_PARTS = {
+	.flags = MIME_PART_TEXT, .type = STR("text"), .subtype = STR("plain"), .charset = STR("")
+};
+
 /* RFC 9051 §6.4.5.1: the parts of a multipart have numbers; a message within is seen through, so
  * that n.m is a part of the message in part n; part 1 of what is not multipart is its own body. */
 const struct mime_part *
@@ -586,6 +591,8 @@ mime_find_part(const struct mime_message *m, const uint32_t *numbers, size_t n)
 				return NULL;
 			continue;
 		}
+		if (part->first_child == NULL)
+			return i + 1 == n && want == 1 ? &NO_PARTS : NULL;
 		for (part = part->first_child; part != NULL && want > 1; want--)
 			part = part->next;
 		if (part == NULL || want == 0)

@@ -145,7 +145,8 @@ void mime_pack(struct buf *out, const struct mime_message *m);
 struct mime_message *mime_unpack(struct str blob);
 
 /* The part that IMAP's section-part numbers name (RFC 9051 §6.4.5.1); NULL if there is none.  n == 0
- * is the whole message.  Part 1 of a message that is not multipart is its body.
+ * is the whole message.  Part 1 of a message that is not multipart is its body; of a multipart
+ * without parts it is empty, as BODY says.
  *
  *   BODY[n.m]         the found part's body             BODY[n.m.MIME]   its header
  *   BODY[n.m.HEADER]  only if it has MIME_PART_MESSAGE: its first_child's header

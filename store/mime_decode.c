@@ -218,14 +218,18 @@ decode(struct mime_decoder *d, const char *s, size_t len)
 		decode_lines(d, s, len);
 }
 
-/* The last line has no line end: "=" at its end is a soft break all the same. */
+/* The last line has no line end: blanks and "=" at its end are no text all the same. */
 static void
 decode_end(struct mime_decoder *d)
 {
 	size_t len = d->line.len;
 
-	if (len > 0 && d->cte == MIME_CTE_QP && d->line.data[len - 1] == '=')
-		len--;
+	if (d->cte == MIME_CTE_QP) {
+		while (len > 0 && (d->line.data[len - 1] == ' ' || d->line.data[len - 1] == '\t'))
+			len--;
+		if (len > 0 && d->line.data[len - 1] == '=')
+			len--;
+	}
 	if (len > 0)
 		decode_line(d, d->line.data, len, d->cte != MIME_CTE_QP);
 	buf_reset(&d->line);

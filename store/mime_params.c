@@ -15,6 +15,12 @@ is_token(char ch)
 	return (unsigned char)ch > ' ' && ch != 0x7f && strchr("()<>@,;:\\\"/[]?=", ch) == NULL;
 }
 
+static bool
+is_no_blank(char ch)
+{
+	return ch != ';' && !ascii_is_space(ch);
+}
+
 static struct str
 keep(struct arena *arena, struct str s)
 {
@@ -75,7 +81,7 @@ split_name(struct raw_param *raw)
 		raw->base.len = (size_t)(star - raw->name.p);
 }
 
-/* ";" attribute "=" value; false at the first that is none. */
+/* ";" attribute "=" value; false where there is none. */
 static bool
 take_param(struct arena *arena, struct cursor *c, struct raw_param *raw)
 {
@@ -96,7 +102,8 @@ take_param(struct arena *arena, struct cursor *c, struct raw_param *raw)
 		good = take_quoted(c, &value);
 		raw->value = keep(arena, (struct str){ value.data, value.len });
 	} else {
-		token = cursor_take_while(c, is_token);
+		/* name==?utf-8?q?…?= is what some senders write without the quotes it needs */
+		token = cursor_take_while(c, cursor_peek(c) == '=' ? is_no_blank : is_token);
 		raw->value = keep(arena, token);
 	}
 	buf_free(&value);
@@ -190,8 +197,12 @@ take_params(struct arena *arena, struct cursor *c, size_t *count_out)
 	bool whole;
 
 	*count_out = 0;
-	while (n < MIME_PARAMS_MAX && take_param(arena, c, &all[n]))
-		n++;
+	while (n < MIME_PARAMS_MAX && !cursor_at_end(c)) {
+		if (take_param(arena, c, &all[n]))
+			n++;
+		else if (!cursor_at_end(c)) /* as Dovecot looks for the next one */
+			c->p++;
+	}
 	if (n == 0)
 		return NULL;
 	params = arena_alloc(arena, (n + 1) * sizeof(*params)); /* one more: the default charset */

@@ -225,14 +225,18 @@ mime_header_fields(struct buf *out, int fd, const struct mime_part *part, const 
 	bool good = read_header(&raw, fd, part);
 
 	if (good) {
+		bool cut = raw.len < part->header.size;
+
 		c = cursor_from((struct str){ raw.data != NULL ? raw.data : "", raw.len });
 		while (header_next(&c, &h))
 			if (is_among(h.name, names, name_count) != negate) {
 				add_crlf(out, h.raw);
-				if (h.raw.p[h.raw.len - 1] != '\n')
+				if (cut && h.raw.p[h.raw.len - 1] != '\n')
 					buf_adds(out, "\r\n");
 			}
-		buf_adds(out, "\r\n");
+		if (cut ||
+		    !cursor_at_end(&c)) /* at the blank line: where there is none, none is shown */
+			buf_adds(out, "\r\n");
 	}
 	buf_free(&raw);
 	return good;

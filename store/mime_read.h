@@ -37,7 +37,7 @@ uint64_t mime_partial_size(uint64_t virtual_size, uint64_t offset, uint64_t coun
 /* --- header fields: HEADER.FIELDS and HEADER.FIELDS.NOT, RFC 9051 §6.4.5.1 --- */
 
 /* Appends the fields whose names are (`negate`: are not) among `names`, with CRLF line ends and
- * the blank line at the end, in the order of the header.  False and errno if reading failed. */
+ * the blank line at the end (if the header has one), in the order of the header.  False and errno if reading failed. */
 bool mime_header_fields(struct buf *out, int fd, const struct mime_part *part,
     const struct str *names, size_t name_count, bool negate);
 /* All of a part's header with CRLF line ends (at most MIME_HEADER_MAX_BYTES are read). */

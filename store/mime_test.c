@@ -146,7 +146,8 @@ static const char NUMBERED[] =
     "--b\n\ntext 3.1\n--b\nContent-Type: application/x\n\ndata 3.2\n--b--\n"
     "--a\nContent-Type: multipart/mixed; boundary=c\n\n"
     "--c\nContent-Type: image/gif\n\ndata 4.1\n"
-    "--c\nContent-Type: message/rfc822\n\nContent-Type: text/html\n\ntext 4.2.1\n--c--\n--a--\n";
+    "--c\nContent-Type: message/rfc822\n\nContent-Type: text/html\n\ntext 4.2.1\n--c--\n"
+    "--a\nContent-Type: multipart/mixed; boundary=d\n\nno parts\n--a--\n";
 
 static const struct {
 	const char *numbers, *body; /* body NULL: no such part; "*": only that it is there */
@@ -156,7 +157,8 @@ static const struct {
 	{ "3.1", "text 3.1", false }, { "3.2", "data 3.2", false }, { "3.3", NULL, false },
 	{ "4", "*", false }, { "4.1", "data 4.1", false }, { "4.2", "*", true },
 	{ "4.2.1", "text 4.2.1", false }, { "4.2.2", NULL, false }, { "4.2.1.1", NULL, false },
-	{ "5", NULL, false }, { "0", NULL, false },
+	{ "5", "no parts", false }, { "5.1", "", false }, { "5.2", NULL, false },
+	{ "5.1.1", NULL, false }, { "6", NULL, false }, { "0", NULL, false },
 	{ "1.1", NULL, false }, /* a leaf within a multipart has no part 1 of its own */
 };
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "store/address.h"
 #include "store/casefold.h"
 #include "store/header.h"
 #include "store/mime_read.h"
@@ -116,6 +117,67 @@ look(struct search_text *st, bool in_header)
 	}
 }
 
+static bool
+is_address_field(struct str name)
+{
+	static const char *const FIELDS[] = { "From", "To", "Cc", "Bcc", "Reply-To", "Sender" };
+
+	for (size_t i = 0; i < ARRAY_LEN(FIELDS); i++)
+		if (str_eq_nocase(name, str_from(FIELDS[i])))
+			return true;
+	return false;
+}
+
+/* May ENVELOPE show it otherwise than it stands there?  Comments, quoted pairs, blanks around "@", and
+ * quoted strings that are not a whole name; `"Ann Example" <…>` is nearly the same both ways. */
+static bool
+reads_otherwise(struct str value)
+{
+	bool quoted = false, closed = false, blank = false;
+	char last = ','; /* that is no blank */
+
+	for (size_t i = 0; i < value.len; i++) {
+		char ch = value.p[i];
+
+		if (ascii_is_space(ch)) {
+			blank = true;
+			continue;
+		}
+		if (ch == '\\' || (ch == '(' && !quoted) || (blank && (ch == '@' || last == '@')) ||
+		    (closed && strchr("<,@;", ch) == NULL) ||
+		    (ch == '"' && !quoted && strchr(",:;<", last) == NULL))
+			return true;
+		closed = quoted && ch == '"';
+		quoted = quoted != (ch == '"');
+		blank = false;
+		last = ch;
+	}
+	return false;
+}
+
+/* Appends the addresses as ENVELOPE has them, which is what FROM and its like are about (RFC 9051 §6.4.4). */
+static void
+add_addresses(struct buf *out, struct str value)
+{
+	struct arena arena = { 0 };
+
+	for (const struct address *a = address_parse(&arena, value); a != NULL; a = a->next) {
+		if (a->broken || a->mailbox.len == 0)
+			continue;
+		buf_addc(out, '\n');
+		if (a->domain.p == NULL) { /* a group's name */
+			header_decode(out, a->mailbox);
+			continue;
+		}
+		if (a->name.len > 0)
+			header_decode(out, a->name);
+		buf_adds(out, a->name.len > 0 ? " <" : "");
+		address_spec(out, a);
+		buf_adds(out, a->name.len > 0 ? ">" : "");
+	}
+	arena_free(&arena);
+}
+
 /* A field's value as HEADER compares it. */
 static void
 normal_value(struct buf *out, const struct header_field *h)
@@ -123,6 +185,8 @@ normal_value(struct buf *out, const struct header_field *h)
 	struct buf value = { 0 };
 
 	header_decode(&value, h->value);
+	if (is_address_field(h->name) && reads_otherwise(h->value))
+		add_addresses(&value, h->value);
 	casefold_all(out, (struct str){ value.data, value.len });
 	buf_free(&value);
 }

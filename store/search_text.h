@@ -1,6 +1,6 @@
 /* IMAP's substring search on one message (RFC 9051 §6.4.4): HEADER (and with it SUBJECT, FROM,
  * TO, CC, BCC), BODY and TEXT, on decoded headers and decoded text parts, without regard to case
- * (i;unicode-casemap).  All keys of a search are answered in one pass; no message is decoded twice.
+ * (i;unicode-casemap).  Fields of addresses are searched as they stand and as ENVELOPE shows them.  All keys of a search are answered in one pass; no message is decoded twice.
  *
  * BODY looks at the bodies of text parts, those of nested messages too, and at no header field; TEXT at the
  * message's own header, the MIME headers of parts and the headers of nested messages too.  HTML is searched as it stands, decoded but with its

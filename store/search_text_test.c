@@ -15,7 +15,8 @@
 
 static const char MESSAGE[] =
     "From: =?utf-8?q?J=C3=B6rg?= <j@x.y>\nSubject: Gr\xC3\xBC\xC3\x9F"
-    "e\n aus Wien\nX-Empty:\n"
+    "e\n aus Wien\nX-Empty:\nCc: Ann (nee) Example <a (at) @ b.example>,\n\t\"Bo\" B "
+    "<b@b.example>\n"
     "Content-Type: multipart/mixed; boundary=b\n\npreamble\n"
     "--b\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: "
     "quoted-printable\n\n"
@@ -34,6 +35,9 @@ static const struct {
 	{ { SEARCH_HEADER, STR("subject"), STR("e aus w") }, true }, /* across the fold */
 	{ { SEARCH_HEADER, STR("Subject"), STR("nested") }, false },
 	{ { SEARCH_HEADER, STR("From"), STR("j\xC3\xB6rg <j@") }, true },
+	{ { SEARCH_HEADER, STR("Cc"), STR("ann example <a@b.e") }, true }, /* as ENVELOPE has it */
+	{ { SEARCH_HEADER, STR("Cc"), STR("bo b <b@") }, true },
+	{ { SEARCH_HEADER, STR("Cc"), STR("(nee) example") }, true }, /* and as it stands there */
 	{ { SEARCH_HEADER, STR("X-Empty"), STR("") }, true },
 	{ { SEARCH_HEADER, STR("X-None"), STR("") }, false },
 	{ { SEARCH_BODY, STR(""), STR("SCH\xC3\x96NER TAG") }, true },
