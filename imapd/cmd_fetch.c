@@ -2,6 +2,22 @@
 #include "imapd/messages.h"
 #include "imapd/response.h"
 
+/* PARTIAL leaves those at some places of the set; before CHANGEDSINCE does, RFC 9394 §3.3, §3.4. */
+static void
+keep_partial(const struct fetch_plan *plan, struct uidset *uids)
+{
+	struct uidset kept = { 0 };
+	uint32_t from, to;
+
+	if (!plan->has_partial)
+		return;
+	imap_partial_bounds(&plan->partial, uidset_count(uids), &from, &to);
+	if (from < to)
+		uidset_add_range(&kept, uidset_nth(uids, from + 1), uidset_nth(uids, to));
+	uidset_intersect(uids, &kept);
+	uidset_free(&kept);
+}
+
 /* CHANGEDSINCE leaves those with a higher mod-sequence, RFC 7162 §3.1.4.1. */
 static enum store_err
 keep_changed(struct imap_session *s, const struct fetch_plan *plan, struct uidset *uids)
@@ -84,6 +100,9 @@ fetch_start(struct imap_session *s, struct imap_request *req, const struct imap_
 		return imap_bad(req, "FETCH items not understood");
 	if (plan->vanished && !may_ask_vanished(s, req))
 		return imap_bad(req, "VANISHED is for UID FETCH, once QRESYNC is enabled");
+	if (plan->has_partial && !req->uid)
+		return imap_bad(req, "PARTIAL is for UID FETCH");
+	keep_partial(plan, uids);
 	if (req->uid && !imap_enabled(s, IMAP_ENABLED_UIDONLY))
 		fetch_plan_add(plan, req->arena, "UID");
 	if ((plan->needs & FETCH_NEEDS_MODSEQ) != 0)

@@ -295,6 +295,16 @@ parse_items(struct cursor *c, struct arena *a, struct fetch_plan *plan)
 	return fetch_plan_parse_atts(c, a, plan) && cursor_take(c, ')');
 }
 
+/* modifier-partial = "PARTIAL" SP partial-range, RFC 9394 §4; once */
+static bool
+parse_modifier_partial(struct cursor *c, struct fetch_plan *plan)
+{
+	if (plan->has_partial)
+		return false;
+	plan->has_partial = true;
+	return imap_parse_sp(c) && imap_parse_partial(c, &plan->partial);
+}
+
 /* chgsince-fetch-mod = "CHANGEDSINCE" SP mod-sequence-value; rexpunges-fetch-mod = "VANISHED", RFC 7162 §7 */
 static bool
 parse_modifier(struct cursor *c, struct fetch_plan *plan)
@@ -303,6 +313,8 @@ parse_modifier(struct cursor *c, struct fetch_plan *plan)
 		plan->vanished = true;
 		return true;
 	}
+	if (cursor_take_nocase(c, STR("PARTIAL")))
+		return parse_modifier_partial(c, plan);
 	if (!cursor_take_nocase(c, STR("CHANGEDSINCE")) || !imap_parse_sp(c) ||
 	    !imap_parse_nz_number64(c, &plan->changed_since))
 		return false;

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "imapd/partial.h"
 
 #define FETCH_ITEMS_MAX         1000 /* items of one command */
 #define FETCH_SECTION_DEPTH_MAX 128  /* part numbers of one section; more than MIME_DEPTH_MAX */
@@ -73,7 +74,9 @@ struct fetch_item {
 struct fetch_plan {
 	struct fetch_item *items; /* in the arena */
 	size_t item_count, item_cap;
-	unsigned needs; /* of all items */
+	unsigned needs;   /* of all items */
+	bool has_partial; /* RFC 9394 §3.3 */
+	struct imap_partial partial;
 	bool has_changed_since;
 	uint64_t changed_since; /* RFC 7162 §3.1.4.1 */
 	bool vanished;          /* RFC 7162 §3.2.6; only with CHANGEDSINCE */

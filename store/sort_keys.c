@@ -131,13 +131,33 @@ put_text(struct buf *out, struct str text)
 	out->data[head + 1] = (char)(len >> 8);
 }
 
+/* Bytes that are no UTF-8: they are ordered among themselves, as they are, behind all texts; RFC 5255 §4.6 (c). */
+static void
+put_octets(struct buf *out, struct str bytes)
+{
+	if (bytes.len >= SORT_TEXT_MAX_BYTES)
+		bytes.len = SORT_TEXT_MAX_BYTES - 1;
+	put_u16(out, bytes.len + 1);
+	buf_addc(out, (char)0xff);
+	buf_add(out, bytes.p, bytes.len);
+}
+
 static void
 put_subject(struct buf *out, struct str value, bool *reply)
 {
+	bool good = text_is_utf8(value);
 	struct buf text = { 0 };
+	struct str base;
 
-	base_subject_normal(&text, value);
-	put_text(out, base_subject((struct str){ text.data, text.len }, reply));
+	if (good)
+		base_subject_normal(&text, value);
+	else
+		header_unfold(&text, value);
+	base = base_subject((struct str){ text.data, text.len }, reply);
+	if (good)
+		put_text(out, base);
+	else
+		put_octets(out, base);
 	buf_free(&text);
 }
 
@@ -165,6 +185,10 @@ put_display(struct buf *out, const struct address *a)
 {
 	struct buf text = { 0 };
 
+	if (a != NULL && a->name.p != NULL && !text_is_utf8(a->name)) {
+		put_octets(out, a->name);
+		return;
+	}
 	if (a != NULL && a->name.p != NULL)
 		base_subject_normal(&text, a->name);
 	if (a != NULL && text.len == 0 && a->mailbox.p != NULL) {
@@ -181,7 +205,12 @@ put_display(struct buf *out, const struct address *a)
 static void
 put_mailbox(struct buf *out, const struct address *a)
 {
-	put_text(out, a != NULL && a->mailbox.p != NULL ? a->mailbox : STR(""));
+	struct str text = a != NULL && a->mailbox.p != NULL ? a->mailbox : STR("");
+
+	if (text_is_utf8(text))
+		put_text(out, text);
+	else
+		put_octets(out, text);
 }
 
 void

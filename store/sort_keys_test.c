@@ -32,6 +32,12 @@ static const struct {
 	{ "Cc: x@y\nCc: z@y\n", SORT_TEXT_CC, "X" },
 	{ "Cc:\nCc: z@y\n", SORT_TEXT_CC, "Z" },
 	{ "X: y\n", SORT_TEXT_CC, "" },
+	{ "Subject: Re: caf\xe9\n", SORT_TEXT_SUBJECT,
+	    "\xff"
+	    "caf\xe9" }, /* RFC 5255 §4.6 */
+	{ "From: caf\xe9 <a@b>\n", SORT_TEXT_DISPLAY_FROM,
+	    "\xff"
+	    "caf\xe9" },
 	{ "Subject: Re: stra\xc3\x9f"
 	  "e\n",
 	    SORT_TEXT_SUBJECT,
