@@ -17,6 +17,7 @@ const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_create,
 	&imap_cmd_delete,
 	&imap_cmd_enable,
+	&imap_cmd_esearch,
 	&imap_cmd_examine,
 	&imap_cmd_expunge,
 	&imap_cmd_fetch,

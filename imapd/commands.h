@@ -102,7 +102,7 @@ bool imap_arg_mailbox(struct imap_session *s, struct imap_request *req, char **n
 
 /* the rows: before and after login, mailbox tree */
 extern const struct imap_command imap_cmd_append, imap_cmd_authenticate, imap_cmd_capability,
-    imap_cmd_create, imap_cmd_delete, imap_cmd_enable, imap_cmd_getquota, imap_cmd_getquotaroot,
+    imap_cmd_create, imap_cmd_delete, imap_cmd_enable, imap_cmd_esearch, imap_cmd_getquota, imap_cmd_getquotaroot,
     imap_cmd_id, imap_cmd_idle, imap_cmd_list, imap_cmd_login, imap_cmd_logout, imap_cmd_lsub,
     imap_cmd_namespace, imap_cmd_noop, imap_cmd_notify, imap_cmd_rename, imap_cmd_setquota, imap_cmd_starttls,
     imap_cmd_status, imap_cmd_subscribe, imap_cmd_unsubscribe;

@@ -80,6 +80,12 @@ imap_parse_mailbox_filter(
 }
 
 bool
+mailbox_filter_reaches_others(const struct mailbox_filter *filter)
+{
+	return (filter->kind & (WITH_NAMES | MAILBOX_FILTER_SUBSCRIBED)) != 0;
+}
+
+bool
 mailbox_filter_names(const struct mailbox_filter *filter, const char *shown)
 {
 	for (size_t i = 0; i < filter->name_count; i++)

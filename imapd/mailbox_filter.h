@@ -48,6 +48,8 @@ struct mailbox_candidate {
 /* Never true for the selected kinds: what is selected is no matter of names. */
 bool mailbox_filter_covers(
     const struct mailbox_filter *filter, const struct mailbox_candidate *candidate);
+/* Can it cover a mailbox of another user? */
+bool mailbox_filter_reaches_others(const struct mailbox_filter *filter);
 /* Does it say this very name? */
 bool mailbox_filter_names(const struct mailbox_filter *filter, const char *shown);
 

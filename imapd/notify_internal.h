@@ -25,11 +25,9 @@ struct notify_id {
 
 /* A name that the client wants to hear of. */
 struct notify_box {
-	char *shown;
-	const char *name; /* in the account; part of `shown` */
-	struct account *acct;
-	bool own;
-	unsigned attributes; /* enum mailbox_attribute */
+	char *shown, *name;   /* in the session's namespaces, in the account */
+	struct account *acct; /* NULL: a name that leads nowhere */
+	unsigned attributes;  /* enum mailbox_attribute */
 	enum special_use use;
 	unsigned events; /* enum notify_event */
 	struct notify_id id;

@@ -175,3 +175,12 @@ notify_plan_all_events(const struct notify_plan *plan)
 			events |= plan->groups[i].events;
 	return events;
 }
+
+bool
+notify_plan_has_others(const struct notify_plan *plan)
+{
+	for (size_t i = 0; i < plan->group_count; i++)
+		if (mailbox_filter_reaches_others(&plan->groups[i].filter))
+			return true;
+	return false;
+}

@@ -53,6 +53,8 @@ const struct notify_group *notify_plan_selected(const struct notify_plan *plan);
  * first group that covers the mailbox and has some, or is NONE, decides. */
 unsigned notify_plan_events(
     const struct notify_plan *plan, const struct mailbox_candidate *candidate);
+/* Can a group cover mailboxes of other users? */
+bool notify_plan_has_others(const struct notify_plan *plan);
 /* Of all groups together. */
 unsigned notify_plan_all_events(const struct notify_plan *plan);
 

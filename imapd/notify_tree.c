@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "imapd/mailbox_scope.h"
 #include "imapd/names.h"
 #include "imapd/notify_internal.h"
 #include "imapd/response.h"
@@ -15,6 +16,7 @@ void
 notify_box_clear(struct notify_box *box)
 {
 	free(box->shown);
+	free(box->name);
 	free(box->path);
 	*box = (struct notify_box){ 0 };
 }
@@ -85,23 +87,33 @@ find_place(struct notify_box *box)
 	buf_free(&dir);
 }
 
-static void
-add_own(struct imap_session *s, const struct notify_plan *plan, const struct mailbox_info *info,
+/* Its messages and its name are for who may look at it and read it, RFC 5465 §5. */
+static enum store_err
+add(struct imap_session *s, const struct notify_plan *plan, const struct mailbox_info *info,
     struct notify_boxes *boxes)
 {
-	struct mailbox_candidate candidate = { .shown = info->name,
-		.own = true,
-		.subscribed = (info->attributes & MAILBOX_SUBSCRIBED) != 0 };
+	struct mailbox_candidate candidate = mailbox_scope_candidate(info);
+	unsigned events = notify_plan_events(plan, &candidate);
 	struct notify_box *box = &boxes->items[boxes->count++];
+	struct arena arena = { 0 };
+	struct imap_place place = { 0 };
+	enum store_err err = STORE_OK;
 
+	if (events != 0)
+		err = imap_place_of(s, &arena, info->name, &place);
+	if (place.acct == NULL || (place.rights & ACL_LOOKUP) == 0)
+		events &= NOTIFY_SUBSCRIPTION | NOTIFY_MAILBOX_NAME;
+	else if ((place.rights & ACL_READ) == 0)
+		events &= ~(unsigned)NOTIFY_MESSAGES;
 	*box = (struct notify_box){ .shown = mem_strdup(info->name),
-		.acct = s->acct,
-		.own = true,
+		.name = mem_strdup(place.acct != NULL ? place.name : info->name),
+		.acct = place.acct,
 		.attributes = info->attributes,
 		.use = info->use,
-		.events = notify_plan_events(plan, &candidate) };
-	box->name = box->shown;
+		.events = events };
 	find_place(box);
+	arena_free(&arena);
+	return err;
 }
 
 enum store_err
@@ -109,15 +121,15 @@ notify_tree_load(
     struct imap_session *s, const struct notify_plan *plan, struct notify_boxes *boxes_out)
 {
 	struct mailbox_list list = { 0 };
-	enum store_err err = account_list_settled(s->acct, &list); /* no half of a RENAME */
+	enum store_err err = mailbox_scope_list(s, notify_plan_has_others(plan), &list);
 
-	if (err == STORE_OK) {
+	if (err == STORE_OK)
 		boxes_out->items =
 		    mem_realloc_array(NULL, list.count + 1, sizeof(*boxes_out->items));
-		for (size_t i = 0; i < list.count; i++)
-			add_own(s, plan, &list.boxes[i], boxes_out);
+	for (size_t i = 0; i < list.count && err == STORE_OK; i++)
+		err = add(s, plan, &list.boxes[i], boxes_out);
+	if (boxes_out->count > 1)
 		qsort(boxes_out->items, boxes_out->count, sizeof(*boxes_out->items), by_shown);
-	}
 	mailbox_list_free(&list);
 	return err;
 }

@@ -1,0 +1,114 @@
+#include "imapd/mailbox_scope.h"
+
+#include <string.h>
+
+#include "imapd/session.h"
+
+enum store_err
+mailbox_scope_list(struct imap_session *s, bool others, struct mailbox_list *list_out)
+{
+	(void)others;
+	return account_list_settled(s->acct, list_out);
+}
+
+struct mailbox_candidate
+mailbox_scope_candidate(const struct mailbox_info *info)
+{
+	return (struct mailbox_candidate){
+		.shown = info->name,
+		.own = true,
+		.subscribed = (info->attributes & MAILBOX_SUBSCRIBED) != 0,
+	};
+}
+
+struct finding {
+	struct imap_session *s;
+	struct arena *arena;
+	const struct mailbox_filter *filters;
+	size_t filter_count;
+	struct mailbox_scope *scope;
+};
+
+static bool
+is_covered(const struct finding *f, const struct mailbox_info *info)
+{
+	struct mailbox_candidate candidate = mailbox_scope_candidate(info);
+
+	for (size_t i = 0; i < f->filter_count; i++)
+		if (mailbox_filter_covers(&f->filters[i], &candidate))
+			return true;
+	return false;
+}
+
+static bool
+is_in_list(const struct mailbox_list *list, const char *shown)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->boxes[i].name, shown) == 0)
+			return true;
+	return false;
+}
+
+static enum store_err
+add(struct finding *f, const char *shown, unsigned rights)
+{
+	struct imap_place place;
+	enum store_err err = imap_place_of(f->s, f->arena, shown, &place);
+
+	if (err == STORE_OK && place.acct != NULL && (place.rights & rights) == rights)
+		f->scope->places[f->scope->count++] = place;
+	return err;
+}
+
+static size_t
+count_names(const struct finding *f)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < f->filter_count; i++)
+		count += f->filters[i].name_count;
+	return count;
+}
+
+/* What is named by itself need not be visible. */
+static enum store_err
+add_named(struct finding *f, const struct mailbox_list *list, const struct mailbox_filter *filter)
+{
+	enum store_err err = STORE_OK;
+
+	for (size_t i = 0; i < filter->name_count && err == STORE_OK; i++) {
+		bool known = is_in_list(list, filter->names[i]);
+
+		for (size_t k = 0; k < f->scope->count && !known; k++)
+			known = strcmp(f->scope->places[k].shown, filter->names[i]) == 0;
+		if (!known)
+			err = add(f, filter->names[i], ACL_READ);
+	}
+	return err;
+}
+
+enum store_err
+mailbox_scope_find(struct imap_session *s, struct arena *a, const struct mailbox_filter *filters,
+    size_t count, struct mailbox_scope *scope_out)
+{
+	struct finding f = { s, a, filters, count, scope_out };
+	struct mailbox_list list = { 0 };
+	bool others = false;
+	enum store_err err;
+
+	for (size_t i = 0; i < count; i++)
+		others |= mailbox_filter_reaches_others(&filters[i]);
+	err = mailbox_scope_list(s, others, &list);
+	*scope_out = (struct mailbox_scope){ 0 };
+	scope_out->places =
+	    arena_alloc(a, (list.count + count_names(&f) + 1) * sizeof(*scope_out->places));
+	for (size_t i = 0; i < list.count && err == STORE_OK; i++)
+		if ((list.boxes[i].attributes & MAILBOX_NONEXISTENT) == 0 &&
+		    is_covered(&f, &list.boxes[i]))
+			err = add(&f, list.boxes[i].name, ACL_READ | ACL_LOOKUP);
+	for (size_t i = 0; i < count && err == STORE_OK; i++)
+		if (filters[i].kind == MAILBOX_FILTER_MAILBOXES)
+			err = add_named(&f, &list, &filters[i]);
+	mailbox_list_free(&list);
+	return err;
+}
