@@ -48,6 +48,7 @@ static const struct {
 	{ "MULTIAPPEND", LOGGED_IN },           /* RFC 3502 */
 	{ "CONDSTORE", LOGGED_IN },             /* RFC 7162 */
 	{ "INPROGRESS", LOGGED_IN },            /* RFC 9585 */
+	{ "COMPRESS=DEFLATE", LOGGED_IN },      /* RFC 4978 */
 	{ "QRESYNC", LOGGED_IN },               /* RFC 7162 */
 	{ "UIDONLY", LOGGED_IN },               /* RFC 9586 */
 	{ "NOTIFY", LOGGED_IN },                /* RFC 5465 */

@@ -13,6 +13,7 @@ const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_capability,
 	&imap_cmd_check,
 	&imap_cmd_close,
+	&imap_cmd_compress,
 	&imap_cmd_copy,
 	&imap_cmd_create,
 	&imap_cmd_delete,

@@ -71,6 +71,8 @@ enum imap_command_flag {
 	/* Without UID it names no message by its number either (EXPUNGE): so it may run once UIDONLY is
 	 * enabled.  All others with IMAP_CMD_UID must be said with UID then, RFC 9586 §3. */
 	IMAP_CMD_NUMBERLESS = 32,
+	/* The compression may end behind it: what follows is not unpacked before it is done, RFC 8437 §4.1. */
+	IMAP_CMD_MAY_UNPACK = 64,
 	IMAP_CMD_LOGIN = 16, /* tries a password: waits after failed ones of its address */
 };
 
@@ -108,6 +110,8 @@ extern const struct imap_command imap_cmd_append, imap_cmd_authenticate, imap_cm
     imap_cmd_status, imap_cmd_subscribe, imap_cmd_unsubscribe;
 /* the rows: annotations */
 extern const struct imap_command imap_cmd_getmetadata, imap_cmd_setmetadata;
+/* the row: the connection itself */
+extern const struct imap_command imap_cmd_compress;
 /* the rows: the selected mailbox and its messages */
 extern const struct imap_command imap_cmd_check, imap_cmd_close, imap_cmd_copy, imap_cmd_examine,
     imap_cmd_expunge, imap_cmd_fetch, imap_cmd_move,

@@ -263,6 +263,13 @@ command_over(struct imap_connection *conn)
 	if (s->acct != NULL && conn->c.login_timer != NULL && !log_in(conn))
 		return;
 	net_stream_write_buf(conn->c.st, &s->out);
+	if (s->start_compress)
+		net_stream_compress(conn->c.st);
+	if (s->end_compress)
+		net_stream_uncompress(conn->c.st);
+	s->start_compress = s->end_compress = false;
+	s->compressed = net_stream_is_compressed(conn->c.st);
+	net_stream_resume(conn->c.st);
 	if (s->start_tls) {
 		s->start_tls = false;
 		conversation_start_tls(&conn->c);
@@ -368,9 +375,12 @@ start_command(struct imap_connection *conn)
 	struct str tag;
 	bool uid;
 
-	if (conn->s.state == IMAP_UNAUTHENTICATED)
+	if (conn->s.state == IMAP_UNAUTHENTICATED || conn->s.compressed)
 		cmd = imap_command_of(text, &tag, &uid, &args);
-	if (cmd != NULL && (cmd->flags & IMAP_CMD_LOGIN) != 0)
+	if (cmd != NULL && (cmd->flags & IMAP_CMD_MAY_UNPACK) != 0)
+		net_stream_pause(conn->c.st); /* command_over() resumes it */
+	if (conn->s.state == IMAP_UNAUTHENTICATED && cmd != NULL &&
+	    (cmd->flags & IMAP_CMD_LOGIN) != 0)
 		conversation_run_login(&conn->c, JOB_BEGIN, &conn->s.login_delayed);
 	else
 		conversation_run(&conn->c, JOB_BEGIN);

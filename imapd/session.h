@@ -88,6 +88,11 @@ struct imap_session {
 	void (*tell)(void *arg, char *line);
 	void *tell_arg;
 
+	bool start_compress; /* COMPRESS is granted: the loop begins when the reply is written */
+	/* The reply is the last that is packed: the loop ends the compression behind it, RFC 8437 §4.1. */
+	bool end_compress;
+	bool compressed; /* RFC 4978; the loop keeps it */
+
 	bool start_tls; /* STARTTLS is granted: the loop begins when the reply is sent */
 	/* FETCH cannot complete a literal it announced: nothing more is written and the connection ends. */
 	bool broken;

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "net/addr.h"
+#include "net/compress.h"
 #include "net/limits.h"
 #include "net/loop.h"
 #include "net/meters.h"
@@ -25,6 +26,16 @@ struct net_tls;
 struct net_tls_cert;
 struct net_tls_keys;
 
+/* What a stream has in addition while it is compressed. */
+struct net_packing {
+	struct net_compress *z;
+	struct buf plain; /* output that is not packed yet, from plain_off on */
+	struct buf raw;   /* input that is not unpacked yet, from raw_off on */
+	size_t plain_off, raw_off;
+	bool in_warm;
+	struct net_stream *warm_prev, *warm_next; /* in loop->warm */
+};
+
 struct net_loop {
 	uv_loop_t uv;
 	struct log *log;
@@ -32,6 +43,8 @@ struct net_loop {
 	uv_idle_t idle;       /* active while `dirty` must not wait */
 	struct net_stream *streams;
 	struct net_stream *dirty; /* streams to look after before the loop sleeps */
+	struct net_stream *warm;  /* compressed ones that hold memory for it */
+	uv_timer_t rest;          /* runs while there are such */
 	char *read_buf;           /* NET_READ_BYTES; holds nothing between callbacks */
 	struct buf cipher;        /* TLS bytes on their way out; empty between callbacks */
 	struct net_watches *watches;
@@ -71,6 +84,8 @@ struct net_stream {
 	struct net_tls_cert *cert; /* server: what we show; counted */
 	char *host;                /* client: the server's name, until the handshake is done */
 
+	struct net_packing *packing; /* NULL: bytes as they are */
+
 	struct buf in;     /* input nobody consumed; its first in_off bytes are consumed */
 	struct buf out;    /* output in the clear; its first out_off bytes are sent */
 	struct buf cipher; /* TLS bytes that the socket did not take */
@@ -100,6 +115,7 @@ struct net_stream {
 	bool eof_told : 1;
 	bool client : 1;
 	bool timeout_due : 1;
+	bool packed_end : 1; /* the peer has ended its DEFLATE stream */
 	bool is_unix : 1;
 
 	uint16_t port;
@@ -119,6 +135,17 @@ void net_streams_look_after(struct net_loop *loop); /* all that are dirty, once 
 void net_streams_abort_all(struct net_loop *loop);
 
 void net_watches_free(struct net_loop *loop);
+
+/* stream_compress.c.  What is not packed yet: how much, and a slice of it behind what is in st->out. */
+size_t net_packing_left(const struct net_stream *st);
+void net_packing_pack(struct net_stream *st);
+/* Takes raw bytes in; unpacks some of them into `out`.  *len_out 0: there are none left. */
+void net_packing_feed(struct net_stream *st, const char *bytes, size_t len);
+bool net_packing_has_input(const struct net_stream *st);
+enum net_unpacked net_packing_unpack(
+    struct net_stream *st, char *out, size_t size, size_t *len_out);
+void net_packing_free(struct net_stream *st);
+void net_stream_look_after(struct net_stream *st); /* it is looked after before the loop sleeps */
 
 struct sockaddr;
 /* False for UNIX sockets. */

@@ -98,7 +98,8 @@ net_loop_new(struct log *log)
 	}
 	uv_prepare_init(&loop->uv, &loop->prepare);
 	uv_idle_init(&loop->uv, &loop->idle);
-	loop->post.data = loop->prepare.data = loop->idle.data = loop;
+	uv_timer_init(&loop->uv, &loop->rest);
+	loop->post.data = loop->prepare.data = loop->idle.data = loop->rest.data = loop;
 	uv_prepare_start(&loop->prepare, on_prepare);
 	return loop;
 }

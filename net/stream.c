@@ -42,6 +42,12 @@ mark_dirty(struct net_stream *st)
 }
 
 void
+net_stream_look_after(struct net_stream *st)
+{
+	mark_dirty(st);
+}
+
+void
 net_streams_look_after(struct net_loop *loop)
 {
 	struct net_stream *st = loop->dirty, *next;
@@ -141,6 +147,7 @@ destroy(struct net_stream *st)
 	st->state = STREAM_GONE;
 	unmark_dirty(st);
 	drop_tls(st);
+	net_packing_free(st);
 	buf_free(&st->in);
 	buf_free(&st->out);
 	buf_free(&st->cipher);
@@ -401,6 +408,11 @@ flush_tls(struct net_stream *st)
 static void
 flush(struct net_stream *st)
 {
+	if (net_packing_left(st) > 0 && out_left(st) + st->cipher.len < NET_OUTPUT_LOW_BYTES) {
+		net_packing_pack(st);
+		if (net_packing_left(st) > 0)
+			mark_dirty(st);
+	}
 	if (st->ssl == NULL) {
 		flush_plain(st);
 		return;
@@ -413,7 +425,7 @@ flush(struct net_stream *st)
 size_t
 net_stream_pending(const struct net_stream *st)
 {
-	return out_left(st) + st->cipher.len;
+	return out_left(st) + st->cipher.len + net_packing_left(st);
 }
 
 static bool
@@ -438,7 +450,7 @@ net_stream_write(struct net_stream *st, const void *bytes, size_t len)
 	if (len == 0 || !takes_output(st))
 		return;
 	pack_out(st);
-	buf_add(&st->out, bytes, len);
+	buf_add(st->packing != NULL ? &st->packing->plain : &st->out, bytes, len);
 	st->drained_due = true;
 	mark_dirty(st);
 }
@@ -452,9 +464,11 @@ net_stream_puts(struct net_stream *st, const char *s)
 void
 net_stream_write_buf(struct net_stream *st, struct buf *b)
 {
-	if (st->out.len == 0 && b->len > 0 && takes_output(st)) {
-		buf_free(&st->out);
-		st->out = *b;
+	struct buf *out = st->packing != NULL ? &st->packing->plain : &st->out;
+
+	if (out->len == 0 && b->len > 0 && takes_output(st)) {
+		buf_free(out);
+		*out = *b;
 		*b = (struct buf){ 0 };
 		st->drained_due = true;
 		mark_dirty(st);
@@ -472,11 +486,20 @@ input_left(const struct net_stream *st)
 	return st->in.len - st->in_off;
 }
 
+/* What the peer flushed together is unpacked once the session has taken all lines before it: behind a line that ends the
+ * compression the bytes mean something else. */
+static bool
+wants_unpacked(const struct net_stream *st)
+{
+	return st->packing == NULL || input_left(st) == 0 ||
+	       memchr(st->in.data + st->in_off, '\n', input_left(st)) == NULL;
+}
+
 static bool
 wants_input(const struct net_stream *st)
 {
 	return st->state == STREAM_OPEN && !st->paused && !st->eof &&
-	       input_left(st) < st->input_limit;
+	       input_left(st) < st->input_limit && wants_unpacked(st);
 }
 
 void
@@ -639,6 +662,44 @@ read_tls(struct net_stream *st, size_t *len_out)
 	}
 }
 
+static enum got
+read_raw(struct net_stream *st, size_t *len_out)
+{
+	return st->ssl != NULL ? read_tls(st, len_out) : read_plain(st, len_out);
+}
+
+/* What is broken ends the input as the peer's close does: what it is owed still goes out. */
+static void
+note_broken(struct net_stream *st)
+{
+	free(st->detail);
+	st->detail = mem_strdup("what came was not DEFLATE");
+	st->packed_end = true;
+}
+
+/* One flush of the peer's, or as much of it as there is room for. */
+static enum got
+read_packed(struct net_stream *st, size_t *len_out)
+{
+	enum got got;
+
+	for (;;) {
+		switch (net_packing_unpack(st, st->loop->read_buf, NET_READ_BYTES, len_out)) {
+		case NET_UNPACKED: break;
+		case NET_UNPACKED_END: st->packed_end = true; break;
+		case NET_UNPACKED_BROKEN: note_broken(st); break;
+		}
+		if (*len_out > 0)
+			return GOT_BYTES;
+		if (st->packed_end)
+			return GOT_EOF;
+		got = read_raw(st, len_out);
+		if (got != GOT_BYTES)
+			return got;
+		net_packing_feed(st, st->loop->read_buf, *len_out);
+	}
+}
+
 /* New bytes are shown where they were read; only what the session leaves is copied. */
 static void
 tell_input(struct net_stream *st, size_t new_len)
@@ -670,7 +731,7 @@ read_input(struct net_stream *st)
 
 	st->read_more = false;
 	for (int i = 0; i < READ_ROUNDS && wants_input(st); i++) {
-		got = st->ssl != NULL ? read_tls(st, &len) : read_plain(st, &len);
+		got = st->packing != NULL ? read_packed(st, &len) : read_raw(st, &len);
 		if (got != GOT_BYTES)
 			break;
 		tell_input(st, len);

@@ -24,7 +24,8 @@ struct net_tls;
 #define NET_OUTPUT_HIGH_BYTES (128 * 1024) /* a session stops producing above this */
 #define NET_OUTPUT_LOW_BYTES  (16 * 1024)  /* on_drained comes at or below this */
 #define NET_INPUT_HIGH_BYTES  (64 * 1024)  /* unconsumed input at which reading stops */
-#define NET_CLOSE_LINGER_S    10           /* net_stream_close(): for the peer to take the rest */
+#define NET_COMPRESS_REST_MS  2000
+#define NET_CLOSE_LINGER_S    10 /* net_stream_close(): for the peer to take the rest */
 
 enum net_closed {
 	NET_CLOSED_PEER,    /* the peer closed or reset the connection */
@@ -65,6 +66,16 @@ void net_stream_set_events(
 void net_stream_start_tls(struct net_stream *st, struct net_tls *tls);
 /* The same as client.  `host` is sent as SNI and, with NET_TLS_CA, checked. */
 void net_stream_start_tls_client(struct net_stream *st, struct net_tls *tls, const char *host);
+
+/* From here on what is written is packed by DEFLATE and flushed whenever the output is sent, and what comes is unpacked:
+ * also what has come already and is not consumed.  Below it may be TLS.  Input is unpacked only as the session takes it, one
+ * flush of the peer's after the other, so that all limits count unpacked bytes.  What is not DEFLATE is the end of input, as is the
+ * end of a DEFLATE stream.  After NET_COMPRESS_REST_MS without traffic its memory is given back. */
+void net_stream_compress(struct net_stream *st);
+/* Back to bytes as they are: behind what has been written, and behind what has been unpacked.  A session that may say so
+ * pauses the stream before it asks itself whether, for what follows would be taken for DEFLATE. */
+void net_stream_uncompress(struct net_stream *st);
+bool net_stream_is_compressed(const struct net_stream *st);
 
 /* What has come and is not consumed; *data_out is valid until the next net_stream_*() call for
  * this stream or until the callback returns. */

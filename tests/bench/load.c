@@ -414,11 +414,26 @@ idle_begin(struct client *c, const char *mailbox)
 	while (line[0] != '+');
 }
 
+/* COMPRESS, RFC 4978, and IDLE as a stored block of DEFLATE, so that no compressor is needed here. */
 static void
-idle_sessions(struct run *r)
+idle_compressed(struct client *c, const char *mailbox)
+{
+	static const char IDLE[] = "\0\x08\0\xf7\xff"
+				   "i IDLE\r\n";
+	static const char FLUSH[] = "\0\0\0\xff\xff";
+
+	select_mailbox(c, mailbox);
+	command(c, "COMPRESS DEFLATE");
+	say(c, IDLE, sizeof(IDLE) - 1);
+	say(c, FLUSH, sizeof(FLUSH) - 1);
+	fill(c); /* "+ idling", packed */
+}
+
+static void
+idle_sessions(struct run *r, void (*begin)(struct client *c, const char *mailbox))
 {
 	for (long i = 0; i < r->count; i++)
-		idle_begin(login(r, (unsigned)i), r->mailbox);
+		begin(login(r, (unsigned)i), r->mailbox);
 	puts("ready");
 	fflush(stdout);
 	while (getchar() != EOF)
@@ -511,6 +526,7 @@ usage(void)
 	    "            right after another connection's CHANGE, median and worst\n"
 	    "       load idle PORT USER PASSWORD COUNT          sessions in IDLE until end of "
 	    "input\n"
+	    "       load idle-compressed PORT USER PASSWORD COUNT   the same behind COMPRESS\n"
 	    "       load latency PORT USER PASSWORD COUNT LMTP-PORT   seconds from 250 to EXISTS,\n"
 	    "            median and worst\n"
 	    "A # in RCPT or USER is the number of the connection.\n",
@@ -569,7 +585,15 @@ mode_idle(struct run *r, char **argv, int argc)
 {
 	(void)argc;
 	r->count = atol(argv[2]);
-	idle_sessions(r);
+	idle_sessions(r, idle_begin);
+}
+
+static void
+mode_idle_compressed(struct run *r, char **argv, int argc)
+{
+	(void)argc;
+	r->count = atol(argv[2]);
+	idle_sessions(r, idle_compressed);
 }
 
 static void
@@ -592,6 +616,7 @@ static const struct {
 	{ "command", 6, 100, mode_command },
 	{ "after", 6, 100, mode_after },
 	{ "idle", 3, 3, mode_idle },
+	{ "idle-compressed", 3, 3, mode_idle_compressed },
 	{ "latency", 4, 4, mode_latency },
 };
 
