@@ -160,6 +160,9 @@ const struct setting SETTINGS[] = {
 	    "Connections in all workers together."),
 	NUMBER("imapd", "connections_per_account", "connections", "100", 1, 10000,
 	    "Sessions of one account in one worker."),
+	BOOL("imapd", "share_with_anyone", "no",
+	    "Users may share mailboxes with all accounts of this server at once, by anyone and authenticated in SETACL."
+	    " Accounts that they name they may always share with."),
 	BOOL("imapd", "junk_training", "no",
 	    "Moving messages into Junk and out of it teaches the spam filter, by way of mailadmin bayes."),
 	TEXT("imapd", "server_admin", NULL, 0, 1000,

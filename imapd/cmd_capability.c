@@ -55,6 +55,9 @@ static const struct {
 	{ "STATUS=SIZE", LOGGED_IN },           /* RFC 8438 */
 	{ "METADATA", LOGGED_IN },              /* RFC 5464 */
 	{ "LIST-METADATA", LOGGED_IN },         /* RFC 9590 */
+	{ "ACL", LOGGED_IN },                   /* RFC 4314 */
+	{ "RIGHTS=kxte", LOGGED_IN },           /* RFC 4314 §2.2 */
+	{ "LIST-MYRIGHTS", LOGGED_IN },         /* RFC 8440 */
 	{ "QUOTA", LOGGED_IN },                 /* RFC 9208 */
 	{ "QUOTA=RES-STORAGE", LOGGED_IN },     /* RFC 9208 §5.1 */
 	{ "QUOTA=RES-MESSAGE", LOGGED_IN },     /* RFC 9208 §5.2 */

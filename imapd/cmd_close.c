@@ -1,8 +1,9 @@
 /* CLOSE, UNSELECT and CHECK: the short commands on the selected mailbox. */
 #include "imapd/response.h"
 #include "imapd/session.h"
+#include "store/acl.h"
 
-/* CLOSE expunges silently, unless the mailbox is read-only, and leaves it; where that fails
+/* CLOSE expunges silently, unless the mailbox is read-only or this user has no right to (RFC 4314 §4), and leaves it; where that fails
  * it stays selected.  RFC 9051 §6.4.1. */
 static enum imap_result
 close_command(struct imap_session *s, struct imap_request *req)
@@ -11,7 +12,7 @@ close_command(struct imap_session *s, struct imap_request *req)
 
 	if (!imap_arg_end(req))
 		return IMAP_BAD;
-	if (!s->read_only)
+	if (!s->read_only && (s->rights & ACL_EXPUNGE) != 0)
 		err = mailbox_expunge(s->box, NULL, NULL);
 	if (err != STORE_OK)
 		return imap_finish(req, err);

@@ -60,6 +60,7 @@ copy_set(struct imap_session *s, struct imap_request *req, const struct uidset *
 	struct copy_result copied = { 0 };
 	enum imap_result result;
 	enum store_err err;
+	struct copy_target target;
 	struct imap_place to;
 
 	if (!imap_arg_place(s, req, &to) || !imap_arg_end(req))
@@ -70,8 +71,11 @@ copy_set(struct imap_session *s, struct imap_request *req, const struct uidset *
 	    !imap_place_may(req, &to, ACL_INSERT, &result))
 		return result;
 	junk_training_learn(s, uids, &to);
-	err = move ? mailbox_move(s->box, uids, to.acct, to.name, &copied)
-		   : mailbox_copy(s->box, uids, to.acct, to.name, &copied);
+	target = (struct copy_target){ .acct = to.acct,
+		.name = to.name,
+		.flags = imap_flags_allowed(to.rights),
+		.keywords = (to.rights & ACL_WRITE) != 0 };
+	err = mailbox_transfer(s->box, uids, &target, move, &copied);
 	if (err == STORE_OK) /* MOVE is a COPY for scripts too: RFC 6785 knows no other cause */
 		imap_sieve_event(s, &(struct imap_sieve_event){ .cause = IMAP_SIEVE_COPY,
 					.acct = to.acct,

@@ -2,9 +2,9 @@
 
 #include "imapd/commands.h"
 #include "imapd/names.h"
+#include "imapd/notify.h"
 #include "imapd/parse.h"
 #include "imapd/place.h"
-#include "imapd/notify.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -76,13 +76,13 @@ create_run(struct imap_session *s, struct imap_request *req)
 		name[len - 1] = '\0';
 	nfc = imap_mailbox_nfc(req->arena, name);
 	name = nfc != NULL ? nfc : name;
-	problem = mailbox_name_problem(str_from(name));
+	imap_place_of(s, req->arena, name, &place);
+	problem = mailbox_name_problem(str_from(place.name));
 	if (problem != NULL)
 		return imap_no(req, "CANNOT", problem);
-	imap_place_of(s, req->arena, name, &place);
 	if (!imap_place_may_create(s, req, &place, &result))
 		return result;
-	if (!known)
+	if (!known || (use != SPECIAL_NONE && !place.own))
 		return imap_no(req, "USEATTR", "Not a special use this server keeps");
 	err = account_create_mailbox(place.acct, place.name, use);
 	if (err == STORE_INVALID && use != SPECIAL_NONE)

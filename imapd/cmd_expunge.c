@@ -1,14 +1,18 @@
 #include "imapd/messages.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 
 static enum imap_result
 expunge(struct imap_session *s, struct imap_request *req, const struct uidset *uids)
 {
 	struct uidset expunged = { 0 };
+	enum imap_result result;
 	enum store_err err;
 
 	if (!imap_arg_end(req))
 		return IMAP_BAD;
+	if (!imap_selected_may(s, req, ACL_EXPUNGE, &result))
+		return result;
 	if (s->read_only)
 		return imap_no(req, NULL, "The mailbox is selected read-only");
 	err = mailbox_expunge(s->box, uids, &expunged);

@@ -1,6 +1,8 @@
 #include <string.h>
 
+#include "imapd/acl.h"
 #include "imapd/list.h"
+#include "imapd/list_others.h"
 #include "imapd/messages.h"
 #include "imapd/metadata.h"
 #include "imapd/names.h"
@@ -126,9 +128,32 @@ end_metadata(void *arg)
 	state_close(mine->own);
 }
 
+/* MYRIGHTS, RFC 8440 */
+static bool
+parse_nothing(struct imap_session *s, struct imap_request *req, void **arg_out)
+{
+	(void)s;
+	(void)req;
+	*arg_out = NULL;
+	return true;
+}
+
+static void
+send_myrights(
+    struct imap_session *s, struct imap_request *req, const struct list_item *item, void *arg)
+{
+	struct imap_place place;
+
+	(void)arg;
+	if (imap_place_of(s, req->arena, item->name, &place) == STORE_OK &&
+	    imap_place_is_known(&place))
+		imap_send_myrights(s, &place);
+}
+
 /* In the order in which they follow the LIST line. */
 static const struct list_extra EXTRAS[] = {
 	{ STR("STATUS"), parse_status, send_status, NULL },
+	{ STR("MYRIGHTS"), parse_nothing, send_myrights, NULL },
 	{ STR("METADATA"), parse_metadata, send_metadata, end_metadata },
 };
 _Static_assert(ARRAY_LEN(EXTRAS) <= LIST_EXTRA_MAX, "room for what each wants");
@@ -381,7 +406,7 @@ list_run(struct imap_session *s, struct imap_request *req)
 	}
 	req->state = st;
 	req->state_free = state_free;
-	err = account_list(s->acct, &st->list);
+	err = imap_list_all(s, &st->query, &st->list);
 	if (err != STORE_OK)
 		return imap_finish(req, err);
 	imap_list_select(&st->list, &st->query, req->arena, &st->items, &st->count);

@@ -38,13 +38,15 @@ rename_run(struct imap_session *s, struct imap_request *req)
 		return IMAP_BAD;
 	nfc = imap_mailbox_nfc(req->arena, to);
 	to = nfc != NULL ? nfc : to;
-	problem = mailbox_name_problem(str_from(to));
+	imap_place_of(s, req->arena, to, &place);
+	problem = mailbox_name_problem(str_from(place.name));
 	if (problem != NULL)
 		return imap_no(req, "CANNOT", problem);
-	imap_place_of(s, req->arena, to, &place);
 	if (!imap_place_may(req, &from, ACL_DELETE_MAILBOX, &result) ||
 	    !imap_place_may_create(s, req, &place, &result))
 		return result;
+	if (!from.own && mailbox_name_is_inbox(from.name))
+		return imap_no(req, "CANNOT", "Another user's INBOX stays");
 	if (from.acct != place.acct)
 		return imap_no(req, "CANNOT", "A mailbox stays in its account");
 	err = account_rename_mailbox(from.acct, from.name, place.name);

@@ -1,6 +1,7 @@
 #include "imapd/fetch_run.h"
 #include "imapd/imapsieve.h"
 #include "imapd/messages.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/store_plan.h"
 
@@ -79,6 +80,21 @@ store_report(struct imap_session *s, struct imap_request *req, const struct stor
 	return store_step(s, req, st);
 }
 
+/* RFC 4314 §4: what there is no right for stays as it is; false where that is all that was asked. */
+static bool
+limit_to_rights(const struct imap_session *s, struct flags_change *change)
+{
+	unsigned allowed = imap_flags_allowed(s->rights);
+	bool none = change->flags == 0 && change->keyword_count == 0;
+
+	change->kept_flags = MESSAGE_FLAGS_ALL & ~allowed;
+	change->keeps_keywords = (s->rights & ACL_WRITE) == 0;
+	if (change->mode == FLAGS_REPLACE || none)
+		return allowed != 0;
+	return (change->flags & allowed) != 0 ||
+	       (change->keyword_count > 0 && !change->keeps_keywords);
+}
+
 static enum imap_result
 store_start(struct imap_session *s, struct imap_request *req, struct uidset *uids)
 {
@@ -93,6 +109,8 @@ store_start(struct imap_session *s, struct imap_request *req, struct uidset *uid
 		messages_enable_condstore(s);
 	if (s->read_only)
 		return imap_no(req, NULL, "The mailbox is selected read-only");
+	if (!limit_to_rights(s, &plan.change))
+		return imap_no(req, "NOPERM", "You have no right to change these flags");
 	imap_sieve_flags_begin(s, uids, &plan.change);
 	err = mailbox_store_flags(s->box, uids, &plan.change, &result);
 	imap_sieve_flags_end(s, &result.changed);

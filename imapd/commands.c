@@ -4,6 +4,7 @@
 
 #include "imapd/names.h"
 #include "imapd/parse.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 
@@ -17,27 +18,32 @@ const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_copy,
 	&imap_cmd_create,
 	&imap_cmd_delete,
+	&imap_cmd_deleteacl,
 	&imap_cmd_enable,
 	&imap_cmd_esearch,
 	&imap_cmd_examine,
 	&imap_cmd_expunge,
 	&imap_cmd_fetch,
+	&imap_cmd_getacl,
 	&imap_cmd_getmetadata,
 	&imap_cmd_getquota,
 	&imap_cmd_getquotaroot,
 	&imap_cmd_id,
 	&imap_cmd_idle,
 	&imap_cmd_list,
+	&imap_cmd_listrights,
 	&imap_cmd_login,
 	&imap_cmd_logout,
 	&imap_cmd_lsub,
 	&imap_cmd_move,
+	&imap_cmd_myrights,
 	&imap_cmd_namespace,
 	&imap_cmd_noop,
 	&imap_cmd_notify,
 	&imap_cmd_rename,
 	&imap_cmd_search,
 	&imap_cmd_select,
+	&imap_cmd_setacl,
 	&imap_cmd_setmetadata,
 	&imap_cmd_setquota,
 	&imap_cmd_sort,
@@ -162,7 +168,8 @@ imap_arg_mailbox(struct imap_session *s, struct imap_request *req, char **name_o
 	if (!imap_parse_mailbox(&req->args, req->arena, !imap_utf8_names(s), name_out))
 		return wrong(req, "Not a mailbox name");
 	nfc = imap_mailbox_nfc(req->arena, *name_out);
-	if (nfc != NULL && (s->acct == NULL || !name_is_there(s->acct, *name_out)))
+	if (nfc != NULL && !imap_name_is_of_others(*name_out) &&
+	    (s->acct == NULL || !name_is_there(s->acct, *name_out)))
 		*name_out = nfc;
 	return true;
 }

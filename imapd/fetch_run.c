@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "imapd/imapsieve.h"
 #include "imapd/messages.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 
 #define FETCH_BATCH_BODY_BYTES (256 * 1024) /* of bodies that one batch is likely to send */
@@ -189,7 +190,8 @@ load_batch(struct fetch_run *run)
 	if (err == STORE_OK && run->batch_count > 0 &&
 	    (plan->needs & (FETCH_NEEDS_PARSED | FETCH_NEEDS_PARTS)) != 0)
 		err = load_parsed(run);
-	if (err == STORE_OK && (plan->needs & FETCH_SETS_SEEN) != 0 && !run->s->read_only)
+	if (err == STORE_OK && (plan->needs & FETCH_SETS_SEEN) != 0 && !run->s->read_only &&
+	    (run->s->rights & ACL_SEEN) != 0)
 		set_seen(run);
 	if (err != STORE_OK)
 		run->failed = true;

@@ -3,23 +3,173 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imapd/imapd.h"
 #include "imapd/names.h"
 #include "imapd/parse.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
+#include "service/account_quota.h"
+#include "service/service.h"
 #include "store/account.h"
+#include "store/account_acl.h"
 #include "store/mailbox.h"
+
+#define PREFIX IMAP_OTHER_USERS "/"
+
+bool
+imap_name_is_of_others(const char *shown)
+{
+	struct str name = str_from(shown);
+
+	return str_eq(name, STR(IMAP_OTHER_USERS)) || str_has_prefix(name, STR(PREFIX));
+}
+
+static struct str
+domain_of(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at != NULL ? str_from(at + 1) : STR("");
+}
+
+/* "bob" below the namespace is who has that name in the session's own domain; each account has one name only. */
+static const char *
+address_of(const struct imap_session *s, struct arena *a, struct str user)
+{
+	struct str own = domain_of(account_address(s->acct));
+	const char *address;
+
+	if (memchr(user.p, '@', user.len) != NULL) {
+		address = arena_strndup(a, user.p, user.len);
+		return str_eq(domain_of(address), own) ? "" : address;
+	}
+	return arena_printf(a, "%.*s@%.*s", (int)user.len, user.p, (int)own.len, own.p);
+}
+
+const char *
+imap_place_shown(const struct imap_session *s, struct arena *a, const char *owner, const char *name)
+{
+	struct str domain = domain_of(owner), own = domain_of(account_address(s->acct));
+	size_t len = strlen(owner);
+
+	if (str_eq(domain, own))
+		len -= domain.len + 1;
+	return arena_printf(a, PREFIX "%.*s/%s", (int)len, owner, name);
+}
+
+/* Keeps a reference on the account until logout; takes over the one it is given. */
+static enum store_err
+hold(struct imap_session *s, struct account *acct)
+{
+	for (size_t i = 0; i < s->other_count; i++) {
+		if (s->others[i] == acct) {
+			account_close(acct);
+			return STORE_OK;
+		}
+	}
+	if (s->other_count >= IMAP_OTHERS_MAX) {
+		account_close(acct);
+		return STORE_LIMIT;
+	}
+	if ((s->other_count & (s->other_count - 1)) == 0)
+		s->others = mem_realloc_array(
+		    s->others, s->other_count > 0 ? 2 * s->other_count : 1, sizeof(*s->others));
+	s->others[s->other_count++] = acct;
+	return STORE_OK;
+}
+
+/* Its limits count, whoever fills it. */
+static void
+take_limits(struct imap_session *s, struct account *acct, const struct account_row *row)
+{
+	struct quota_limits limits =
+	    account_quota_limits(s->imapd->service->accounts, row, s->imapd->config);
+
+	account_set_quota_limits(acct, &limits);
+}
+
+enum store_err
+imap_other_account(struct imap_session *s, const char *owner, struct account **acct_out)
+{
+	struct account_row row = { 0 };
+	struct account *acct = NULL;
+	enum store_err err;
+
+	*acct_out = NULL;
+	err = account_db_find_address(s->imapd->service->accounts, str_from(owner), &row);
+	if (err == STORE_OK && !row.active)
+		err = STORE_NOT_FOUND;
+	if (err == STORE_OK)
+		err = account_open(s->imapd->store, row.localpart, row.domain, 0, &acct);
+	/* only by the one form that is the address of the tree */
+	if (err == STORE_OK && strcmp(account_address(acct), owner) != 0) {
+		account_close(acct);
+		err = STORE_NOT_FOUND;
+	}
+	if (err == STORE_OK) {
+		take_limits(s, acct, &row);
+		err = hold(s, acct);
+	}
+	account_row_free(&row);
+	if (err == STORE_OK)
+		*acct_out = acct;
+	return err == STORE_NOT_FOUND || err == STORE_INVALID ? STORE_OK : err;
+}
+
+/* The mailbox in an account that has named this user in a list; anything else leads nowhere, and costs the same. */
+static enum store_err
+find_other(struct imap_session *s, struct arena *a, struct str rest, struct imap_place *out)
+{
+	const char *me = account_address(s->acct);
+	const char *slash = memchr(rest.p, IMAP_DELIMITER, rest.len);
+	struct str user = { rest.p, slash != NULL ? (size_t)(slash - rest.p) : rest.len };
+	struct account *acct;
+	struct buf name = { 0 };
+	const char *owner, *nfc;
+	unsigned above = 0;
+	enum store_err err;
+
+	if (slash == NULL || user.len == 0 || slash[1] == '\0')
+		return STORE_OK;
+	owner = address_of(s, a, user);
+	if (strcmp(owner, me) == 0 || !shares_has(s->imapd->store, me, owner))
+		return STORE_OK;
+	err = imap_other_account(s, owner, &acct);
+	if (err != STORE_OK || acct == NULL)
+		return err;
+	mailbox_name_canonical(&name, str_from(slash + 1));
+	out->acct = acct;
+	out->name = arena_strdup(a, buf_cstr(&name));
+	out->shown = arena_printf(a, PREFIX "%.*s/%s", (int)user.len, user.p, buf_cstr(&name));
+	buf_free(&name);
+	nfc = imap_mailbox_nfc(a, out->name);
+	err = account_acl_rights(acct, out->name, me, &out->rights);
+	if (err == STORE_OK && out->rights == 0 && nfc != NULL) {
+		out->name = nfc;
+		err = account_acl_rights(acct, out->name, me, &out->rights);
+	}
+	if (err == STORE_OK && (out->rights & ACL_LOOKUP) == 0)
+		err = account_acl_rights_above(acct, out->name, me, &above);
+	out->creatable = (above & ACL_CREATE) != 0;
+	return err;
+}
 
 enum store_err
 imap_place_of(struct imap_session *s, struct arena *a, const char *shown, struct imap_place *out)
 {
-	*out = (struct imap_place){
-		.acct = s->acct,
-		.name = arena_strdup(a, shown),
-		.own = true,
-		.rights = ACL_ALL,
-	};
+	*out = (struct imap_place){ .name = arena_strdup(a, shown) };
 	out->shown = out->name;
+	if (!imap_name_is_of_others(shown)) {
+		out->own = true;
+		out->acct = s->acct;
+		out->err =
+		    account_acl_rights(s->acct, shown, account_address(s->acct), &out->rights);
+	} else if (strlen(shown) > strlen(PREFIX)) {
+		struct str name = str_from(shown);
+		struct str rest = { name.p + strlen(PREFIX), name.len - strlen(PREFIX) };
+
+		out->err = find_other(s, a, rest, out);
+	}
 	return out->err;
 }
 
@@ -54,6 +204,10 @@ imap_place_may(struct imap_request *req, const struct imap_place *place, unsigne
 	}
 	if (place->acct != NULL && (place->rights & rights) == rights)
 		return true;
+	if (place->creatable && (rights & ACL_INSERT) != 0) {
+		*result_out = imap_no(req, "TRYCREATE", "No such mailbox");
+		return false;
+	}
 	return refuse(req, place->acct != NULL ? place->rights : 0, result_out);
 }
 
@@ -61,15 +215,50 @@ bool
 imap_place_may_create(struct imap_session *s, struct imap_request *req,
     const struct imap_place *place, enum imap_result *result_out)
 {
-	(void)s;
-	return imap_place_may(req, place, ACL_CREATE, result_out);
+	unsigned above = 0;
+	enum store_err err = place->err;
+
+	if (err == STORE_OK && place->acct != NULL)
+		err = account_acl_rights_above(
+		    place->acct, place->name, account_address(s->acct), &above);
+	if (err != STORE_OK)
+		*result_out = imap_finish(req, err);
+	else if ((above & ACL_CREATE) == 0)
+		*result_out = imap_no(req, "NOPERM", "You have no right to make a mailbox there");
+	return err == STORE_OK && (above & ACL_CREATE) != 0;
 }
+
+/* --- the selected mailbox ---------------------------------------------------------------------- */
 
 bool
 imap_selected_may(
     struct imap_session *s, struct imap_request *req, unsigned rights, enum imap_result *result_out)
 {
 	return (s->rights & rights) == rights || refuse(req, s->rights, result_out);
+}
+
+bool
+imap_selected_is_open(struct imap_session *s)
+{
+	struct account *acct = s->box != NULL ? mailbox_account(s->box) : s->acct, *found;
+	const char *me = s->acct != NULL ? account_address(s->acct) : NULL;
+	unsigned rights;
+
+	if (acct == s->acct)
+		return true;
+	if (imap_other_account(s, account_address(acct), &found) != STORE_OK)
+		return true; /* what cannot be found out now changes nothing */
+	if (found != acct)
+		return false; /* inactive, or another tree */
+	if (account_acl_rights(acct, mailbox_name(s->box), me, &rights) != STORE_OK)
+		return true;
+	if ((rights & ACL_READ) == 0)
+		return false;
+	if (rights != s->rights) {
+		s->rights = rights;
+		imap_send_flags(s);
+	}
+	return true;
 }
 
 unsigned

@@ -31,6 +31,8 @@ struct imap_place {
 	/* enum acl_right bits; a mailbox of another account that does not exist: none.  An own one that does
 	 * not exist: all. */
 	unsigned rights;
+	/* With no right to look at it: one of that name could be made (k above it), so that TRYCREATE is said. */
+	bool creatable;
 	enum store_err err; /* why that could not be found out now; imap_place_may() answers it */
 };
 
@@ -55,6 +57,18 @@ bool imap_selected_may(struct imap_session *s, struct imap_request *req, unsigne
 unsigned imap_flags_allowed(unsigned rights);
 /* Is the selected mailbox this one? */
 bool imap_place_is_selected(const struct imap_session *s, const struct imap_place *place);
+/* Before a command on the selected mailbox, and before news of it: may this user still read it?  Where its rights have
+ * changed, FLAGS and PERMANENTFLAGS say so.  False: the session must end it. */
+bool imap_selected_is_open(struct imap_session *s);
+
+/* "Other Users" or below it. */
+bool imap_name_is_of_others(const char *shown);
+/* How a mailbox of another account is shown. */
+const char *imap_place_shown(
+    const struct imap_session *s, struct arena *a, const char *owner, const char *name);
+/* The account of an address, held until logout, if it is active; else NULL. */
+enum store_err imap_other_account(
+    struct imap_session *s, const char *owner, struct account **acct_out);
 /* Lets go of the other accounts. */
 void imap_places_free(struct imap_session *s);
 

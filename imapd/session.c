@@ -264,8 +264,12 @@ imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 		req->progress_due_ns = run->since_ns + s->imapd->progress_ns;
 	req->arena = &run->arena;
 	req->command = imap_command_of(text, &req->tag, &req->uid, &req->args);
-	if (imap_command_allowed(s, req) == IMAP_OK)
-		return handle(s, run);
+	if (imap_command_allowed(s, req) == IMAP_OK) {
+		if ((req->command->states & IMAP_AUTHENTICATED) != 0 || imap_selected_is_open(s))
+			return handle(s, run);
+		imap_bye(s, NULL, "The selected mailbox is not shared any more");
+		return imap_run_settle(s, run, imap_no(req, NULL, "Not any more"));
+	}
 	if (req->command != NULL && (req->command->flags & IMAP_CMD_UID) == 0 && req->uid)
 		req->command = NULL;
 	return imap_run_settle(s, run, IMAP_BAD);

@@ -1,6 +1,6 @@
 /* What has changed in the selected mailbox, told to the client: RFC 9051 §7.5.1 and RFC 7162 §3.2.4. */
-#include "imapd/place.h"
 #include "imapd/notify.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 
@@ -238,6 +238,10 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 
 	if (s->box == NULL)
 		return true;
+	if (!imap_selected_is_open(s)) {
+		imap_bye(s, NULL, "The selected mailbox is not shared any more");
+		return true;
+	}
 	if (!imap_notify_fetch(s))
 		return false;
 	mailbox_hold(s->box, holds(s));

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/account_acl.h"
 #include "store/account_internal.h"
 #include "store/dir.h"
 #include "store/folder.h"
@@ -278,6 +279,8 @@ create_locked(struct account *acct, const char *name, enum special_use use)
 		err = check_creation(acct, use);
 	if (err == STORE_OK)
 		err = folder_create(acct->home, name);
+	if (err == STORE_OK)
+		err = account_acl_inherit(acct, name);
 	if (err == STORE_OK)
 		err = write_special_use(acct, name, use);
 	return err;

@@ -253,6 +253,9 @@ struct flags_change {
 	unsigned flags;              /* MESSAGE_FLAGS_ALL; others are ignored */
 	const char *const *keywords; /* names; new ones are added to the mailbox */
 	size_t keyword_count;
+	/* What stays as it is, whatever is asked: system flags, and all keywords (RFC 4314 §4). */
+	unsigned kept_flags;
+	bool keeps_keywords;
 	bool has_unchanged_since; /* RFC 7162 §3.1.3 */
 	uint64_t unchanged_since;
 };
@@ -293,6 +296,17 @@ enum store_err mailbox_copy(struct mailbox *box, const struct uidset *uids,
     struct account *to_acct, const char *to, struct copy_result *result_out);
 enum store_err mailbox_move(struct mailbox *box, const struct uidset *uids,
     struct account *to_acct, const char *to, struct copy_result *result_out);
+/* The same for who may not set every flag there: the copies come without the others (RFC 4314 §4).  Between two accounts
+ * messages are hard links where that is possible; the destination's quota counts, a move is a copy that is durable before
+ * the source is expunged (and keeps it as what is expunged), and a process that dies in between leaves it in both. */
+struct copy_target {
+	struct account *acct;
+	const char *name;
+	unsigned flags; /* MESSAGE_…, that may be set */
+	bool keywords;  /* may they? */
+};
+enum store_err mailbox_transfer(struct mailbox *box, const struct uidset *uids,
+    const struct copy_target *to, bool move, struct copy_result *result_out);
 
 /* --- append ------------------------------------------------------------------------------------ */
 

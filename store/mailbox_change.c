@@ -37,6 +37,8 @@ resolve_keywords(struct store_op *op)
 	const struct flags_change *c = op->change;
 
 	op->keywords = (struct keyword_set){ 0 };
+	if (c->keeps_keywords)
+		return STORE_OK;
 	for (size_t i = 0; i < c->keyword_count; i++) {
 		unsigned number = 0;
 		enum store_err err = sync_keyword(
@@ -53,12 +55,14 @@ resolve_keywords(struct store_op *op)
 static void
 apply_change(const struct store_op *op, struct index_message *m)
 {
-	unsigned flags = op->change->flags & MESSAGE_FLAGS_ALL;
+	unsigned kept = op->change->kept_flags;
+	unsigned flags = op->change->flags & MESSAGE_FLAGS_ALL & ~kept;
 
 	switch (op->change->mode) {
 	case FLAGS_REPLACE:
-		m->flags = flags;
-		m->keywords = op->keywords;
+		m->flags = flags | (m->flags & kept);
+		if (!op->change->keeps_keywords)
+			m->keywords = op->keywords;
 		break;
 	case FLAGS_ADD:
 		m->flags |= flags;

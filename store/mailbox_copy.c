@@ -18,7 +18,8 @@ struct pair {
 
 struct copy_op {
 	struct mailbox *box;
-	const char *to;
+	const struct copy_target *target;
+	const char *to;  /* its mailbox, canonical */
 	bool move, same; /* same: into the mailbox itself */
 	struct sync_box from_sb, to_sb;
 	struct sync_box *from, *dest; /* the same one if `same` */
@@ -34,7 +35,7 @@ static enum store_err
 map_keywords(struct copy_op *op, const struct keyword_set *in, struct keyword_set *out)
 {
 	*out = (struct keyword_set){ 0 };
-	for (unsigned i = 0; i < op->from->keyword_count; i++) {
+	for (unsigned i = 0; i < op->from->keyword_count && op->target->keywords; i++) {
 		if (!keyword_set_has(in, i) || op->from->keywords[i] == NULL)
 			continue;
 		if (op->keyword_map[i] < 0) {
@@ -76,7 +77,8 @@ plan_one(struct copy_op *op, const struct index_message *m)
 		return err;
 	maildir_name_new(&name, m->disk_size,
 	    m->size == INDEX_SIZE_UNKNOWN ? MAILDIR_SIZE_UNKNOWN : m->size, uid, true,
-	    sync_letters_of(m->flags), (uint32_t)(keywords.bits[0] & 0x3ffffff));
+	    sync_letters_of(m->flags & op->target->flags),
+	    (uint32_t)(keywords.bits[0] & 0x3ffffff));
 	note_pair(op, m->uid, uid, buf_cstr(&name));
 	buf_free(&name);
 	return STORE_OK;
@@ -92,6 +94,7 @@ link_one(struct copy_op *op, const struct index_message *m, struct pair *pair)
 	if (err != STORE_OK)
 		return err;
 	copy.uid = pair->to_uid;
+	copy.flags &= op->target->flags;
 	copy.modseq = op->dest->modseq;
 	snprintf(copy.name, sizeof(copy.name), "%s", pair->to_name);
 	if (linkat(op->from->dir.cur_fd, m->name, op->dest->dir.cur_fd, copy.name, 0) != 0) {
@@ -332,11 +335,11 @@ finish_copy(struct copy_op *op, struct copy_result *r)
 }
 
 static enum store_err
-transfer(struct mailbox *box, const struct uidset *uids, const char *to, bool move,
+transfer(struct mailbox *box, const struct uidset *uids, const struct copy_target *to, bool move,
     struct copy_result *result_out)
 {
-	struct copy_op op = { .box = box, .to = NULL, .move = move };
-	char *name = mailbox_canonical(to);
+	struct copy_op op = { .box = box, .target = to, .move = move };
+	char *name = mailbox_canonical(to->name);
 	struct mailbox_status status;
 	struct uidset wanted = { 0 };
 	enum store_err err;
@@ -370,19 +373,40 @@ out:
 }
 
 enum store_err
+mailbox_transfer(struct mailbox *box, const struct uidset *uids, const struct copy_target *to,
+    bool move, struct copy_result *result_out)
+{
+	if (move && box->read_only)
+		return STORE_DENIED;
+	if (to->acct != box->acct)
+		return mailbox_across(box, uids, to, move, result_out);
+	return transfer(box, uids, to, move, result_out);
+}
+
+static enum store_err
+with_all_flags(struct mailbox *box, const struct uidset *uids, struct account *to_acct,
+    const char *to, bool move, struct copy_result *result_out)
+{
+	struct copy_target target = {
+		.acct = to_acct != NULL ? to_acct : box->acct,
+		.name = to,
+		.flags = MESSAGE_FLAGS_ALL,
+		.keywords = true,
+	};
+
+	return mailbox_transfer(box, uids, &target, move, result_out);
+}
+
+enum store_err
 mailbox_copy(struct mailbox *box, const struct uidset *uids, struct account *to_acct,
     const char *to, struct copy_result *result_out)
 {
-	if (to_acct != NULL && to_acct != box->acct)
-		return STORE_DENIED;
-	return transfer(box, uids, to, false, result_out);
+	return with_all_flags(box, uids, to_acct, to, false, result_out);
 }
 
 enum store_err
 mailbox_move(struct mailbox *box, const struct uidset *uids, struct account *to_acct,
     const char *to, struct copy_result *result_out)
 {
-	if (box->read_only || (to_acct != NULL && to_acct != box->acct))
-		return STORE_DENIED;
-	return transfer(box, uids, to, true, result_out);
+	return with_all_flags(box, uids, to_acct, to, true, result_out);
 }

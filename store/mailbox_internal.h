@@ -80,6 +80,10 @@ mailbox_progress(const struct mailbox *box, uint64_t done, uint64_t goal)
 		box->progress(box->progress_arg, done, goal);
 }
 
+/* mailbox_transfer() into another account (mailbox_across.c). */
+enum store_err mailbox_across(struct mailbox *box, const struct uidset *uids,
+    const struct copy_target *to, bool move, struct copy_result *result_out);
+
 /* Finds the CRLF sizes that no file name tells, by reading the messages. */
 enum store_err mailbox_measure(struct account *acct, const char *name);
 

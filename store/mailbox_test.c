@@ -1023,7 +1023,7 @@ test_searched(void **state)
 	/* An expunged message is not in it. */
 	assert_int_equal(
 	    mailbox_store_flags(box, &one,
-		&(struct flags_change){ FLAGS_ADD, MESSAGE_DELETED, NULL, 0, false, 0 }, NULL),
+		&(struct flags_change){ .mode = FLAGS_ADD, .flags = MESSAGE_DELETED }, NULL),
 	    STORE_OK);
 	assert_int_equal(mailbox_expunge(box, NULL, NULL), STORE_OK);
 	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &third), STORE_OK);
