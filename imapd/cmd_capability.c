@@ -61,42 +61,12 @@ static const struct {
 	{ "QUOTA", LOGGED_IN },                 /* RFC 9208 */
 	{ "QUOTA=RES-STORAGE", LOGGED_IN },     /* RFC 9208 §5.1 */
 	{ "QUOTA=RES-MESSAGE", LOGGED_IN },     /* RFC 9208 §5.2 */
-	{ "IMAP4rev1", IMAP_ANY_STATE },     /* RFC 3501 */
-	{ "IMAP4rev2", IMAP_ANY_STATE },     /* RFC 9051 */
-	{ "LITERAL-", NO_LOGIN },            /* RFC 7888 */
-	{ "LITERAL+", LOGGED_IN },           /* RFC 7888 */
-	{ "SASL-IR", NO_LOGIN },             /* RFC 4959 */
-	{ "ID", IMAP_ANY_STATE },            /* RFC 2971 */
-	{ "STARTTLS", IMAP_CLEAR },          /* RFC 9051 §6.2.1 */
-	{ "LOGINDISABLED", IMAP_CLEAR },     /* RFC 9051 §6.2.3 */
-	{ "ENABLE", IMAP_ANY_STATE },        /* RFC 5161 */
-	{ "IDLE", LOGGED_IN },               /* RFC 2177 */
-	{ "NAMESPACE", LOGGED_IN },          /* RFC 2342 */
-	{ "UIDPLUS", LOGGED_IN },            /* RFC 4315 */
-	{ "UNSELECT", LOGGED_IN },           /* RFC 3691 */
-	{ "CHILDREN", LOGGED_IN },           /* RFC 3348 */
-	{ "SPECIAL-USE", LOGGED_IN },        /* RFC 6154 */
-	{ "CREATE-SPECIAL-USE", LOGGED_IN }, /* RFC 6154 */
-	{ "LIST-EXTENDED", LOGGED_IN },      /* RFC 5258 */
-	{ "LIST-STATUS", LOGGED_IN },        /* RFC 5819 */
-	{ "MOVE", LOGGED_IN },               /* RFC 6851 */
-	{ "ESEARCH", LOGGED_IN },            /* RFC 4731 */
-	{ "MULTISEARCH", LOGGED_IN },        /* RFC 7377 */
-	{ "SEARCHRES", LOGGED_IN },          /* RFC 5182 */
-	{ "WITHIN", LOGGED_IN },             /* RFC 5032 */
-	{ "BINARY", LOGGED_IN },             /* RFC 3516 */
-	{ "MULTIAPPEND", LOGGED_IN },        /* RFC 3502 */
-	{ "CONDSTORE", LOGGED_IN },          /* RFC 7162 */
-	{ "INPROGRESS", LOGGED_IN },         /* RFC 9585 */
-	{ "QRESYNC", LOGGED_IN },            /* RFC 7162 */
-	{ "UIDONLY", LOGGED_IN },            /* RFC 9586 */
-	{ "NOTIFY", LOGGED_IN },             /* RFC 5465 */
-	{ "STATUS=SIZE", LOGGED_IN },        /* RFC 8438 */
-	{ "METADATA", LOGGED_IN },           /* RFC 5464 */
-	{ "LIST-METADATA", LOGGED_IN },      /* RFC 9590 */
-	{ "QUOTA", LOGGED_IN },              /* RFC 9208 */
-	{ "QUOTA=RES-STORAGE", LOGGED_IN },  /* RFC 9208 §5.1 */
-	{ "QUOTA=RES-MESSAGE", LOGGED_IN },  /* RFC 9208 §5.2 */
+	{ "MULTISEARCH", LOGGED_IN },           /* RFC 7377 */
+	{ "CATENATE", LOGGED_IN },              /* RFC 4469 */
+	{ "URL-PARTIAL", LOGGED_IN },           /* RFC 5550 §3.1 */
+	{ "OBJECTID", LOGGED_IN },              /* RFC 8474 */
+	{ "SAVEDATE", LOGGED_IN },              /* RFC 8514 */
+	{ "PREVIEW", LOGGED_IN },               /* RFC 8970 */
 };
 
 void

@@ -53,6 +53,20 @@ parse_params(struct imap_request *req, enum special_use *use_out, bool *known_ou
 	return cursor_take(c, ')');
 }
 
+/* The reply carries the id, RFC 8474 §4.1.  Who deletes the mailbox at once must not make that an error. */
+static enum imap_result
+created(struct imap_request *req, const struct imap_place *place)
+{
+	struct mailbox_status status;
+	struct buf code = { 0 };
+
+	if (account_status(place->acct, place->name, &status) == STORE_OK)
+		imap_out_mailbox_id(&code, status.id);
+	imap_ok(req, code.len > 0 ? buf_cstr(&code) : NULL, "Mailbox created");
+	buf_free(&code);
+	return IMAP_OK;
+}
+
 /* CREATE.  RFC 9051 §6.3.4; a delimiter at the end says that more will be created below, which any
  * mailbox here allows. */
 static enum imap_result
@@ -87,9 +101,10 @@ create_run(struct imap_session *s, struct imap_request *req)
 	err = account_create_mailbox(place.acct, place.name, use);
 	if (err == STORE_INVALID && use != SPECIAL_NONE)
 		return imap_no(req, "USEATTR", "Another mailbox has that special use");
-	if (err == STORE_OK)
-		imap_notify_own_name(s, place.shown);
-	return imap_finish(req, err);
+	if (err != STORE_OK)
+		return imap_finish(req, err);
+	imap_notify_own_name(s, place.shown);
+	return created(req, &place);
 }
 
 const struct imap_command imap_cmd_create = {

@@ -60,6 +60,9 @@ send_facts(struct imap_session *s, const char *shown)
 			imap_untagged(
 			    s, "OK [UNSEEN %" PRIu32 "] First unseen", f.first_unseen_seq);
 	}
+	buf_adds(&s->out, "* OK [");
+	imap_out_mailbox_id(&s->out, f.id);
+	buf_adds(&s->out, "] Its id\r\n");
 	imap_untagged(s, "OK [UIDVALIDITY %" PRIu32 "] UIDs valid", f.uidvalidity);
 	imap_untagged(s, "OK [UIDNEXT %" PRIu32 "] Predicted next UID", f.uidnext);
 	imap_untagged(s, "OK [HIGHESTMODSEQ %" PRIu64 "] Highest", f.highestmodseq);

@@ -89,6 +89,7 @@ static const struct {
 	{ STR("DELETED"), get_deleted }, { STR("SIZE"), get_size },
 	{ STR("HIGHESTMODSEQ"), get_highestmodseq }, /* RFC 7162 §3.1.7 */
 	{ STR("APPENDLIMIT"), get_appendlimit },     /* RFC 7889 §3.2 */
+	{ STR("MAILBOXID"), NULL },                  /* RFC 8474 §4.3: no number */
 };
 
 static bool
@@ -150,8 +151,12 @@ imap_out_status(
 	for (unsigned i = 0; i < ARRAY_LEN(ITEMS); i++) {
 		if ((items & 1U << i) == 0)
 			continue;
-		buf_printf(&s->out, "%s%s %llu", blank, ITEMS[i].name.p,
-		    (unsigned long long)ITEMS[i].get(s, st));
+		buf_adds(&s->out, blank);
+		if (ITEMS[i].get == NULL)
+			imap_out_mailbox_id(&s->out, st->id);
+		else
+			buf_printf(&s->out, "%s %llu", ITEMS[i].name.p,
+			    (unsigned long long)ITEMS[i].get(s, st));
 		blank = " ";
 	}
 	buf_adds(&s->out, ")\r\n");

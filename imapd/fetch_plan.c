@@ -234,6 +234,24 @@ section_needs(const struct fetch_item *item)
 	return 0;
 }
 
+/* [SP "(" preview-mod *(SP preview-mod) ")"], preview-mod = "LAZY", RFC 8970 §6; other parentheses are not ours. */
+static bool
+take_lazy(struct cursor *c)
+{
+	struct cursor at = *c;
+
+	if (!imap_parse_sp(&at) || !cursor_take(&at, '('))
+		return false;
+	do {
+		if (!cursor_take_nocase(&at, STR("LAZY")))
+			return false;
+	} while (cursor_take(&at, ' '));
+	if (!cursor_take(&at, ')'))
+		return false;
+	*c = at;
+	return true;
+}
+
 /* fetch-att, RFC 9051 §9 with RFC 3501 §9 and RFC 7162 §7 */
 static bool
 parse_att(struct cursor *c, struct arena *a, struct fetch_plan *plan)
@@ -245,6 +263,9 @@ parse_att(struct cursor *c, struct arena *a, struct fetch_plan *plan)
 	if (row == NULL || plan->item_count >= FETCH_ITEMS_MAX)
 		return false;
 	if (row->syntax == FETCH_PLAIN) {
+		if ((row->needs & FETCH_NEEDS_SUMMARY) != 0 &&
+		    str_eq_nocase(name, STR("PREVIEW")) && take_lazy(c))
+			row = find_row(STR(FETCH_PREVIEW_LAZY), false);
 		add_plain(plan, a, row);
 		return true;
 	}

@@ -13,6 +13,9 @@
 #include "base/text.h"
 #include "imapd/partial.h"
 
+/* The row of PREVIEW (LAZY); no client can say it like this. */
+#define FETCH_PREVIEW_LAZY "PREVIEW LAZY"
+
 #define FETCH_ITEMS_MAX         1000 /* items of one command */
 #define FETCH_SECTION_DEPTH_MAX 128  /* part numbers of one section; more than MIME_DEPTH_MAX */
 
@@ -21,7 +24,9 @@ enum fetch_need {
 	FETCH_NEEDS_PARTS = 2,  /* the table of the message's parts */
 	FETCH_NEEDS_FILE = 4,
 	FETCH_SETS_SEEN = 8,
-	FETCH_NEEDS_MODSEQ = 16, /* a CONDSTORE-enabling item */
+	FETCH_NEEDS_MODSEQ = 16,        /* a CONDSTORE-enabling item */
+	FETCH_NEEDS_SUMMARY = 32,       /* ids and preview */
+	FETCH_NEEDS_KNOWN_SUMMARY = 64, /* the same, where nobody has to wait for it */
 };
 
 enum fetch_text { /* section-text, RFC 9051 §9 */

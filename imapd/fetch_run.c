@@ -10,12 +10,14 @@
 
 #define FETCH_BATCH_BODY_BYTES (256 * 1024) /* of bodies that one batch is likely to send */
 
+#define NEEDS_ANY_SUMMARY (FETCH_NEEDS_SUMMARY | FETCH_NEEDS_KNOWN_SUMMARY)
+
 static uint32_t
 batch_max(const struct fetch_plan *plan)
 {
 	if ((plan->needs & FETCH_NEEDS_FILE) != 0)
 		return FETCH_BATCH_BODIES;
-	if ((plan->needs & FETCH_NEEDS_PARSED) != 0)
+	if ((plan->needs & (FETCH_NEEDS_PARSED | NEEDS_ANY_SUMMARY)) != 0)
 		return FETCH_BATCH_PARSED;
 	return FETCH_BATCH_ROWS;
 }
@@ -135,14 +137,26 @@ on_parsed(void *arg, const struct message_parsed *p)
 	return true;
 }
 
+static bool
+has_parsed(const struct fetch_message *m)
+{
+	return m->parsed;
+}
+
+static bool
+has_summary(const struct fetch_message *m)
+{
+	return m->summarised;
+}
+
 /* Leaves only the messages that could be parsed; another has gone just now. */
 static void
-drop_unparsed(struct fetch_run *run)
+drop_without(struct fetch_run *run, bool (*has)(const struct fetch_message *m))
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < run->batch_count; i++) {
-		if (run->batch[i].parsed)
+		if (has(&run->batch[i]))
 			run->batch[n++] = run->batch[i];
 		else
 			run->vanished = true;
@@ -163,7 +177,43 @@ load_parsed(struct fetch_run *run)
 	run->batch_at = 0;
 	uidset_free(&uids);
 	if (err == STORE_OK)
-		drop_unparsed(run);
+		drop_without(run, has_parsed);
+	return err;
+}
+
+static bool
+on_summary(void *arg, const struct message_summary *summary)
+{
+	struct fetch_run *run = arg;
+	struct fetch_message *m;
+
+	while (run->batch_at < run->batch_count && run->batch[run->batch_at].row.uid < summary->uid)
+		run->batch_at++;
+	if (run->batch_at == run->batch_count || run->batch[run->batch_at].row.uid != summary->uid)
+		return true;
+	m = &run->batch[run->batch_at];
+	m->summarised = true;
+	m->ids = summary->ids;
+	m->preview = keep(run, summary->preview);
+	return true;
+}
+
+/* Ids and previews; for PREVIEW (LAZY) alone only those that are there already. */
+static enum store_err
+load_summaries(struct fetch_run *run)
+{
+	bool known_only = (run->plan->needs & FETCH_NEEDS_SUMMARY) == 0;
+	struct uidset uids = { 0 };
+	enum store_err err;
+
+	for (size_t i = 0; i < run->batch_count; i++)
+		uidset_add(&uids, run->batch[i].row.uid);
+	run->batch_at = 0;
+	err = mailbox_summaries(run->s->box, &uids, known_only, on_summary, run);
+	run->batch_at = 0;
+	uidset_free(&uids);
+	if (err == STORE_OK && !known_only)
+		drop_without(run, has_summary);
 	return err;
 }
 
@@ -190,6 +240,8 @@ load_batch(struct fetch_run *run)
 	if (err == STORE_OK && run->batch_count > 0 &&
 	    (plan->needs & (FETCH_NEEDS_PARSED | FETCH_NEEDS_PARTS)) != 0)
 		err = load_parsed(run);
+	if (err == STORE_OK && run->batch_count > 0 && (plan->needs & NEEDS_ANY_SUMMARY) != 0)
+		err = load_summaries(run);
 	if (err == STORE_OK && (plan->needs & FETCH_SETS_SEEN) != 0 && !run->s->read_only &&
 	    (run->s->rights & ACL_SEEN) != 0)
 		set_seen(run);
@@ -360,10 +412,56 @@ emit_bodystructure(struct fetch_run *run, const struct fetch_item *item)
 	emit_ready(run, fetch_current(run)->bodystructure);
 }
 
-#define ROW    FETCH_PLAIN, 0, FETCH_TEXT_ALL
-#define PARSED FETCH_PLAIN, FETCH_NEEDS_PARSED, FETCH_TEXT_ALL
-#define BODY   FETCH_NEEDS_FILE
-#define BINARY (FETCH_NEEDS_FILE | FETCH_NEEDS_PARTS)
+/* RFC 8474 §5.3 */
+static void
+emit_id(struct fetch_run *run, char kind, const unsigned char *id)
+{
+	char text[MESSAGE_ID_TEXT_BYTES];
+
+	message_id_text(kind, id, text);
+	buf_printf(&run->s->out, "(%s)", text);
+}
+
+static void
+emit_emailid(struct fetch_run *run, const struct fetch_item *item)
+{
+	(void)item;
+	emit_id(run, 'M', fetch_current(run)->ids.email);
+}
+
+static void
+emit_threadid(struct fetch_run *run, const struct fetch_item *item)
+{
+	(void)item;
+	emit_id(run, 'T', fetch_current(run)->ids.thread);
+}
+
+/* RFC 8970 §3.2 */
+static void
+emit_preview(struct fetch_run *run, const struct fetch_item *item)
+{
+	(void)item;
+	imap_out_nstring(&run->s->out, fetch_current(run)->preview);
+}
+
+/* RFC 8514 §4.2 */
+static void
+emit_savedate(struct fetch_run *run, const struct fetch_item *item)
+{
+	int64_t saved_s = fetch_current(run)->row.saved_s;
+
+	(void)item;
+	if (saved_s != 0)
+		imap_out_date_time(&run->s->out, saved_s);
+	else
+		buf_adds(&run->s->out, "NIL");
+}
+
+#define ROW     FETCH_PLAIN, 0, FETCH_TEXT_ALL
+#define PARSED  FETCH_PLAIN, FETCH_NEEDS_PARSED, FETCH_TEXT_ALL
+#define SUMMARY FETCH_PLAIN, FETCH_NEEDS_SUMMARY, FETCH_TEXT_ALL
+#define BODY    FETCH_NEEDS_FILE
+#define BINARY  (FETCH_NEEDS_FILE | FETCH_NEEDS_PARTS)
 
 /* RFC 9051 §6.4.5, RFC 3501 §6.4.5 (RFC822…), RFC 7162 §3.1.4 (MODSEQ) */
 const struct fetch_row FETCH_ROWS[] = {
@@ -378,10 +476,14 @@ const struct fetch_row FETCH_ROWS[] = {
 	    fetch_emit_section },
 	{ "BODY.PEEK", "BODY", FETCH_SECTION, BODY, FETCH_TEXT_ALL, fetch_emit_section },
 	{ "BODYSTRUCTURE", "BODYSTRUCTURE", PARSED, emit_bodystructure },
+	{ "EMAILID", "EMAILID", SUMMARY, emit_emailid }, /* RFC 8474 */
 	{ "ENVELOPE", "ENVELOPE", PARSED, emit_envelope },
 	{ "FLAGS", "FLAGS", ROW, emit_flags },
 	{ "INTERNALDATE", "INTERNALDATE", ROW, emit_internaldate },
 	{ "MODSEQ", "MODSEQ", FETCH_PLAIN, FETCH_NEEDS_MODSEQ, FETCH_TEXT_ALL, emit_modseq },
+	{ "PREVIEW", "PREVIEW", SUMMARY, emit_preview }, /* RFC 8970 */
+	{ FETCH_PREVIEW_LAZY, "PREVIEW", FETCH_PLAIN, FETCH_NEEDS_KNOWN_SUMMARY, FETCH_TEXT_ALL,
+	    emit_preview },
 	{ "RFC822", "RFC822", FETCH_PLAIN, BODY | FETCH_SETS_SEEN, FETCH_TEXT_ALL,
 	    fetch_emit_section },
 	{ "RFC822.HEADER", "RFC822.HEADER", FETCH_PLAIN, BINARY, FETCH_TEXT_HEADER,
@@ -389,6 +491,8 @@ const struct fetch_row FETCH_ROWS[] = {
 	{ "RFC822.SIZE", "RFC822.SIZE", ROW, emit_size },
 	{ "RFC822.TEXT", "RFC822.TEXT", FETCH_PLAIN, BINARY | FETCH_SETS_SEEN, FETCH_TEXT_TEXT,
 	    fetch_emit_section },
+	{ "SAVEDATE", "SAVEDATE", ROW, emit_savedate },     /* RFC 8514 */
+	{ "THREADID", "THREADID", SUMMARY, emit_threadid }, /* RFC 8474 */
 	{ "UID", "UID", ROW, emit_uid },
 };
 const size_t FETCH_ROW_COUNT = ARRAY_LEN(FETCH_ROWS);

@@ -38,6 +38,9 @@ struct fetch_message {
 	bool seen_now; /* \Seen has been set by this FETCH */
 	bool parsed;
 	struct str envelope, body, bodystructure, parts;
+	bool summarised;
+	struct message_ids ids;
+	struct str preview; /* p NULL: not known */
 };
 
 struct fetch_run {

@@ -179,7 +179,8 @@ select_says_all(void **state)
 		{ 'a', "1 SELECT inbox",
 		    "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n"
 		    "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft *)] *\r\n"
-		    "* 4 EXISTS\r\n* 4 RECENT\r\n* OK [UNSEEN 1] *\r\n* OK [UIDVALIDITY *] *\r\n"
+		    "* 4 EXISTS\r\n* 4 RECENT\r\n* OK [UNSEEN 1] *\r\n* OK [MAILBOXID (F*)] *\r\n"
+		    "* OK [UIDVALIDITY *] *\r\n"
 		    "* OK [UIDNEXT 5] *\r\n* OK [HIGHESTMODSEQ *] *\r\n1 OK [READ-WRITE] *\r\n" },
 		{ 'b', "1 EXAMINE INBOX",
 		    "* FLAGS *\r\n* OK [PERMANENTFLAGS ()] *\r\n* 4 EXISTS\r\n* 0 RECENT\r\n**"
@@ -208,7 +209,8 @@ rev2_selects_otherwise(void **state)
 	struct world *w = *state;
 	static const struct line TALK[] = {
 		{ 'a', "1 SELECT INBOX",
-		    "* FLAGS *\r\n* OK [PERMANENTFLAGS *\r\n* 4 EXISTS\r\n* OK [UIDVALIDITY *\r\n"
+		    "* FLAGS *\r\n* OK [PERMANENTFLAGS *\r\n* 4 EXISTS\r\n* OK [MAILBOXID *\r\n"
+		    "* OK [UIDVALIDITY *\r\n"
 		    "* OK [UIDNEXT *\r\n* OK [HIGHESTMODSEQ *\r\n* LIST () \"/\" *INBOX*\r\n"
 		    "1 OK [READ-WRITE] *\r\n" },
 		{ 'a', "2 FETCH 1 FLAGS", "* 1 FETCH (FLAGS ())\r\n2 OK *\r\n" },

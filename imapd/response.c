@@ -187,6 +187,12 @@ imap_out_mailbox(struct imap_session *s, const char *name)
 	buf_free(&wire);
 }
 
+void
+imap_out_mailbox_id(struct buf *out, const char *id)
+{
+	buf_printf(out, "MAILBOXID (F%s)", id);
+}
+
 /* date-time, RFC 9051 §9; always in UT */
 void
 imap_out_date_time(struct buf *out, int64_t unix_s)

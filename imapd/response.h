@@ -41,6 +41,8 @@ void imap_out_astring(struct buf *out, struct str text); /* an atom where it can
 void imap_out_literal_head(struct buf *out, uint64_t size_bytes, bool binary);
 /* mailbox: `name` is our UTF-8; modified UTF-7 unless the session enabled IMAP4rev2. */
 void imap_out_mailbox(struct imap_session *s, const char *name);
+/* "MAILBOXID (F…)", RFC 8474 §4: with a letter in front, §8.1 */
+void imap_out_mailbox_id(struct buf *out, const char *id);
 /* "17-Jul-2026 02:44:25 +0000", in quotes */
 void imap_out_date_time(struct buf *out, int64_t unix_s);
 

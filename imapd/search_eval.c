@@ -77,6 +77,15 @@ in_range(const struct search_node *node, int64_t value)
 	return value >= node->range.low && value < node->range.high;
 }
 
+static enum search_truth
+eval_id(const struct search_node *node, const unsigned char *id)
+{
+	if (!node->object.possible)
+		return SEARCH_NO;
+	return id == NULL ? SEARCH_UNKNOWN
+			  : truth(memcmp(id, node->object.id, MESSAGE_ID_BYTES) == 0);
+}
+
 enum search_truth
 search_eval(const struct search_node *node, const struct search_facts *facts)
 {
@@ -93,6 +102,11 @@ search_eval(const struct search_node *node, const struct search_facts *facts)
 			     keyword_set_has(&row->keywords, (unsigned)node->keyword.index));
 	case SEARCH_SET: return truth(uidset_contains(&node->set.uids, row->uid));
 	case SEARCH_INTERNAL: return truth(in_range(node, row->internaldate_s));
+	case SEARCH_SAVED:
+		return truth(
+		    in_range(node, row->saved_s != 0 ? row->saved_s : row->internaldate_s));
+	case SEARCH_EMAILID: return eval_id(node, facts->ids != NULL ? facts->ids->email : NULL);
+	case SEARCH_THREADID: return eval_id(node, facts->ids != NULL ? facts->ids->thread : NULL);
 	case SEARCH_SENT:
 		if (!facts->parsed)
 			return SEARCH_UNKNOWN;
@@ -178,6 +192,9 @@ push_node(struct search_node *node, struct mailbox_query *q, struct uidset *with
 			q->modseq_min = node->number;
 		return true;
 	case SEARCH_OR:
+	case SEARCH_SAVED:
+	case SEARCH_EMAILID:
+	case SEARCH_THREADID:
 	case SEARCH_SENT:
 	case SEARCH_STRING: break;
 	}

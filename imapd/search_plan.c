@@ -123,7 +123,7 @@ enum date_kind { DATE_BEFORE, DATE_ON, DATE_SINCE };
 static bool
 key_date(struct parser *p, const struct key_row *row, struct search_node *node, int depth)
 {
-	int64_t unit = row->op == SEARCH_INTERNAL ? DAY_S : 1;
+	int64_t unit = row->op == SEARCH_SENT ? 1 : DAY_S;
 	int32_t day;
 
 	(void)depth;
@@ -136,6 +136,28 @@ key_date(struct parser *p, const struct key_row *row, struct search_node *node, 
 						       : (day + (int64_t)1) * unit;
 	p->plan->uses_sent |= row->op == SEARCH_SENT;
 	return true;
+}
+
+static bool
+is_objectid_char(char c)
+{
+	return ascii_is_alnum(c) || c == '_' || c == '-';
+}
+
+/* objectid = 1*255(ALPHA / DIGIT / "_" / "-"), case-sensitive, RFC 8474 §7 */
+static bool
+key_objectid(struct parser *p, const struct key_row *row, struct search_node *node, int depth)
+{
+	struct str id;
+
+	(void)depth;
+	node->op = row->op;
+	if (!imap_parse_sp(p->c))
+		return false;
+	id = cursor_take_while(p->c, is_objectid_char);
+	node->object.possible = message_id_parse((char)row->flags, id, node->object.id);
+	p->plan->uses_ids |= node->object.possible;
+	return id.len > 0 && id.len <= 255;
 }
 
 /* OLDER and YOUNGER: an interval in seconds, counted back from now, RFC 5032 §3; a message exactly
@@ -272,6 +294,7 @@ static const struct key_row KEYS[] = {
 	{ "CC", key_text, SEARCH_STRING, SEARCH_HEADER, "Cc" },
 	{ "DELETED", key_none, SEARCH_FLAGS_SET, MESSAGE_DELETED, NULL },
 	{ "DRAFT", key_none, SEARCH_FLAGS_SET, MESSAGE_DRAFT, NULL },
+	{ "EMAILID", key_objectid, SEARCH_EMAILID, 'M', NULL },
 	{ "FLAGGED", key_none, SEARCH_FLAGS_SET, MESSAGE_FLAGGED, NULL },
 	{ "FROM", key_text, SEARCH_STRING, SEARCH_HEADER, "From" },
 	{ "HEADER", key_text, SEARCH_STRING, SEARCH_HEADER, NULL },
@@ -285,6 +308,10 @@ static const struct key_row KEYS[] = {
 	{ "ON", key_date, SEARCH_INTERNAL, DATE_ON, NULL },
 	{ "OR", key_or, SEARCH_OR, 0, NULL },
 	{ "RECENT", key_none, SEARCH_FLAGS_SET, MESSAGE_RECENT, NULL },
+	{ "SAVEDATESUPPORTED", key_none, SEARCH_AND, 0, NULL }, /* RFC 8514 §4.3: here by all */
+	{ "SAVEDBEFORE", key_date, SEARCH_SAVED, DATE_BEFORE, NULL },
+	{ "SAVEDON", key_date, SEARCH_SAVED, DATE_ON, NULL },
+	{ "SAVEDSINCE", key_date, SEARCH_SAVED, DATE_SINCE, NULL },
 	{ "SEEN", key_none, SEARCH_FLAGS_SET, MESSAGE_SEEN, NULL },
 	{ "SENTBEFORE", key_date, SEARCH_SENT, DATE_BEFORE, NULL },
 	{ "SENTON", key_date, SEARCH_SENT, DATE_ON, NULL },
@@ -293,6 +320,7 @@ static const struct key_row KEYS[] = {
 	{ "SMALLER", key_number, SEARCH_SMALLER, 0, NULL },
 	{ "SUBJECT", key_text, SEARCH_STRING, SEARCH_HEADER, "Subject" },
 	{ "TEXT", key_text, SEARCH_STRING, SEARCH_TEXT, NULL },
+	{ "THREADID", key_objectid, SEARCH_THREADID, 'T', NULL },
 	{ "TO", key_text, SEARCH_STRING, SEARCH_HEADER, "To" },
 	{ "UID", key_uid, SEARCH_SET, 0, NULL },
 	{ "UNANSWERED", key_none, SEARCH_FLAGS_CLEAR, MESSAGE_ANSWERED, NULL },

@@ -38,7 +38,10 @@ enum search_op {
 	SEARCH_KEYWORD,
 	SEARCH_SET,      /* sequence-set, UID set or "$" */
 	SEARCH_INTERNAL, /* INTERNALDATE: low <= t < high, seconds */
-	SEARCH_SENT,     /* Date: low <= d < high, days */
+	SEARCH_SAVED,    /* save date, RFC 8514: the same; INTERNALDATE where it is not known */
+	SEARCH_EMAILID,  /* RFC 8474 */
+	SEARCH_THREADID,
+	SEARCH_SENT, /* Date: low <= d < high, days */
 	SEARCH_LARGER,
 	SEARCH_SMALLER,
 	SEARCH_MODSEQ,
@@ -62,6 +65,10 @@ struct search_node {
 		struct {
 			int64_t low, high;
 		} range;
+		struct {
+			bool possible; /* some message may have it */
+			unsigned char id[MESSAGE_ID_BYTES];
+		} object;
 		uint64_t number;
 		size_t key; /* index into search_plan.keys */
 	};
@@ -73,6 +80,7 @@ struct search_plan {
 	struct imap_partial partial; /* of SEARCH_RETURN_PARTIAL */
 	bool uses_modseq;
 	bool uses_sent;
+	bool uses_ids;           /* EMAILID, THREADID */
 	bool uses_numbers;       /* a sequence set of message numbers is among the keys */
 	struct search_node root; /* SEARCH_AND */
 	struct search_key *keys; /* the texts, in UTF-8 */
@@ -108,7 +116,8 @@ void search_unbind(struct search_plan *plan);
 /* What is known about a message. */
 struct search_facts {
 	const struct message *row;
-	bool parsed; /* the next two are known */
+	const struct message_ids *ids; /* NULL: not known */
+	bool parsed;                   /* the next two are known */
 	bool has_sent_date;
 	int64_t sent_day;
 	const enum search_truth *matched; /* for each key of the plan; NULL: not looked at */

@@ -75,6 +75,12 @@ dump(const struct search_plan *plan, const struct search_node *node, struct buf 
 	case SEARCH_SET: dump_set(node, out); break;
 	case SEARCH_INTERNAL: dump_range("date", node, out); break;
 	case SEARCH_SENT: dump_range("sent", node, out); break;
+	case SEARCH_SAVED: dump_range("saved", node, out); break;
+	case SEARCH_EMAILID:
+	case SEARCH_THREADID:
+		buf_printf(out, "%s:%s", node->op == SEARCH_EMAILID ? "email" : "thread",
+		    node->object.possible ? "id" : "none");
+		break;
 	case SEARCH_LARGER: buf_printf(out, "larger:%" PRIu64, node->number); break;
 	case SEARCH_SMALLER: buf_printf(out, "smaller:%" PRIu64, node->number); break;
 	case SEARCH_MODSEQ: buf_printf(out, "modseq:%" PRIu64, node->number); break;
@@ -107,6 +113,17 @@ static const struct parse_case {
 	{ " 0", NULL },
 	{ " UID 0", NULL },
 	{ " UID", NULL },
+	{ " EMAILID M00112233445566778899aabbccddeeff", "(and email:id)" },
+	{ " EMAILID M00112233445566778899AABBCCDDEEFF", "(and email:none)" }, /* case counts */
+	{ " EMAILID T00112233445566778899aabbccddeeff", "(and email:none)" },
+	{ " THREADID T00112233445566778899aabbccddeeff", "(and thread:id)" },
+	{ " THREADID x_-9", "(and thread:none)" },
+	{ " THREADID", NULL },
+	{ " THREADID ", NULL },
+	{ " EMAILID x.y", NULL },
+	{ " SAVEDBEFORE 2-Jan-1970", "(and saved<86400)" },
+	{ " SAVEDSINCE 2-Jan-1970 SAVEDATESUPPORTED", "(and saved>=86400 (and))" },
+	{ " SAVEDATE 2-Jan-1970", NULL },
 	{ " BEFORE 2-Jan-1970", "(and date<86400)" },
 	{ " ON 2-Jan-1970", "(and date>=86400<172800)" },
 	{ " SINCE \"2-Jan-1970\"", "(and date>=86400)" },

@@ -21,6 +21,8 @@ struct search_run {
 	struct message rows[SEARCH_SLICE_ROWS];
 	enum search_truth truths[SEARCH_SLICE_ROWS];
 	size_t row_count, row_at; /* rows before row_at are decided and counted */
+	struct message_ids *ids;  /* of the rows; NULL: the plan asks for none */
+	size_t ids_at;            /* rows before it have been evaluated with their ids */
 	size_t fields_at;         /* rows before it have been evaluated with their header fields */
 
 	bool asks_fields;         /* of the header fields and dates in the index */
@@ -57,6 +59,8 @@ search_run_new(
 	run->plan = plan;
 	run->source = source;
 	run->asks_fields = plan->uses_sent;
+	if (plan->uses_ids)
+		run->ids = mem_zalloc(SEARCH_SLICE_ROWS * sizeof(*run->ids));
 	if (plan->key_count > 0) {
 		run->text = search_text_new(plan->keys, plan->key_count);
 		run->asks_fields = run->asks_fields || search_fields_help(run->text);
@@ -74,6 +78,7 @@ search_run_free(struct search_run *run)
 	search_text_free(run->text);
 	free(run->found_texts);
 	free(run->matched);
+	free(run->ids);
 	uidset_free(&run->candidates);
 	uidset_free(&run->found);
 	free(run);
@@ -169,6 +174,7 @@ next_slice(struct search_run *run, enum store_err *err_out)
 		return false;
 	run->done_uid = uidset_last(&slice);
 	*err_out = mailbox_messages(run->box, &slice, on_row, run);
+	run->ids_at = run->ids != NULL ? 0 : run->row_count;
 	run->fields_at = run->asks_fields ? 0 : run->row_count;
 	uidset_free(&slice);
 	return *err_out == STORE_OK;
@@ -192,6 +198,48 @@ find_row(const struct search_run *run, size_t from, uint32_t uid)
 	return from < run->row_count && run->rows[from].uid == uid ? from : run->row_count;
 }
 
+/* --- ids --------------------------------------------------------------------------------------- */
+
+static const struct message_ids *
+ids_of(const struct search_run *run, size_t row)
+{
+	return run->ids != NULL ? &run->ids[row] : NULL;
+}
+
+static bool
+on_summary(void *arg, const struct message_summary *m)
+{
+	struct search_run *run = arg;
+	size_t i = find_row(run, run->ids_at, m->uid);
+	struct search_facts facts = { .ids = &m->ids };
+
+	if (i == run->row_count)
+		return true;
+	facts.row = &run->rows[i];
+	run->ids[i] = m->ids;
+	run->truths[i] = search_eval(&run->plan->root, &facts);
+	run->ids_at = i + 1;
+	run->stopped = time_is_up(run);
+	return !run->stopped;
+}
+
+/* Decides what the ids can decide, until the time is up. */
+static enum store_err
+decide_by_ids(struct search_run *run)
+{
+	struct uidset unknown = { 0 };
+	enum store_err err = STORE_OK;
+
+	run->stopped = false;
+	unknown_rows(run, run->ids_at, &unknown);
+	if (!uidset_is_empty(&unknown))
+		err = mailbox_summaries(run->box, &unknown, false, on_summary, run);
+	uidset_free(&unknown);
+	if (err == STORE_OK && !run->stopped)
+		run->ids_at = run->row_count;
+	return err;
+}
+
 /* --- header fields ----------------------------------------------------------------------------- */
 
 static bool
@@ -206,6 +254,7 @@ on_searched(void *arg, const struct message_searched *m)
 	if (i == run->row_count)
 		return true;
 	facts.row = &run->rows[i];
+	facts.ids = ids_of(run, i);
 	if (run->text != NULL) {
 		search_fields_match(run->text, m->fields, run->matched);
 		facts.matched = run->matched;
@@ -266,9 +315,10 @@ match_text(struct search_run *run, const struct message_parsed *p)
 }
 
 static enum search_truth
-decide(struct search_run *run, const struct message *row, const struct message_parsed *p)
+decide(struct search_run *run, size_t row, const struct message_parsed *p)
 {
-	struct search_facts facts = { .row = row,
+	struct search_facts facts = { .row = &run->rows[row],
+		.ids = ids_of(run, row),
 		.parsed = true,
 		.has_sent_date = p->has_sent_date,
 		.sent_day = p->sent_date_days };
@@ -299,7 +349,7 @@ on_parsed(void *arg, const struct message_parsed *p)
 
 	if (i == run->row_count)
 		return true;
-	run->truths[i] = decide(run, &run->rows[i], p);
+	run->truths[i] = decide(run, i, p);
 	settle_rows(run, i + 1);
 	run->stopped = run->text_err != STORE_OK || time_is_up(run);
 	return !run->stopped;
@@ -336,7 +386,9 @@ search_run_step(struct search_run *run, bool *done_out)
 	if (!run->started && (err = start(run)) != STORE_OK)
 		return err;
 	while (err == STORE_OK) {
-		if (run->fields_at < run->row_count)
+		if (run->ids_at < run->row_count)
+			err = decide_by_ids(run);
+		else if (run->fields_at < run->row_count)
 			err = decide_by_fields(run);
 		else if (run->row_at < run->row_count)
 			err = decide_unknown(run);

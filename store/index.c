@@ -40,6 +40,7 @@ static const char SCHEMA[] =
     " parts BLOB, sent_day INTEGER);"
     "CREATE TABLE searched (key INTEGER PRIMARY KEY, sent_day INTEGER, fields BLOB);"
     "CREATE TABLE sorted (key INTEGER PRIMARY KEY, sent INTEGER, keys BLOB);"
+    "CREATE TABLE summary (key INTEGER PRIMARY KEY, sent INTEGER, summary BLOB);"
     "CREATE TABLE move_intent (id INTEGER PRIMARY KEY, from_box TEXT NOT NULL, from_uid INTEGER,"
     " to_box TEXT NOT NULL, to_uid INTEGER, to_name TEXT NOT NULL);";
 
@@ -78,6 +79,7 @@ static const char *const SQL[STATEMENTS] = {
 	[DROP_EXPUNGED] = "DELETE FROM expunged WHERE mailbox = ?1",
 	[DROP_PARSED] = "DELETE FROM parsed WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
 	[DROP_SEARCHED] = "DELETE FROM searched WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
+	[DROP_SUMMARY] = "DELETE FROM summary WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
 	[DROP_SORTED] = "DELETE FROM sorted WHERE key >= ?1 << 32 AND key < (?1 + 1) << 32",
 	[KEYWORDS] = "SELECT number, name FROM keyword WHERE mailbox = ?1 ORDER BY number",
 	[KEYWORD_PUT] =
@@ -133,6 +135,12 @@ static const char *const SQL[STATEMENTS] = {
 	[SORTED_COPY] = "INSERT OR IGNORE INTO sorted (key, sent, keys)"
 			" SELECT ?2, sent, keys FROM sorted WHERE key = ?1",
 	[SORTED_REMOVE] = "DELETE FROM sorted WHERE key = ?1",
+	[SUMMARY_RANGE] = "SELECT key & 4294967295, NULL, summary FROM summary"
+			  " WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
+	[SUMMARY_PUT] = "INSERT OR REPLACE INTO summary (key, sent, summary) VALUES (?1, ?2, ?3)",
+	[SUMMARY_COPY] = "INSERT OR IGNORE INTO summary (key, summary)"
+			 " SELECT ?2, summary FROM summary WHERE key = ?1",
+	[SUMMARY_REMOVE] = "DELETE FROM summary WHERE key = ?1",
 	[MOVE_ADD] = "INSERT INTO move_intent (from_box, from_uid, to_box, to_uid, to_name)"
 		     " VALUES (?1, ?2, ?3, ?4, ?5)",
 	[MOVE_NEXT] = "SELECT id, from_box, from_uid, to_box, to_uid, to_name FROM move_intent"
@@ -556,8 +564,8 @@ enum store_err
 index_mailbox_drop(struct index *ix, int64_t id)
 {
 	static const enum statement DROPS[] = { DROP_MAILBOX, DROP_UIDMAP, DROP_KEYWORD,
-		DROP_MESSAGE, DROP_EXPUNGED, DROP_PARSED, DROP_SEARCHED,
-		DROP_SORTED };
+		DROP_MESSAGE, DROP_EXPUNGED, DROP_PARSED, DROP_SEARCHED, DROP_SORTED,
+		DROP_SUMMARY };
 	enum store_err err = index_chunk_flush(ix);
 
 	for (size_t i = 0; i < ARRAY_LEN(DROPS) && err == STORE_OK; i++)

@@ -126,6 +126,7 @@ struct index_parsed {
 	struct buf
 	    fields;      /* search_fields_pack(); kept apart, index_parsed_get() does not read it */
 	struct buf sort; /* sort_keys_pack(); kept apart likewise */
+	struct buf summary; /* struct message_ids and the preview; kept apart likewise */
 	bool has_sent_date;
 	int64_t sent_date_days, sent_s;
 };
@@ -140,6 +141,7 @@ void index_parsed_free(struct index_parsed *p);
 enum index_learnt {
 	INDEX_SEARCHED, /* `bytes` is `fields`, `sent` sent_date_days */
 	INDEX_SORTED,   /* `bytes` is `sort`, `sent` sent_s */
+	INDEX_SUMMARY,  /* `bytes` is `summary`, `sent` nothing */
 	INDEX_LEARNT_KINDS
 };
 struct index_learnt_row {

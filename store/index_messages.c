@@ -421,6 +421,8 @@ index_message_remove(
 	if (err == STORE_OK)
 		err = index_run_ints(ix, SORTED_REMOVE, &key, 1);
 	if (err == STORE_OK)
+		err = index_run_ints(ix, SUMMARY_REMOVE, &key, 1);
+	if (err == STORE_OK)
 		err = index_run_ints(
 		    ix, EXPUNGED_ADD, (const int64_t[]){ row->id, (int64_t)modseq, m->uid }, 3);
 	if (err != STORE_OK)

@@ -10,6 +10,7 @@ index_parsed_free(struct index_parsed *p)
 	buf_free(&p->parts);
 	buf_free(&p->fields);
 	buf_free(&p->sort);
+	buf_free(&p->summary);
 	*p = (struct index_parsed){ 0 };
 }
 
@@ -84,6 +85,8 @@ index_parsed_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct i
 	if (err == STORE_OK)
 		err =
 		    learnt_put(ix, SORTED_PUT, key, p->has_sent_date ? &p->sent_s : NULL, &p->sort);
+	if (err == STORE_OK)
+		err = learnt_put(ix, SUMMARY_PUT, key, NULL, &p->summary);
 	return err;
 }
 
@@ -95,7 +98,9 @@ index_parsed_copy(struct index *ix, int64_t from, uint32_t from_uid, int64_t to,
 
 	if (err == STORE_OK)
 		err = index_run_ints(ix, SEARCHED_COPY, keys, ARRAY_LEN(keys));
-	return err == STORE_OK ? index_run_ints(ix, SORTED_COPY, keys, ARRAY_LEN(keys)) : err;
+	if (err == STORE_OK)
+		err = index_run_ints(ix, SORTED_COPY, keys, ARRAY_LEN(keys));
+	return err == STORE_OK ? index_run_ints(ix, SUMMARY_COPY, keys, ARRAY_LEN(keys)) : err;
 }
 
 struct learnt_walk {
@@ -123,6 +128,7 @@ index_learnt(struct index *ix, enum index_learnt kind, int64_t mailbox, const st
 	static const enum statement RANGES[INDEX_LEARNT_KINDS] = {
 		[INDEX_SEARCHED] = SEARCHED_RANGE,
 		[INDEX_SORTED] = SORTED_RANGE,
+		[INDEX_SUMMARY] = SUMMARY_RANGE,
 	};
 	struct learnt_walk walk = { cb, arg };
 

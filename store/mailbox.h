@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "store/account.h"
 #include "store/err.h"
+#include "store/message_ids.h"
 #include "store/sort_keys.h"
 #include "store/uidset.h"
 
@@ -239,6 +240,16 @@ struct message_sorted {
 /* As mailbox_parsed(). */
 enum store_err mailbox_sorted(struct mailbox *box, const struct uidset *uids,
     bool (*cb)(void *arg, const struct message_sorted *m), void *arg);
+
+/* The part of it that lists of messages show besides the envelope: ids (RFC 8474) and preview (RFC 8970). */
+struct message_summary {
+	uint32_t uid;
+	struct message_ids ids;
+	struct str preview; /* UTF-8, at most PREVIEW_MAX_BYTES; valid during the callback */
+};
+/* As mailbox_parsed(); `known_only`: messages that have not been parsed are passed over. */
+enum store_err mailbox_summaries(struct mailbox *box, const struct uidset *uids, bool known_only,
+    bool (*cb)(void *arg, const struct message_summary *m), void *arg);
 
 /* --- changing ---------------------------------------------------------------------------------- */
 

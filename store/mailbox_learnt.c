@@ -26,6 +26,7 @@ struct learnt_slice {
 struct learnt_call {
 	bool (*cb)(void *arg, const struct index_learnt_row *row);
 	void *arg;
+	bool known_only; /* passes over what would have to be parsed */
 };
 
 static bool
@@ -90,7 +91,9 @@ static struct index_learnt_row
 row_of_parsed(enum index_learnt kind, const struct parsed_item *item)
 {
 	bool sorted = kind == INDEX_SORTED;
-	const struct buf *bytes = sorted ? &item->p.sort : &item->p.fields;
+	const struct buf *bytes = sorted                  ? &item->p.sort
+				  : kind == INDEX_SUMMARY ? &item->p.summary
+							  : &item->p.fields;
 
 	return (struct index_learnt_row){ .uid = item->uid,
 		.has_sent = item->p.has_sent_date,
@@ -115,6 +118,8 @@ give(struct mailbox *box, struct learnt_slice *s, const struct learnt_item *item
 		*go_on_out = call->cb(call->arg, &out);
 		return STORE_OK;
 	}
+	if (call->known_only)
+		return STORE_OK;
 	if (s->fresh_count == PARSED_SLICE)
 		keep_fresh(box, s);
 	fresh = &s->fresh[s->fresh_count];
@@ -184,7 +189,7 @@ mailbox_searched(struct mailbox *box, const struct uidset *uids,
     bool (*cb)(void *arg, const struct message_searched *m), void *arg)
 {
 	struct searched_call searched = { cb, arg };
-	const struct learnt_call call = { give_searched, &searched };
+	const struct learnt_call call = { give_searched, &searched, false };
 
 	return learnt(box, INDEX_SEARCHED, uids, &call);
 }
@@ -213,7 +218,38 @@ mailbox_sorted(struct mailbox *box, const struct uidset *uids,
     bool (*cb)(void *arg, const struct message_sorted *m), void *arg)
 {
 	struct sorted_call sorted = { cb, arg };
-	const struct learnt_call call = { give_sorted, &sorted };
+	const struct learnt_call call = { give_sorted, &sorted, false };
 
 	return learnt(box, INDEX_SORTED, uids, &call);
+}
+
+/* --- lists of messages ------------------------------------------------------------------------- */
+
+struct summary_call {
+	bool (*cb)(void *arg, const struct message_summary *m);
+	void *arg;
+};
+
+static bool
+give_summary(void *arg, const struct index_learnt_row *row)
+{
+	const struct summary_call *call = arg;
+	struct message_summary m = { .uid = row->uid };
+	size_t ids = sizeof(m.ids);
+
+	if (row->bytes.len >= ids) {
+		memcpy(&m.ids, row->bytes.p, ids);
+		m.preview = (struct str){ row->bytes.p + ids, row->bytes.len - ids };
+	}
+	return call->cb(call->arg, &m);
+}
+
+enum store_err
+mailbox_summaries(struct mailbox *box, const struct uidset *uids, bool known_only,
+    bool (*cb)(void *arg, const struct message_summary *m), void *arg)
+{
+	struct summary_call summaries = { cb, arg };
+	const struct learnt_call call = { give_summary, &summaries, known_only };
+
+	return learnt(box, INDEX_SUMMARY, uids, &call);
 }

@@ -5,6 +5,7 @@
 #include "store/date.h"
 #include "store/mailbox_internal.h"
 #include "store/mime.h"
+#include "store/preview.h"
 #include "store/search_text.h"
 #include "store/sort_keys.h"
 
@@ -45,6 +46,31 @@ is_usable(const struct index_parsed *p)
 	return p->parts.len > 0 && (unsigned char)p->parts.data[0] == MIME_PACK_VERSION;
 }
 
+static void
+on_bytes(void *arg, const void *bytes, size_t len)
+{
+	message_digest_feed(arg, bytes, len);
+}
+
+/* One pass over the bytes gives structure and email id; the preview reads the beginning of one part again. */
+static struct mime_message *
+parse_and_summarise(struct buf *summary, int fd)
+{
+	struct message_digest *digest = message_digest_new();
+	struct mime_message *m = mime_parse_fd_with(fd, on_bytes, digest);
+	struct message_ids ids;
+
+	if (m == NULL) {
+		message_digest_free(digest);
+		return NULL;
+	}
+	message_digest_finish(digest, ids.email);
+	message_thread_id(m, &ids);
+	buf_add(summary, &ids, sizeof(ids));
+	preview_make(summary, fd, m);
+	return m;
+}
+
 enum store_err
 mailbox_parse_item(struct mailbox *box, struct parsed_item *item)
 {
@@ -57,7 +83,7 @@ mailbox_parse_item(struct mailbox *box, struct parsed_item *item)
 	if (err != STORE_OK)
 		return err;
 	index_parsed_free(&item->p);
-	m = mime_parse_fd(fd);
+	m = parse_and_summarise(&item->p.summary, fd);
 	if (m == NULL || !search_fields_pack(&item->p.fields, fd, m))
 		err = STORE_IO;
 	close(fd);

@@ -523,6 +523,12 @@ mime_parser_finish(struct mime_parser *p)
 struct mime_message *
 mime_parse_fd(int fd)
 {
+	return mime_parse_fd_with(fd, NULL, NULL);
+}
+
+struct mime_message *
+mime_parse_fd_with(int fd, void (*seen)(void *arg, const void *bytes, size_t len), void *arg)
+{
 	struct mime_parser *p = mime_parser_new();
 	char *chunk = mem_alloc(FEED_BYTES);
 	off_t at = 0;
@@ -532,6 +538,8 @@ mime_parse_fd(int fd)
 	while ((n = pread(fd, chunk, FEED_BYTES, at)) > 0 || (n < 0 && errno == EINTR)) {
 		if (n > 0) {
 			mime_parser_feed(p, chunk, (size_t)n);
+			if (seen != NULL)
+				seen(arg, chunk, (size_t)n);
 			at += n;
 		}
 	}

@@ -119,6 +119,9 @@ void mime_parser_free(struct mime_parser *p); /* a parser that was not finished;
 /* The whole file from offset 0 to its end through a bounded buffer, with pread.  NULL and errno
  * if it cannot be read. */
 struct mime_message *mime_parse_fd(int fd);
+/* The same, and shows all bytes to `seen` as they go by. */
+struct mime_message *mime_parse_fd_with(
+    int fd, void (*seen)(void *arg, const void *bytes, size_t len), void *arg);
 struct mime_message *mime_parse(struct str bytes);
 
 /* --- what FETCH shows, ready to send; needs info and fields, so a parse --- */
