@@ -147,6 +147,8 @@ admin_open_store(struct admin *a)
 		.free_floor_bytes = config_size(a->config, "store.free_space_floor"),
 		.keep_s = config_integer(a->config, "store.undelete_days") * STORE_DAY_S,
 		.keep_max_bytes = config_size(a->config, "store.undelete_size"),
+		.search = store_search_parse(config_string(a->config, "store.search_index")),
+		.search_max_bytes = config_size(a->config, "store.search_index_size"),
 		.log = a->log,
 	};
 

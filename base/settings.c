@@ -129,6 +129,10 @@ const struct setting SETTINGS[] = {
 	    "How long expunged messages are kept beside the mailboxes, outside quota, for mailadmin undelete; 0: not at all."),
 	SIZE("store", "undelete_size", "2G", 0, 1 * TIB,
 	    "Bytes of them that an account keeps at most; beyond that the oldest go earlier. 0: any number."),
+	ENUM("store", "search_index", "searched", "no searched always",
+	    "Which accounts get a search.db, by which searches for text need not read all messages: those in which somebody has searched, or all that are used."),
+	SIZE("store", "search_index_size", "2G", 0, 1 * TIB,
+	    "Bytes of an account's search.db at most; what is not in it is read when somebody searches. 0: any number. It also ends at twice store.free_space_floor."),
 	NUMBER("store", "index_connections", "connections", "256", 8, 10000,
 	    "Open index databases per process."),
 

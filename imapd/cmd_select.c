@@ -5,6 +5,7 @@
 #include "imapd/place.h"
 #include "imapd/qresync.h"
 #include "imapd/response.h"
+#include "imapd/search_builder.h"
 
 struct select_params {
 	bool condstore; /* RFC 7162 §3.1.8 */
@@ -165,6 +166,7 @@ run(struct imap_session *s, struct imap_request *req, bool read_only)
 	s->state = IMAP_SELECTED;
 	if (params.condstore)
 		s->enabled |= IMAP_ENABLED_CONDSTORE;
+	imap_search_look(s);
 	send_facts(s, place.shown);
 	return params.has_qresync ? resync(s, req, &params.qresync) : selected(s, req);
 }

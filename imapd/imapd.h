@@ -9,6 +9,7 @@
 
 struct auth;
 struct config;
+struct search_builder;
 struct sasl_service;
 struct service;
 struct store;
@@ -22,6 +23,7 @@ struct imapd {
 	uint64_t message_max_bytes; /* APPENDLIMIT */
 	uint64_t progress_ns;       /* between two words about a command's progress */
 
+	struct search_builder *searches;    /* or NULL */
 	struct conversations conversations; /* the loop's */
 };
 

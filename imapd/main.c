@@ -5,6 +5,7 @@
 #include "imapd/connection.h"
 #include "imapd/imapd.h"
 #include "imapd/meters.h"
+#include "imapd/search_builder.h"
 #include "service/service.h"
 
 static void
@@ -46,6 +47,7 @@ start(struct service *sv, struct net_worker *w)
 		.login_timeout_s = (unsigned)config_duration_s(sv->config, "auth.login_timeout"),
 		.per_account_max = config_integer(sv->config, "imapd.connections_per_account"),
 	};
+	imapd->searches = search_builder_new(sv->store, sv->loop);
 	sv->data = imapd;
 	return true;
 }
@@ -56,14 +58,19 @@ drain(struct service *sv, enum net_drain how)
 {
 	struct imapd *imapd = sv->data;
 
-	if (how == NET_DRAIN_END)
-		conversations_end(&imapd->conversations);
+	if (how != NET_DRAIN_END)
+		return;
+	search_builder_stop(imapd->searches);
+	conversations_end(&imapd->conversations);
 }
 
 static void
 stop(struct service *sv)
 {
-	free(sv->data);
+	struct imapd *imapd = sv->data;
+
+	search_builder_free(imapd->searches);
+	free(imapd);
 	sv->data = NULL;
 }
 

@@ -13,6 +13,7 @@ struct parser {
 	struct str charset;
 	int64_t now_s;
 	size_t key_count;
+	int fuzzy; /* FUZZY keys that the one in hand is in */
 };
 
 struct key_row;
@@ -218,7 +219,7 @@ to_utf8(struct parser *p, struct str text)
 static bool
 key_text(struct parser *p, const struct key_row *row, struct search_node *node, int depth)
 {
-	struct search_key key = { .where = (enum search_where)row->flags };
+	struct search_key key = { .where = (enum search_where)row->flags, .fuzzy = p->fuzzy > 0 };
 	struct str text;
 
 	(void)depth;
@@ -250,6 +251,23 @@ key_or(struct parser *p, const struct key_row *row, struct search_node *node, in
 	node->op = row->op;
 	return imap_parse_sp(p->c) && parse_key(p, node, depth + 1) && imap_parse_sp(p->c) &&
 	       parse_key(p, node, depth + 1);
+}
+
+/* "FUZZY" SP search-key, RFC 6203 §7.  Texts match by their words; dates, sizes, flags and sets are matched exactly,
+ * which §5 allows. */
+static bool
+key_fuzzy(struct parser *p, const struct key_row *row, struct search_node *node, int depth)
+{
+	bool ok;
+
+	node->op = row->op;
+	p->plan->uses_fuzzy = true;
+	if (!imap_parse_sp(p->c))
+		return false;
+	p->fuzzy++;
+	ok = parse_key(p, node, depth + 1);
+	p->fuzzy--;
+	return ok;
 }
 
 static bool
@@ -297,6 +315,7 @@ static const struct key_row KEYS[] = {
 	{ "EMAILID", key_objectid, SEARCH_EMAILID, 'M', NULL },
 	{ "FLAGGED", key_none, SEARCH_FLAGS_SET, MESSAGE_FLAGGED, NULL },
 	{ "FROM", key_text, SEARCH_STRING, SEARCH_HEADER, "From" },
+	{ "FUZZY", key_fuzzy, SEARCH_AND, 0, NULL },
 	{ "HEADER", key_text, SEARCH_STRING, SEARCH_HEADER, NULL },
 	{ "KEYWORD", key_keyword, SEARCH_KEYWORD, 0, NULL },
 	{ "LARGER", key_number, SEARCH_LARGER, 0, NULL },
@@ -363,6 +382,7 @@ static const struct {
 	{ "MAX", SEARCH_RETURN_MAX },
 	{ "MIN", SEARCH_RETURN_MIN },
 	{ "PARTIAL", SEARCH_RETURN_PARTIAL },
+	{ "RELEVANCY", SEARCH_RETURN_RELEVANCY },
 	{ "SAVE", SEARCH_RETURN_SAVE },
 };
 
@@ -447,6 +467,8 @@ search_parse_program(struct cursor *c, struct arena *a, int64_t now_s, enum sear
 		if (!parse_key(&p, &plan->root, 0))
 			return SEARCH_SYNTAX;
 	} while (cursor_take(c, ' '));
+	if ((plan->returns & SEARCH_RETURN_RELEVANCY) != 0 && !plan->uses_fuzzy)
+		return SEARCH_SYNTAX; /* RFC 6203 §4 */
 	return cursor_at_end(c) ? SEARCH_PARSED : SEARCH_SYNTAX;
 }
 

@@ -26,7 +26,8 @@ enum search_return { /* search-return-opt; bits */
 	SEARCH_RETURN_ALL = 4,
 	SEARCH_RETURN_COUNT = 8,
 	SEARCH_RETURN_SAVE = 16,
-	SEARCH_RETURN_PARTIAL = 32, /* RFC 9394 */
+	SEARCH_RETURN_PARTIAL = 32,        /* RFC 9394 */
+	SEARCH_RETURN_RELEVANCY = 1 << 10, /* RFC 6203; needs a fuzzy key */
 };
 
 enum search_op {
@@ -81,6 +82,7 @@ struct search_plan {
 	bool uses_modseq;
 	bool uses_sent;
 	bool uses_ids;           /* EMAILID, THREADID */
+	bool uses_fuzzy;         /* FUZZY is among the keys */
 	bool uses_numbers;       /* a sequence set of message numbers is among the keys */
 	struct search_node root; /* SEARCH_AND */
 	struct search_key *keys; /* the texts, in UTF-8 */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "imapd/response.h"
+#include "imapd/search_run.h"
 #include "imapd/session.h"
 
 #define ENDS (SEARCH_RETURN_MIN | SEARCH_RETURN_MAX)
@@ -134,6 +135,22 @@ out_partial(struct buf *out, const struct search_result *r, uint32_t count)
 	buf_addc(out, ')');
 }
 
+/* "RELEVANCY" SP score-list: a score for each result, in their order; with PARTIAL and without ALL for those that it
+ * gives.  RFC 6203 §4, §7. */
+static void
+out_relevancy(struct buf *out, const struct search_result *r, uint32_t count)
+{
+	uint32_t from = 0, to = count;
+
+	if ((r->plan->returns & SEARCH_RETURN_PARTIAL) != 0)
+		imap_partial_bounds(&r->plan->partial, count, &from, &to);
+	buf_adds(out, " RELEVANCY (");
+	for (uint32_t i = from; i < to; i++)
+		buf_printf(out, i == from ? "%u" : " %u",
+		    search_run_relevancy(r->run, search_result_at(r, i)));
+	buf_addc(out, ')');
+}
+
 struct str
 search_correlator(struct arena *a, struct str tag)
 {
@@ -168,6 +185,8 @@ search_out_esearch(struct imap_session *s, const struct search_result *r, struct
 		out_all(out, r, count);
 	if ((returns & SEARCH_RETURN_PARTIAL) != 0)
 		out_partial(out, r, count);
+	if ((returns & SEARCH_RETURN_RELEVANCY) != 0)
+		out_relevancy(out, r, count);
 	if ((returns & SEARCH_RETURN_COUNT) != 0)
 		buf_printf(out, " COUNT %" PRIu32, count);
 	if (r->modseq != 0)

@@ -21,8 +21,9 @@ struct search_result {
 	const struct search_plan *plan; /* its return options */
 	bool uid;                       /* UIDs are said, not sequence numbers */
 	struct uidset found;
-	uint32_t *order; /* `found` in the order of SORT, owned; NULL: mailbox order */
-	uint64_t modseq; /* highest of what is returned; 0: none, or not asked */
+	uint32_t *order;              /* `found` in the order of SORT, owned; NULL: mailbox order */
+	uint64_t modseq;              /* highest of what is returned; 0: none, or not asked */
+	const struct search_run *run; /* of RELEVANCY; NULL where that is not asked */
 };
 
 void search_result_clear(struct search_result *r);

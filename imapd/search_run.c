@@ -7,11 +7,18 @@
 
 #include "base/log.h"
 #include "imapd/messages.h"
+#include "store/mailbox_search.h"
+
+/* Found without a look at its text: all that was asked of it is so. */
+#define SCORE_WITHOUT_TEXT 100
 
 struct search_run {
 	struct mailbox *box;
 	struct search_plan *plan;
-	const struct search_candidates *source;
+	struct search_candidates source;
+	/* For each text search.db was asked about: the messages that may have it. */
+	struct uidset *proposed;
+	size_t proposed_count;
 
 	bool started;
 	struct uidset candidates, found;
@@ -20,6 +27,7 @@ struct search_run {
 	/* one slice of rows */
 	struct message rows[SEARCH_SLICE_ROWS];
 	enum search_truth truths[SEARCH_SLICE_ROWS];
+	unsigned char row_scores[SEARCH_SLICE_ROWS];
 	size_t row_count, row_at; /* rows before row_at are decided and counted */
 	struct message_ids *ids;  /* of the rows; NULL: the plan asks for none */
 	size_t ids_at;            /* rows before it have been evaluated with their ids */
@@ -27,6 +35,9 @@ struct search_run {
 
 	bool asks_fields;         /* of the header fields and dates in the index */
 	struct search_text *text; /* NULL: no texts */
+	size_t fuzzy_count;       /* of them */
+	unsigned char *scores;    /* of found messages, in their order; where fuzzy_count > 0 */
+	size_t score_cap;
 	bool *found_texts;
 	enum search_truth *matched; /* for each text */
 	enum store_err text_err;
@@ -57,7 +68,7 @@ search_run_new(
 
 	run->box = box;
 	run->plan = plan;
-	run->source = source;
+	run->source = source != NULL ? *source : mailbox_candidates(box);
 	run->asks_fields = plan->uses_sent;
 	if (plan->uses_ids)
 		run->ids = mem_zalloc(SEARCH_SLICE_ROWS * sizeof(*run->ids));
@@ -66,6 +77,9 @@ search_run_new(
 		run->asks_fields = run->asks_fields || search_fields_help(run->text);
 		run->found_texts = mem_zalloc(plan->key_count * sizeof(*run->found_texts));
 		run->matched = mem_zalloc(plan->key_count * sizeof(*run->matched));
+		run->proposed = mem_zalloc(plan->key_count * sizeof(*run->proposed));
+		for (size_t i = 0; i < plan->key_count; i++)
+			run->fuzzy_count += plan->keys[i].fuzzy;
 	}
 	return run;
 }
@@ -76,6 +90,10 @@ search_run_free(struct search_run *run)
 	if (run == NULL)
 		return;
 	search_text_free(run->text);
+	for (size_t i = 0; i < run->proposed_count; i++)
+		uidset_free(&run->proposed[i]);
+	free(run->proposed);
+	free(run->scores);
 	free(run->found_texts);
 	free(run->matched);
 	free(run->ids);
@@ -103,29 +121,88 @@ search_run_progress(const struct search_run *run, uint64_t *done_out, uint64_t *
 
 /* --- the index --------------------------------------------------------------------------------- */
 
-/* Texts that every message found must hold: an index of texts may rule messages out. */
+/* Asks search.db about each text: one that it cannot say anything about may be in any message. */
+static void
+ask_proposals(struct search_run *run)
+{
+	size_t count = run->plan->key_count;
+
+	if (count > SEARCH_PROPOSALS)
+		count = SEARCH_PROPOSALS;
+	for (; run->proposed_count < count; run->proposed_count++) {
+		struct uidset *uids = &run->proposed[run->proposed_count];
+
+		uidset_copy(uids, &run->candidates);
+		search_narrow(&run->source, &run->plan->keys[run->proposed_count], uids);
+	}
+}
+
+static const struct uidset *
+proposed_for(const struct search_run *run, const struct search_node *node)
+{
+	return node->op == SEARCH_STRING && node->key < run->proposed_count
+		   ? &run->proposed[node->key]
+		   : &run->candidates;
+}
+
+static void may_match(
+    const struct search_run *run, const struct search_node *node, struct uidset *uids_out);
+
+/* What can match all children, or one of them. */
+static void
+may_match_children(
+    const struct search_run *run, const struct search_node *node, struct uidset *uids_out)
+{
+	struct uidset one = { 0 };
+
+	if (node->op == SEARCH_AND)
+		uidset_copy(uids_out, &run->candidates);
+	for (const struct search_node *n = node->children; n != NULL; n = n->next) {
+		uidset_clear(&one);
+		may_match(run, n, &one);
+		if (node->op == SEARCH_AND)
+			uidset_intersect(uids_out, &one);
+		else
+			uidset_union(uids_out, &one);
+	}
+	uidset_free(&one);
+}
+
+/* The candidates that are not ruled out by the proposals for a node, added to the empty set. */
+static void
+may_match(const struct search_run *run, const struct search_node *node, struct uidset *uids_out)
+{
+	if (node->op == SEARCH_AND || node->op == SEARCH_OR)
+		may_match_children(run, node, uids_out);
+	else
+		uidset_copy(uids_out, proposed_for(run, node));
+}
+
 static void
 narrow(struct search_run *run)
 {
-	uint32_t *uids;
-	size_t count = 0;
+	struct uidset uids = { 0 };
 
-	if (run->source == NULL || uidset_is_empty(&run->candidates))
+	if (run->plan->key_count == 0 || uidset_is_empty(&run->candidates))
 		return;
-	uids = mem_realloc_array(NULL, uidset_count(&run->candidates), sizeof(*uids));
-	for (size_t i = 0; i < run->candidates.run_count; i++)
-		for (uint32_t u = run->candidates.runs[i].first;; u++) {
-			uids[count++] = u;
-			if (u == run->candidates.runs[i].last)
-				break;
-		}
-	for (struct search_node *n = run->plan->root.children; n != NULL; n = n->next)
-		if (n->op == SEARCH_STRING)
-			search_narrow(run->source, &run->plan->keys[n->key], uids, &count);
-	uidset_clear(&run->candidates);
-	for (size_t i = 0; i < count; i++)
-		uidset_add(&run->candidates, uids[i]);
-	free(uids);
+	ask_proposals(run);
+	may_match(run, &run->plan->root, &uids);
+	uidset_swap(&run->candidates, &uids);
+	uidset_free(&uids);
+}
+
+/* What the proposals say of a message's texts: that it cannot have them, or nothing.  NULL: there are no texts. */
+static const enum search_truth *
+proposals(struct search_run *run, uint32_t uid)
+{
+	if (run->plan->key_count == 0)
+		return NULL;
+	for (size_t i = 0; i < run->plan->key_count; i++)
+		run->matched[i] =
+		    i < run->proposed_count && !uidset_contains(&run->proposed[i], uid)
+			? SEARCH_NO
+			: SEARCH_UNKNOWN;
+	return run->matched;
 }
 
 static enum store_err
@@ -155,9 +232,10 @@ static bool
 on_row(void *arg, const struct message *row)
 {
 	struct search_run *run = arg;
-	struct search_facts facts = { .row = row };
+	struct search_facts facts = { .row = row, .matched = proposals(run, row->uid) };
 
 	run->rows[run->row_count] = *row;
+	run->row_scores[run->row_count] = SCORE_WITHOUT_TEXT;
 	run->truths[run->row_count++] = search_eval(&run->plan->root, &facts);
 	return true;
 }
@@ -257,6 +335,9 @@ on_searched(void *arg, const struct message_searched *m)
 	facts.ids = ids_of(run, i);
 	if (run->text != NULL) {
 		search_fields_match(run->text, m->fields, run->matched);
+		for (size_t k = 0; k < run->proposed_count; k++)
+			if (!uidset_contains(&run->proposed[k], m->uid))
+				run->matched[k] = SEARCH_NO;
 		facts.matched = run->matched;
 	}
 	run->truths[i] = search_eval(&run->plan->root, &facts);
@@ -314,6 +395,45 @@ match_text(struct search_run *run, const struct message_parsed *p)
 	return ok;
 }
 
+static void
+note_score(struct search_run *run, unsigned char score)
+{
+	size_t place = uidset_count(&run->found);
+
+	if (run->fuzzy_count == 0)
+		return;
+	if (place == run->score_cap) {
+		run->score_cap = place == 0 ? 64 : 2 * place;
+		run->scores = mem_realloc_array(run->scores, run->score_cap, 1);
+	}
+	run->scores[place] = score;
+}
+
+unsigned
+search_run_relevancy(const struct search_run *run, uint32_t uid)
+{
+	uint32_t place = uidset_rank(&run->found, uid);
+
+	if (place == 0 || !run->plan->uses_fuzzy)
+		return 0;
+	return run->scores != NULL ? run->scores[place - 1] : SCORE_WITHOUT_TEXT;
+}
+
+/* The mean of the fuzzy texts that the message has. */
+static unsigned char
+score_of_text(const struct search_run *run)
+{
+	unsigned sum = 0, count = 0;
+
+	for (size_t i = 0; i < run->plan->key_count; i++) {
+		unsigned score = search_text_score(run->text, i);
+
+		sum += score;
+		count += score > 0;
+	}
+	return count > 0 ? (unsigned char)(sum / count) : SCORE_WITHOUT_TEXT;
+}
+
 static enum search_truth
 decide(struct search_run *run, size_t row, const struct message_parsed *p)
 {
@@ -322,12 +442,16 @@ decide(struct search_run *run, size_t row, const struct message_parsed *p)
 		.parsed = true,
 		.has_sent_date = p->has_sent_date,
 		.sent_day = p->sent_date_days };
-	enum search_truth t = search_eval(&run->plan->root, &facts);
+	enum search_truth t;
 
+	facts.matched = proposals(run, p->uid);
+	t = search_eval(&run->plan->root, &facts);
 	if (t != SEARCH_UNKNOWN)
 		return t;
 	if (!match_text(run, p))
 		return SEARCH_NO;
+	if (run->fuzzy_count > 0)
+		run->row_scores[row] = score_of_text(run);
 	facts.matched = run->matched;
 	return search_eval(&run->plan->root, &facts);
 }
@@ -337,8 +461,10 @@ static void
 settle_rows(struct search_run *run, size_t end)
 {
 	for (; run->row_at < end; run->row_at++)
-		if (run->truths[run->row_at] == SEARCH_YES)
+		if (run->truths[run->row_at] == SEARCH_YES) {
+			note_score(run, run->row_scores[run->row_at]);
 			uidset_add(&run->found, run->rows[run->row_at].uid);
+		}
 }
 
 static bool

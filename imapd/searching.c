@@ -59,6 +59,7 @@ searching_start(struct imap_session *s, struct imap_request *req, struct searchi
 	st->run = search_run_new(s->box, &st->plan, NULL);
 	st->result.box = s->box;
 	st->result.plan = &st->plan;
+	st->result.run = st->run;
 	st->result.uid = req->uid;
 	st->state = SEARCHING_FIND;
 	return IMAP_OK;

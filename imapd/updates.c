@@ -2,6 +2,7 @@
 #include "imapd/notify.h"
 #include "imapd/place.h"
 #include "imapd/response.h"
+#include "imapd/search_builder.h"
 #include "imapd/session.h"
 
 #define VANISHED_RUNS                                                                              \
@@ -250,6 +251,8 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 		if (err == STORE_OK) {
 			send_changes(s, &changes);
 			imap_notify_arrived(s, &changes.arrived);
+			if (!uidset_is_empty(&changes.arrived))
+				imap_search_look(s);
 		}
 		more = err == STORE_OK && changes.more;
 	} while (more && !imap_out_full(s));

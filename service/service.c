@@ -208,6 +208,8 @@ open_store(struct service *sv)
 		.free_floor_bytes = config_size(sv->config, "store.free_space_floor"),
 		.keep_s = config_integer(sv->config, "store.undelete_days") * STORE_DAY_S,
 		.keep_max_bytes = config_size(sv->config, "store.undelete_size"),
+		.search = store_search_parse(config_string(sv->config, "store.search_index")),
+		.search_max_bytes = config_size(sv->config, "store.search_index_size"),
 		.log = sv->log,
 	};
 

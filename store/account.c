@@ -14,7 +14,16 @@
 #include "store/folder.h"
 #include "store/mailbox_name.h"
 #include "store/sanger_mailbox.h"
+#include "store/search_index.h"
 #include "store/subscriptions.h"
+
+enum store_search
+store_search_parse(const char *word)
+{
+	return strcmp(word, "no") == 0       ? STORE_SEARCH_NEVER
+	       : strcmp(word, "always") == 0 ? STORE_SEARCH_ALWAYS
+					     : STORE_SEARCH_SEARCHED;
+}
 
 /* --- the process's context --------------------------------------------------------------------- */
 
@@ -45,6 +54,8 @@ store_open(const struct store_options *o)
 	st->free_floor_bytes = o->free_floor_bytes;
 	st->keep_s = o->keep_s;
 	st->keep_max_bytes = o->keep_max_bytes;
+	st->search = o->search;
+	st->search_max_bytes = o->search_max_bytes;
 	pthread_mutex_init(&st->mutex, NULL);
 	return st;
 }
@@ -56,7 +67,11 @@ account_free(struct account *acct)
 		index_close(acct->ix);
 		atomic_fetch_sub(&acct->st->index_open_count, 1);
 	}
+	search_index_close(acct->search);
+	search_index_close(acct->building);
 	home_close(acct->home);
+	pthread_mutex_destroy(&acct->search_mutex);
+	pthread_mutex_destroy(&acct->build_mutex);
 	pthread_mutex_destroy(&acct->write_mutex);
 	pthread_mutex_destroy(&acct->db_mutex);
 	free(acct->localpart);
@@ -110,6 +125,16 @@ account_index_close(struct account *acct)
 	atomic_fetch_sub(&acct->st->index_open_count, 1);
 }
 
+static void
+search_close_idle(pthread_mutex_t *mutex, struct search_index **ix)
+{
+	if (pthread_mutex_trylock(mutex) != 0)
+		return;
+	search_index_close(*ix);
+	*ix = NULL;
+	pthread_mutex_unlock(mutex);
+}
+
 /* Closes the connections that were not used since before_s, and forgets accounts that nobody has open.  One that is at
  * work is not idle. */
 static void
@@ -133,6 +158,8 @@ close_idle(struct store *st, long long before_s)
 				account_index_close(acct);
 				pthread_mutex_unlock(&acct->db_mutex);
 			}
+			search_close_idle(&acct->build_mutex, &acct->building);
+			search_close_idle(&acct->search_mutex, &acct->search);
 			at = &acct->next;
 		}
 	}
@@ -191,6 +218,8 @@ account_new(struct store *st, struct home *home)
 						       home->domain, home->localpart);
 	init_mutex(&acct->write_mutex);
 	init_mutex(&acct->db_mutex);
+	init_mutex(&acct->search_mutex);
+	init_mutex(&acct->build_mutex);
 	return acct;
 }
 

@@ -35,6 +35,14 @@
 struct store;   /* one per process: roots, options, open accounts */
 struct account; /* one open account */
 
+enum store_search { /* which accounts have a search.db (store/search_index.h) */
+	STORE_SEARCH_NEVER,
+	STORE_SEARCH_SEARCHED, /* those in which somebody has searched for text */
+	STORE_SEARCH_ALWAYS,
+};
+
+enum store_search store_search_parse(const char *word); /* no, searched, always */
+
 struct store_options {
 	const char *mail_root;  /* absolute */
 	const char *index_root; /* NULL or "": index.db lies in the account's Maildir */
@@ -47,7 +55,9 @@ struct store_options {
 	/* Expunged messages are kept that long, the newest of them up to so many bytes (store/kept.h); 0: not at all,
 	 * and 0: any number. */
 	uint64_t keep_s, keep_max_bytes;
-	const struct log *log; /* borrowed until store_close() */
+	enum store_search search;
+	uint64_t search_max_bytes; /* of a search.db */
+	const struct log *log;     /* borrowed until store_close() */
 };
 
 /* Copies the options.  NULL with a log line if mail_root cannot be opened.  Ends with store_close()

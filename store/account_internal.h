@@ -3,6 +3,7 @@
  *
  * Locks, always taken in this order:
  *   write_mutex → the directory's flock (both: the writer lock) → db_mutex.
+ * search_mutex is held for search.db alone, and no other lock is taken under it but db_mutex.
  * db_mutex is held while SQLite works and while a writer renames; never while message bytes are read or written, and
  * never in a callback. */
 #ifndef STORE_ACCOUNT_INTERNAL_H
@@ -27,6 +28,10 @@ struct store {
 	const char **quota_exempt;    /* NULL-terminated */
 	unsigned index_open_max;
 	uint64_t free_floor_bytes, keep_s, keep_max_bytes;
+	enum store_search search;
+	uint64_t search_max_bytes;
+	void (*search_wanted)(void *arg, struct account *acct, const char *mailbox); /* or NULL */
+	void *search_wanted_arg;
 	atomic_uint index_open_count;
 	pthread_mutex_t mutex; /* the table and all refs */
 	struct account *buckets[ACCOUNT_BUCKETS];
@@ -47,6 +52,11 @@ struct account {
 	pthread_mutex_t db_mutex;
 	struct index *ix;          /* NULL: not open; under db_mutex */
 	atomic_bool index_is_open; /* the same, for a look without the mutex */
+	pthread_mutex_t search_mutex;   /* taken alone */
+	atomic_bool search_full_told;   /* the log knows that search.db has no room */
+	pthread_mutex_t build_mutex;    /* held while search.db is written; taken before all others */
+	struct search_index *building;  /* open for that; under build_mutex */
+	struct search_index *search;    /* NULL: not open; under search_mutex */
 	/* Stamps of new/ folders that were empty when the stamp was old enough to be trusted; under db_mutex. */
 	struct index_stamp empty_new[ACCOUNT_EMPTY_NEW];
 };

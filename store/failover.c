@@ -66,7 +66,8 @@ jump_all(const struct home *home)
 enum store_err
 account_jump(struct account *acct)
 {
-	static const char *const FILES[] = { "index.db", "index.db-wal", "index.db-shm" };
+	static const char *const FILES[] = { "index.db", "index.db-wal", "index.db-shm",
+		"search.db", "search.db-wal", "search.db-shm" };
 	enum store_err err = account_lock(acct);
 
 	if (err != STORE_OK)

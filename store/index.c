@@ -61,6 +61,7 @@ static const char *const SQL[STATEMENTS] = {
 	    " cur_inode, keywords_mtime, keywords_ctime, keywords_inode, new_racy, verify_due, "
 	    "verified, lost_from, lost_below"
 	    " FROM mailbox WHERE name = ?1",
+	[MAILBOX_HAS] = "SELECT 1 FROM mailbox WHERE mailbox_id = ?1 AND uidvalidity = ?2",
 	[MAILBOX_INSERT] = "INSERT INTO mailbox (name) VALUES (?1)",
 	[MAILBOX_UPDATE] =
 	    "UPDATE mailbox SET mailbox_id = ?2, epoch = ?3, uidvalidity = ?4, uidnext = ?5,"
@@ -571,6 +572,24 @@ index_mailbox_drop(struct index *ix, int64_t id)
 	for (size_t i = 0; i < ARRAY_LEN(DROPS) && err == STORE_OK; i++)
 		err = index_run_ints(ix, DROPS[i], &id, 1);
 	return err;
+}
+
+enum store_err
+index_has_mailbox(struct index *ix, const char *mailbox_id, uint32_t uidvalidity)
+{
+	enum store_err err;
+	sqlite3_stmt *st = index_statement(ix, MAILBOX_HAS, &err);
+	int rc;
+
+	if (st == NULL)
+		return err;
+	sqlite3_bind_text(st, 1, mailbox_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, uidvalidity);
+	rc = sqlite3_step(st);
+	err = index_check(ix, rc, "has mailbox");
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	return err == STORE_OK && rc != SQLITE_ROW ? STORE_NOT_FOUND : err;
 }
 
 enum store_err

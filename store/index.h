@@ -83,6 +83,8 @@ enum store_err index_mailbox_put(struct index *ix, struct index_mailbox *row); /
 enum store_err index_mailbox_drop(struct index *ix, int64_t id);
 enum store_err index_mailbox_rename(struct index *ix, const char *from, const char *to);
 void index_mailbox_clear(struct index_mailbox *row);
+/* STORE_OK: it has a mailbox of that id and UIDVALIDITY; STORE_NOT_FOUND. */
+enum store_err index_has_mailbox(struct index *ix, const char *mailbox_id, uint32_t uidvalidity);
 enum store_err index_drop_all(struct index *ix);
 
 /* Calls back for each keyword with a number. */

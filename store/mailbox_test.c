@@ -571,7 +571,8 @@ test_quota(void **state)
 	assert_int_equal(mailbox_move(box, &all, NULL, "Sent", &r), STORE_OK);
 	mailbox_close(box);
 	assert_int_equal(mailbox_open(t.acct, "Sent", false, &box), STORE_OK);
-	assert_int_equal(mailbox_move(box, &all, NULL, "Trash", &r), STORE_OK); /* Trash is exempt */
+	assert_int_equal(
+	    mailbox_move(box, &all, NULL, "Trash", &r), STORE_OK); /* Trash is exempt */
 	assert_int_equal(account_quota(t.acct, &q), STORE_OK);
 	assert_int_equal(q.used_bytes, 0);
 	assert_int_equal(account_quota_recount(t.acct), STORE_OK);
@@ -950,7 +951,7 @@ struct got_searched {
 static bool
 on_searched(void *arg, const struct message_searched *m)
 {
-	static const struct search_key KEY = { SEARCH_HEADER, STR("Subject"), STR("HELLO") };
+	static const struct search_key KEY = { SEARCH_HEADER, STR("Subject"), STR("HELLO"), false };
 	struct search_text *st = search_text_new(&KEY, 1);
 	struct got_searched *g = arg;
 	enum search_truth truth;

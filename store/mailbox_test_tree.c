@@ -36,6 +36,8 @@ tree_open(struct tree *t)
 	    .quota_exempt_count = 1,
 	    .keep_s = t->keep_s,
 	    .keep_max_bytes = t->keep_max_bytes,
+	    .search = t->search,
+	    .search_max_bytes = t->search_max_bytes,
 	    .log = getenv("TEST_LOG") != NULL ? t->log : NULL });
 	CHECK(t->st != NULL);
 	CHECK_OK(account_open(t->st, "ann", "example.org", ACCOUNT_CREATE, &t->acct));

@@ -12,6 +12,8 @@ struct tree {
 	struct account *acct;
 	uint64_t keep_s,
 	    keep_max_bytes; /* as in struct store_options, from the next tree_open() on */
+	enum store_search search;
+	uint64_t search_max_bytes;
 };
 
 /* Every step that fails ends the process with a line saying where. */

@@ -8,7 +8,9 @@
 #include "store/address.h"
 #include "store/casefold.h"
 #include "store/header.h"
+#include "store/html_text.h"
 #include "store/mime_read.h"
+#include "store/search_fuzzy.h"
 
 /* The fields that search_fields_pack() keeps; their numbers there. */
 static const char *const KEPT[] = { "Subject", "From", "To", "Cc", "Bcc", "Reply-To", "Sender",
@@ -17,10 +19,11 @@ static const char *const KEPT[] = { "Subject", "From", "To", "Cc", "Bcc", "Reply
 struct needle {
 	enum search_where where;
 	struct str header;
-	int kept;        /* its number in KEPT, -1: none */
-	struct buf text; /* normalised */
-	bool impossible; /* longer than we look for */
-	bool found;      /* in this message */
+	int kept;            /* its number in KEPT, -1: none */
+	struct buf text;     /* normalised */
+	struct fuzzy *fuzzy; /* or NULL; then `text` is not looked at */
+	bool impossible;     /* longer than we look for */
+	bool found;          /* in this message; a fuzzy one only at its end */
 };
 
 struct search_text {
@@ -30,8 +33,10 @@ struct search_text {
 	size_t open;            /* needles not yet found in this message */
 	size_t longest;         /* needle of BODY and TEXT */
 	size_t body_open;       /* of these, not yet found */
+	bool fuzzy_body;        /* one of them is fuzzy */
 	bool headers;           /* any SEARCH_HEADER */
 	struct buf raw, window; /* reused */
+	struct buf plain;       /* for fuzzy ones: the text of a part, decoded */
 	char *chunk;
 };
 
@@ -59,10 +64,13 @@ search_text_new(const struct search_key *keys, size_t count)
 		n->header =
 		    (struct str){ arena_strndup(&st->arena, keys[i].header.p, keys[i].header.len),
 			    keys[i].header.len };
+		n->fuzzy = keys[i].fuzzy ? fuzzy_new(keys[i].text) : NULL;
+		st->fuzzy_body |= n->fuzzy != NULL && n->where != SEARCH_HEADER;
 		n->kept = n->where == SEARCH_HEADER ? kept_number(n->header) : -1;
 		casefold_all(&n->text, keys[i].text);
-		n->impossible = n->text.len > SEARCH_NEEDLE_MAX_BYTES;
-		if (n->where != SEARCH_HEADER && n->text.len > st->longest && !n->impossible)
+		n->impossible = n->fuzzy == NULL && n->text.len > SEARCH_NEEDLE_MAX_BYTES;
+		if (n->where != SEARCH_HEADER && n->text.len > st->longest && !n->impossible &&
+		    n->fuzzy == NULL)
 			st->longest = n->text.len;
 		st->headers = st->headers || n->where == SEARCH_HEADER;
 	}
@@ -74,12 +82,15 @@ search_text_free(struct search_text *st)
 {
 	if (st == NULL)
 		return;
-	for (size_t i = 0; i < st->count; i++)
+	for (size_t i = 0; i < st->count; i++) {
 		buf_free(&st->needles[i].text);
+		fuzzy_free(st->needles[i].fuzzy);
+	}
 	free(st->needles);
 	free(st->chunk);
 	buf_free(&st->raw);
 	buf_free(&st->window);
+	buf_free(&st->plain);
 	arena_free(&st->arena);
 	free(st);
 }
@@ -109,7 +120,7 @@ look(struct search_text *st, bool in_header)
 	for (size_t i = 0; i < st->count && st->body_open > 0; i++) {
 		struct needle *n = &st->needles[i];
 
-		if (n->found || n->impossible || n->where == SEARCH_HEADER ||
+		if (n->found || n->impossible || n->fuzzy != NULL || n->where == SEARCH_HEADER ||
 		    (in_header && n->where == SEARCH_BODY))
 			continue;
 		if (holds((struct str){ st->window.data, st->window.len }, n))
@@ -178,6 +189,40 @@ add_addresses(struct buf *out, struct str value)
 	arena_free(&arena);
 }
 
+/* Shows a text in normal form to the fuzzy needles of TEXT and, outside of headers, BODY. */
+static void
+look_fuzzily(struct search_text *st, struct str folded, enum fuzzy_place place)
+{
+	struct buf text = { 0 };
+
+	fuzzy_fold(&text, folded);
+	for (size_t i = 0; i < st->count; i++) {
+		struct needle *n = &st->needles[i];
+
+		if (n->fuzzy != NULL && n->where != SEARCH_HEADER &&
+		    (n->where == SEARCH_TEXT || place == FUZZY_IN_BODY))
+			fuzzy_look(n->fuzzy, (struct str){ text.data, text.len }, place);
+	}
+	buf_free(&text);
+}
+
+static enum fuzzy_place
+place_of(struct str field)
+{
+	return str_eq_nocase(field, STR("Subject")) ? FUZZY_IN_SUBJECT : FUZZY_IN_HEADER;
+}
+
+/* A field's value for one fuzzy needle that names it. */
+static void
+look_in_value(const struct needle *n, struct str folded)
+{
+	struct buf text = { 0 };
+
+	fuzzy_fold(&text, folded);
+	fuzzy_look(n->fuzzy, (struct str){ text.data, text.len }, place_of(n->header));
+	buf_free(&text);
+}
+
 /* A field's value as HEADER compares it. */
 static void
 normal_value(struct buf *out, const struct header_field *h)
@@ -207,7 +252,9 @@ look_in_field(struct search_text *st, const struct header_field *h)
 		if (!decoded)
 			normal_value(&text, h);
 		decoded = true;
-		if (holds((struct str){ text.data, text.len }, n))
+		if (n->fuzzy != NULL)
+			look_in_value(n, (struct str){ text.data, text.len });
+		else if (holds((struct str){ text.data, text.len }, n))
 			found(st, n);
 	}
 	buf_free(&text);
@@ -240,6 +287,11 @@ search_header(struct search_text *st, int fd, const struct mime_part *part, bool
 		buf_reset(&st->window);
 		casefold_all(&st->window, (struct str){ value.data, value.len });
 		look(st, true);
+		if (st->fuzzy_body)
+			look_fuzzily(st,
+			    (struct str){
+				st->window.data + h.name.len, st->window.len - h.name.len },
+			    top ? place_of(h.name) : FUZZY_IN_HEADER);
 	}
 	buf_free(&value);
 	return true;
@@ -254,23 +306,53 @@ is_text(const struct mime_part *part)
 		   str_eq_nocase(part->type, STR("message")));
 }
 
-static bool
-search_body(struct search_text *st, int fd, const struct mime_part *part)
+/* The text of such a part in UTF-8. */
+static struct mime_decoder *
+open_text(int fd, const struct mime_part *part)
 {
-	struct mime_decoder *d;
 	struct mime_part plain = *part;
-	struct casefold cf = { 0 };
-	ssize_t n;
 
 	if (plain.cte == MIME_CTE_UNKNOWN)
 		plain.cte = MIME_CTE_IDENTITY;
 	if ((plain.flags & MIME_PART_TEXT) == 0)
 		plain.charset = STR("");
 	plain.flags |= MIME_PART_TEXT;
-	d = mime_decoder_open(fd, &plain, MIME_DECODE_UTF8);
+	return mime_decoder_open(fd, &plain, MIME_DECODE_UTF8);
+}
+
+static bool
+is_html(const struct mime_part *part)
+{
+	return (part->flags & MIME_PART_TEXT) != 0 && str_eq_nocase(part->subtype, STR("html"));
+}
+
+/* Appends a part's text in normal form as readers see it. */
+static void
+fold_as_read(struct buf *out, const struct mime_part *part, struct str text)
+{
+	struct buf page = { 0 };
+
+	if (is_html(part)) {
+		html_text(&page, text);
+		text = (struct str){ page.data, page.len };
+	}
+	casefold_all(out, text);
+	buf_free(&page);
+}
+
+static bool
+search_body(struct search_text *st, int fd, const struct mime_part *part)
+{
+	struct mime_decoder *d = open_text(fd, part);
+	struct casefold cf = { 0 };
+	ssize_t n;
+
 	buf_reset(&st->window);
+	buf_reset(&st->plain);
 	do {
 		n = mime_decoder_read(d, st->chunk, MIME_READ_BUFFER_BYTES);
+		if (n > 0 && st->fuzzy_body && st->plain.len < SEARCH_FUZZY_PART_MAX_BYTES)
+			buf_add(&st->plain, st->chunk, (size_t)n);
 		if (n > 0)
 			casefold_feed(&cf, &st->window, st->chunk, (size_t)n);
 		else if (n == 0)
@@ -280,6 +362,11 @@ search_body(struct search_text *st, int fd, const struct mime_part *part)
 			buf_consume(&st->window, st->window.len - (st->longest - 1));
 	} while (n > 0 && st->body_open > 0);
 	mime_decoder_close(d);
+	if (st->fuzzy_body && n >= 0) {
+		buf_reset(&st->window);
+		fold_as_read(&st->window, part, (struct str){ st->plain.data, st->plain.len });
+		look_fuzzily(st, (struct str){ st->window.data, st->window.len }, FUZZY_IN_BODY);
+	}
 	return n >= 0;
 }
 
@@ -310,15 +397,124 @@ search_text_run(struct search_text *st, int fd, const struct mime_message *m, bo
 		struct needle *n = &st->needles[i];
 
 		n->found = n->where != SEARCH_HEADER && n->text.len == 0;
+		if (n->fuzzy != NULL)
+			fuzzy_begin(n->fuzzy);
 		if (n->found || n->impossible)
 			continue;
 		st->open++;
 		st->body_open += n->where != SEARCH_HEADER;
 	}
 	good = search_parts(st, fd, m->root, true);
-	for (size_t i = 0; i < st->count; i++)
-		matched_out[i] = st->needles[i].found;
+	for (size_t i = 0; i < st->count; i++) {
+		struct needle *n = &st->needles[i];
+
+		if (n->fuzzy != NULL)
+			n->found = fuzzy_score(n->fuzzy) > 0;
+		matched_out[i] = n->found;
+	}
 	return good;
+}
+
+unsigned
+search_text_score(const struct search_text *st, size_t key)
+{
+	return st->needles[key].fuzzy != NULL ? fuzzy_score(st->needles[key].fuzzy) : 0;
+}
+
+/* --- texts for an index ------------------------------------------------------------------------ */
+
+void
+search_texts_free(struct search_texts *texts)
+{
+	buf_free(&texts->head);
+	buf_free(&texts->body);
+}
+
+/* Appends what fuzzy keys see of a text in normal form, where that is something else. */
+static void
+add_fuzzy_form(struct buf *out, struct str folded, bool always)
+{
+	struct buf text = { 0 };
+
+	if (fuzzy_fold(&text, folded) || always) {
+		buf_add(out, text.data, text.len);
+		buf_addc(out, '\n');
+	}
+	buf_free(&text);
+}
+
+static bool
+collect_header(struct buf *out, int fd, const struct mime_part *part)
+{
+	struct buf raw = { 0 }, folded = { 0 };
+	bool ok = mime_header_read(&raw, fd, part);
+	struct cursor c = cursor_from((struct str){ raw.data, raw.len });
+	struct header_field h;
+
+	while (ok && raw.len > 0 && header_next(&c, &h)) {
+		buf_reset(&folded);
+		casefold_all(&folded, h.name);
+		buf_adds(&folded, ": ");
+		normal_value(&folded, &h);
+		buf_add(out, folded.data, folded.len);
+		buf_addc(out, '\n');
+		add_fuzzy_form(out, (struct str){ folded.data, folded.len }, false);
+	}
+	buf_free(&raw);
+	buf_free(&folded);
+	return ok;
+}
+
+static bool
+collect_body(struct buf *out, size_t max_bytes, int fd, const struct mime_part *part)
+{
+	struct mime_decoder *d = open_text(fd, part);
+	struct buf text = { 0 }, folded = { 0 };
+	ssize_t n;
+
+	do {
+		buf_reserve(&text, MIME_READ_BUFFER_BYTES);
+		n = mime_decoder_read(d, text.data + text.len, MIME_READ_BUFFER_BYTES);
+		if (n > 0)
+			text.len += (size_t)n;
+	} while (n > 0 && text.len <= max_bytes);
+	mime_decoder_close(d);
+	casefold_all(&folded, (struct str){ text.data, text.len });
+	buf_add(out, folded.data, folded.len);
+	buf_addc(out, '\n');
+	if (is_html(part)) {
+		buf_reset(&folded);
+		fold_as_read(&folded, part, (struct str){ text.data, text.len });
+	}
+	add_fuzzy_form(out, (struct str){ folded.data, folded.len }, is_html(part));
+	buf_free(&text);
+	buf_free(&folded);
+	return n >= 0;
+}
+
+static bool
+collect_part(struct search_texts *texts, size_t max_bytes, int fd, const struct mime_part *part)
+{
+	if (!collect_header(&texts->head, fd, part) ||
+	    (is_text(part) && !collect_body(&texts->body, max_bytes, fd, part)))
+		return false;
+	if (texts->head.len + texts->body.len > max_bytes) {
+		errno = EFBIG;
+		return false;
+	}
+	for (part = part->first_child; part != NULL; part = part->next)
+		if (!collect_part(texts, max_bytes, fd, part))
+			return false;
+	return true;
+}
+
+bool
+search_texts_collect(
+    struct search_texts *texts, size_t max_bytes, int fd, const struct mime_message *m)
+{
+	buf_reset(&texts->head);
+	buf_reset(&texts->body);
+	return collect_part(texts, max_bytes, fd, m->root);
 }
 
 /* --- header fields kept by an index --- */
@@ -410,6 +606,21 @@ are_whole(struct str fields)
 	return cursor_at_end(&c);
 }
 
+/* What might match is for the message, which gives the score. */
+static enum search_truth
+fuzzy_truth(const struct needle *n, struct str fields, struct cursor c)
+{
+	struct str value;
+	int number;
+
+	fuzzy_begin(n->fuzzy);
+	while (next_kept(&c, &number, &value))
+		if (number == n->kept)
+			look_in_value(n, value);
+	return fuzzy_score(n->fuzzy) > 0 || (get16(fields.p) >> n->kept & 1) != 0 ? SEARCH_UNKNOWN
+										  : SEARCH_NO;
+}
+
 static enum search_truth
 needle_truth(const struct needle *n, struct str fields)
 {
@@ -422,6 +633,8 @@ needle_truth(const struct needle *n, struct str fields)
 	if (n->kept < 0 || fields.len == 0)
 		return SEARCH_UNKNOWN;
 	c.p += MARKS_BYTES;
+	if (n->fuzzy != NULL)
+		return fuzzy_truth(n, fields, c);
 	while (next_kept(&c, &number, &value))
 		if (number == n->kept && holds(value, n))
 			return SEARCH_YES;
@@ -449,8 +662,8 @@ search_fields_match(const struct search_text *st, struct str fields, enum search
 /* --- candidates --- */
 
 bool
-search_narrow(const struct search_candidates *source, const struct search_key *key, uint32_t *uids,
-    size_t *count)
+search_narrow(
+    const struct search_candidates *source, const struct search_key *key, struct uidset *uids)
 {
-	return source != NULL && source->narrow(source->arg, key, uids, count);
+	return source != NULL && source->narrow(source->arg, key, uids);
 }

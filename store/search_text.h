@@ -4,13 +4,18 @@
  *
  * BODY looks at the bodies of text parts, those of nested messages too, and at no header field; TEXT at the
  * message's own header, the MIME headers of parts and the headers of nested messages too.  HTML is searched as it stands, decoded but with its
- * tags.  A part in an unknown charset is searched as us-ascii, one in an unknown encoding as it stands. */
+ * tags.  A part in an unknown charset is searched as us-ascii, one in an unknown encoding as it stands.
+ *
+ * A fuzzy key (RFC 6203) matches by words, search_fuzzy.h, and HTML as a reader sees it; what is behind the first
+ * SEARCH_FUZZY_PART_MAX_BYTES of a part it does not see. */
 #ifndef STORE_SEARCH_TEXT_H
 #define STORE_SEARCH_TEXT_H
 
 #include "store/mime.h"
+#include "store/uidset.h"
 
-#define SEARCH_NEEDLE_MAX_BYTES 8192 /* of a normalised needle; longer ones match nothing */
+#define SEARCH_FUZZY_PART_MAX_BYTES (1024 * 1024)
+#define SEARCH_NEEDLE_MAX_BYTES     8192 /* of a normalised needle; longer ones match nothing */
 
 enum search_where { SEARCH_HEADER, SEARCH_BODY, SEARCH_TEXT };
 
@@ -19,6 +24,7 @@ struct search_key {
 	struct str header; /* SEARCH_HEADER: the field's name */
 	struct str text;   /* UTF-8 (see charset_to_utf8()), not normalised; "" is in every field
 				 * that exists, and in every body */
+	bool fuzzy;
 };
 
 struct search_text; /* may be used for any number of messages, by one thread at a time */
@@ -29,6 +35,21 @@ void search_text_free(struct search_text *st);                                  
  * soon as every key has matched.  False and errno if the file could not be read. */
 bool search_text_run(
     struct search_text *st, int fd, const struct mime_message *m, bool *matched_out);
+/* How well the last message fits a fuzzy key, 1 to 100; 0: not at all, or the key is not fuzzy. */
+unsigned search_text_score(const struct search_text *st, size_t key);
+
+/* --- texts for an index --- */
+
+/* All that keys can match in a message: what a matching key looks for stands in `head` (HEADER and TEXT) or `body`
+ * (BODY and TEXT), in the normal form of casefold.h; and each piece of a fuzzy one does.  Whoever changes what is in
+ * them, or the normal form, makes SEARCH_INDEX_VERSION one more. */
+struct search_texts {
+	struct buf head, body;
+};
+/* Replaces *texts.  False and errno if the file could not be read; EFBIG: the texts would have more than max_bytes. */
+bool search_texts_collect(
+    struct search_texts *texts, size_t max_bytes, int fd, const struct mime_message *m);
+void search_texts_free(struct search_texts *texts);
 
 /* --- header fields kept by an index --- */
 
@@ -59,11 +80,11 @@ void search_fields_match(
  * one that matches; the message itself decides.  A NULL source means all. */
 struct search_candidates {
 	void *arg;
-	/* Removes from the ascending `uids` those that cannot match `key` and lowers *count.
-	 * False if it cannot say anything (no index yet): the list is unchanged. */
-	bool (*narrow)(void *arg, const struct search_key *key, uint32_t *uids, size_t *count);
+	/* Takes from `uids` those that cannot match `key`.  False if it cannot say anything (no index yet): the set is
+	 * unchanged. */
+	bool (*narrow)(void *arg, const struct search_key *key, struct uidset *uids);
 };
-bool search_narrow(const struct search_candidates *source, const struct search_key *key,
-    uint32_t *uids, size_t *count);
+bool search_narrow(
+    const struct search_candidates *source, const struct search_key *key, struct uidset *uids);
 
 #endif

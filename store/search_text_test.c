@@ -31,28 +31,30 @@ static const struct {
 	struct search_key key;
 	bool match;
 } CASES[] = {
-	{ { SEARCH_HEADER, STR("Subject"), STR("GR\xC3\x9C") }, true },
-	{ { SEARCH_HEADER, STR("subject"), STR("e aus w") }, true }, /* across the fold */
-	{ { SEARCH_HEADER, STR("Subject"), STR("nested") }, false },
-	{ { SEARCH_HEADER, STR("From"), STR("j\xC3\xB6rg <j@") }, true },
-	{ { SEARCH_HEADER, STR("Cc"), STR("ann example <a@b.e") }, true }, /* as ENVELOPE has it */
-	{ { SEARCH_HEADER, STR("Cc"), STR("bo b <b@") }, true },
-	{ { SEARCH_HEADER, STR("Cc"), STR("(nee) example") }, true }, /* and as it stands there */
-	{ { SEARCH_HEADER, STR("X-Empty"), STR("") }, true },
-	{ { SEARCH_HEADER, STR("X-None"), STR("") }, false },
-	{ { SEARCH_BODY, STR(""), STR("SCH\xC3\x96NER TAG") }, true },
-	{ { SEARCH_BODY, STR(""), STR("<b>fett") }, true },
-	{ { SEARCH_BODY, STR(""), STR("binarydata") }, false },
-	{ { SEARCH_BODY, STR(""), STR("nested one") }, false }, /* a subject */
-	{ { SEARCH_BODY, STR(""), STR("nested body") }, true },
-	{ { SEARCH_BODY, STR(""), STR("inneres") }, false },
-	{ { SEARCH_TEXT, STR(""), STR("inneres") }, true },
-	{ { SEARCH_TEXT, STR(""), STR("nested one") }, true },
-	{ { SEARCH_BODY, STR(""), STR("wien") }, false },
-	{ { SEARCH_TEXT, STR(""), STR("wien") }, true },
-	{ { SEARCH_TEXT, STR(""), STR("fett") }, true },
-	{ { SEARCH_TEXT, STR(""), STR("nowhere") }, false },
-	{ { SEARCH_TEXT, STR(""), STR("") }, true },
+	{ { SEARCH_HEADER, STR("Subject"), STR("GR\xC3\x9C"), false }, true },
+	{ { SEARCH_HEADER, STR("subject"), STR("e aus w"), false }, true }, /* across the fold */
+	{ { SEARCH_HEADER, STR("Subject"), STR("nested"), false }, false },
+	{ { SEARCH_HEADER, STR("From"), STR("j\xC3\xB6rg <j@"), false }, true },
+	{ { SEARCH_HEADER, STR("Cc"), STR("ann example <a@b.e"), false },
+	    true }, /* as ENVELOPE has it */
+	{ { SEARCH_HEADER, STR("Cc"), STR("bo b <b@"), false }, true },
+	{ { SEARCH_HEADER, STR("Cc"), STR("(nee) example"), false },
+	    true }, /* and as it stands there */
+	{ { SEARCH_HEADER, STR("X-Empty"), STR(""), false }, true },
+	{ { SEARCH_HEADER, STR("X-None"), STR(""), false }, false },
+	{ { SEARCH_BODY, STR(""), STR("SCH\xC3\x96NER TAG"), false }, true },
+	{ { SEARCH_BODY, STR(""), STR("<b>fett"), false }, true },
+	{ { SEARCH_BODY, STR(""), STR("binarydata"), false }, false },
+	{ { SEARCH_BODY, STR(""), STR("nested one"), false }, false }, /* a subject */
+	{ { SEARCH_BODY, STR(""), STR("nested body"), false }, true },
+	{ { SEARCH_BODY, STR(""), STR("inneres"), false }, false },
+	{ { SEARCH_TEXT, STR(""), STR("inneres"), false }, true },
+	{ { SEARCH_TEXT, STR(""), STR("nested one"), false }, true },
+	{ { SEARCH_BODY, STR(""), STR("wien"), false }, false },
+	{ { SEARCH_TEXT, STR(""), STR("wien"), false }, true },
+	{ { SEARCH_TEXT, STR(""), STR("fett"), false }, true },
+	{ { SEARCH_TEXT, STR(""), STR("nowhere"), false }, false },
+	{ { SEARCH_TEXT, STR(""), STR(""), false }, true },
 };
 
 static int
@@ -99,7 +101,7 @@ test_keys(void **state)
 static void
 test_chunk_ends(void **state)
 {
-	static const struct search_key KEY = { SEARCH_BODY, STR(""), STR("needle") };
+	static const struct search_key KEY = { SEARCH_BODY, STR(""), STR("needle"), false };
 	struct search_text *st = search_text_new(&KEY, 1);
 
 	(void)state;
@@ -143,7 +145,7 @@ add_key(struct keys *k, enum search_where where, struct str header, struct str t
 {
 	k->key = mem_realloc_array(k->key, k->count + 1, sizeof(*k->key));
 	k->key[k->count++] = (struct search_key){ where, header,
-		{ arena_strndup(&k->arena, text.p, text.len), text.len } };
+		{ arena_strndup(&k->arena, text.p, text.len), text.len }, false };
 }
 
 static void
@@ -260,16 +262,16 @@ test_long_fields(void **state)
 		struct search_key key;
 		enum search_truth truth;
 	} ROWS[] = {
-		{ { SEARCH_HEADER, STR("To"), STR("first@") }, SEARCH_YES },
-		{ { SEARCH_HEADER, STR("To"), STR("other@") }, SEARCH_UNKNOWN },
-		{ { SEARCH_HEADER, STR("To"), STR("nobody@") }, SEARCH_UNKNOWN },
-		{ { SEARCH_HEADER, STR("To"), STR("") }, SEARCH_YES },
-		{ { SEARCH_HEADER, STR("Cc"), STR("") }, SEARCH_UNKNOWN },
-		{ { SEARCH_HEADER, STR("Subject"), STR("HELLO") }, SEARCH_YES },
-		{ { SEARCH_HEADER, STR("Subject"), STR("bye") }, SEARCH_NO },
-		{ { SEARCH_HEADER, STR("From"), STR("") }, SEARCH_NO },
-		{ { SEARCH_HEADER, STR("X-Other"), STR("") }, SEARCH_UNKNOWN },
-		{ { SEARCH_BODY, STR(""), STR("text") }, SEARCH_UNKNOWN },
+		{ { SEARCH_HEADER, STR("To"), STR("first@"), false }, SEARCH_YES },
+		{ { SEARCH_HEADER, STR("To"), STR("other@"), false }, SEARCH_UNKNOWN },
+		{ { SEARCH_HEADER, STR("To"), STR("nobody@"), false }, SEARCH_UNKNOWN },
+		{ { SEARCH_HEADER, STR("To"), STR(""), false }, SEARCH_YES },
+		{ { SEARCH_HEADER, STR("Cc"), STR(""), false }, SEARCH_UNKNOWN },
+		{ { SEARCH_HEADER, STR("Subject"), STR("HELLO"), false }, SEARCH_YES },
+		{ { SEARCH_HEADER, STR("Subject"), STR("bye"), false }, SEARCH_NO },
+		{ { SEARCH_HEADER, STR("From"), STR(""), false }, SEARCH_NO },
+		{ { SEARCH_HEADER, STR("X-Other"), STR(""), false }, SEARCH_UNKNOWN },
+		{ { SEARCH_BODY, STR(""), STR("text"), false }, SEARCH_UNKNOWN },
 	};
 	struct search_key keys[ARRAY_LEN(ROWS)];
 	enum search_truth truths[ARRAY_LEN(ROWS)];
@@ -327,7 +329,7 @@ test_damaged_fields(void **state)
 		{ STR("\0\0\0\0\1\0A\0\0\0"), SEARCH_UNKNOWN },
 		{ STR("\0\0\0\0\1\0B\0\0\1\0A"), SEARCH_YES },
 	};
-	static const struct search_key KEY = { SEARCH_HEADER, STR("SUBJECT"), STR("a") };
+	static const struct search_key KEY = { SEARCH_HEADER, STR("SUBJECT"), STR("a"), false };
 	struct search_text *st = search_text_new(&KEY, 1);
 	enum search_truth truth;
 

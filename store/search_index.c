@@ -1,0 +1,820 @@
+#include "store/search_index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/charset.h"
+#include "store/sql_checksum.h"
+
+#define DIGEST_BYTES 32
+#define BUSY_MS      2000 /* another process makes its journal new; writers have the lock */
+#define CACHE_KIB    2048
+#define WAL_PAGES    1000
+#define TEXT_OF(x)   #x
+#define TEXT(x)      TEXT_OF(x)
+
+/* Text is folded already; of a term only the messages are kept, no places. */
+#define FTS "fts5(text, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1')"
+
+static const char SCHEMA[] =
+    "CREATE TABLE box (id INTEGER PRIMARY KEY, mailbox_id TEXT NOT NULL,"
+    " uidvalidity INTEGER NOT NULL, UNIQUE (mailbox_id, uidvalidity));"
+    /* key = box << 32 | uid; doc 0: always named */
+    "CREATE TABLE message (key INTEGER PRIMARY KEY, doc INTEGER NOT NULL);"
+    "CREATE TABLE doc (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE,"
+    " refs INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX doc_dead ON doc (id) WHERE refs = 0;"
+    "CREATE TRIGGER message_in AFTER INSERT ON message"
+    " BEGIN UPDATE doc SET refs = refs + 1 WHERE id = NEW.doc; END;"
+    "CREATE TRIGGER message_out AFTER DELETE ON message"
+    " BEGIN UPDATE doc SET refs = refs - 1 WHERE id = OLD.doc; END;"
+    "CREATE VIRTUAL TABLE head USING " FTS ";"
+    "CREATE VIRTUAL TABLE body USING " FTS ";";
+
+enum statement {
+	BEGIN_READ,
+	BEGIN_WRITE,
+	COMMIT,
+	ROLLBACK,
+	BOX_GET,
+	BOX_PUT,
+	BOXES,
+	BOX_DROP,
+	MESSAGES,
+	MESSAGE_GET,
+	MESSAGE_PUT,
+	MESSAGE_DROP,
+	MESSAGES_DROP,
+	DOC_GET,
+	DOC_PUT,
+	DOC_COUNT,
+	HEAD_PUT,
+	BODY_PUT,
+	HEAD_FIND,
+	BODY_FIND,
+	STATEMENTS
+};
+
+static const char *const SQL[STATEMENTS] = {
+	[BEGIN_READ] = "BEGIN",
+	[BEGIN_WRITE] = "BEGIN IMMEDIATE",
+	[COMMIT] = "COMMIT",
+	[ROLLBACK] = "ROLLBACK",
+	[BOX_GET] = "SELECT id FROM box WHERE mailbox_id = ?1 AND uidvalidity = ?2",
+	[BOX_PUT] = "INSERT INTO box (mailbox_id, uidvalidity) VALUES (?1, ?2)",
+	[BOXES] = "SELECT id, mailbox_id, uidvalidity FROM box WHERE id > ?1 ORDER BY id",
+	[BOX_DROP] = "DELETE FROM box WHERE id = ?1",
+	[MESSAGES] = "SELECT key & 4294967295, doc FROM message"
+		     " WHERE key BETWEEN ?1 << 32 AND (?1 << 32) + 4294967295 ORDER BY key",
+	[MESSAGE_GET] = "SELECT doc FROM message WHERE key = ?1 << 32 | ?2",
+	[MESSAGE_PUT] = "INSERT INTO message (key, doc) VALUES (?1 << 32 | ?2, ?3)",
+	[MESSAGE_DROP] = "DELETE FROM message WHERE key = ?1 << 32 | ?2",
+	[MESSAGES_DROP] =
+	    "DELETE FROM message WHERE key BETWEEN ?1 << 32 AND (?1 << 32) + 4294967295",
+	[DOC_GET] = "SELECT id FROM doc WHERE digest = ?1",
+	[DOC_PUT] = "INSERT INTO doc (digest) VALUES (?1)",
+	[DOC_COUNT] = "SELECT (SELECT count(*) FROM doc WHERE refs = 0), (SELECT max(id) FROM doc)",
+	[HEAD_PUT] = "INSERT INTO head (rowid, text) VALUES (?1, ?2)",
+	[BODY_PUT] = "INSERT INTO body (rowid, text) VALUES (?1, ?2)",
+	[HEAD_FIND] = "SELECT rowid FROM head WHERE head MATCH ?1",
+	[BODY_FIND] = "SELECT rowid FROM body WHERE body MATCH ?1",
+};
+
+struct search_index {
+	const struct log *log;
+	char *path;
+	sqlite3 *db;
+	sqlite3_stmt *stmts[STATEMENTS];
+	dev_t dev;
+	ino_t ino;
+	struct buf match, text; /* reused */
+};
+
+static char *
+path_in(const char *dir)
+{
+	return mem_printf("%s/search.db", dir);
+}
+
+/* --- errors ------------------------------------------------------------------------------------ */
+
+static enum store_err
+check(const struct search_index *ix, int rc, const char *what)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE: return STORE_OK;
+	case SQLITE_NOMEM: abort();
+	default: break;
+	}
+	log_warn(ix->log, "search-index-error", "path=%s what=%s code=%d error=%s", ix->path, what,
+	    rc, ix->db != NULL ? sqlite3_errmsg(ix->db) : sqlite3_errstr(rc));
+	switch (rc & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED: return STORE_BUSY;
+	case SQLITE_FULL: return STORE_FULL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_ERROR: /* a table that is not there, or not one of ours */
+	case SQLITE_SCHEMA:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH: return STORE_CORRUPT;
+	case SQLITE_IOERR:
+		return rc == SQLITE_IOERR_SHORT_READ || rc == SQLITE_IOERR_DATA ||
+			       rc == SQLITE_IOERR_CORRUPTFS
+			   ? STORE_CORRUPT
+			   : STORE_IO;
+	default: return STORE_IO;
+	}
+}
+
+static sqlite3_stmt *
+statement(struct search_index *ix, enum statement id, enum store_err *err_out)
+{
+	int rc = SQLITE_OK;
+
+	if (ix->stmts[id] == NULL)
+		rc = sqlite3_prepare_v3(
+		    ix->db, SQL[id], -1, SQLITE_PREPARE_PERSISTENT, &ix->stmts[id], NULL);
+	*err_out = check(ix, rc, SQL[id]);
+	return *err_out == STORE_OK ? ix->stmts[id] : NULL;
+}
+
+/* Steps once and resets: for statements that give no rows. */
+static enum store_err
+run(struct search_index *ix, sqlite3_stmt *st)
+{
+	enum store_err err = check(ix, sqlite3_step(st), sqlite3_sql(st));
+
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	return err;
+}
+
+static enum store_err
+run_ints(struct search_index *ix, enum statement id, const int64_t *values, size_t count)
+{
+	enum store_err err;
+	sqlite3_stmt *st = statement(ix, id, &err);
+
+	if (st == NULL)
+		return err;
+	for (size_t i = 0; i < count; i++)
+		sqlite3_bind_int64(st, (int)i + 1, values[i]);
+	return run(ix, st);
+}
+
+/* The number in the only row; STORE_NOT_FOUND: there is none. */
+static enum store_err
+get_int(struct search_index *ix, sqlite3_stmt *st, int64_t *value_out)
+{
+	int rc = sqlite3_step(st);
+	enum store_err err = check(ix, rc, sqlite3_sql(st));
+
+	if (rc == SQLITE_ROW)
+		*value_out = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	return err == STORE_OK && rc != SQLITE_ROW ? STORE_NOT_FOUND : err;
+}
+
+/* --- the file ---------------------------------------------------------------------------------- */
+
+int
+search_index_lock(const char *dir)
+{
+	char *path = mem_printf("%s/search.db.lock", dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	free(path);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		fd = -1;
+	}
+	return fd;
+}
+
+void
+search_index_close(struct search_index *ix)
+{
+	if (ix == NULL)
+		return;
+	for (size_t i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize(ix->stmts[i]);
+	sqlite3_close_v2(ix->db);
+	buf_free(&ix->match);
+	buf_free(&ix->text);
+	free(ix->path);
+	free(ix);
+}
+
+bool
+search_index_is_current(const struct search_index *ix)
+{
+	struct stat sb;
+
+	return stat(ix->path, &sb) == 0 && sb.st_ino == ix->ino && sb.st_dev == ix->dev;
+}
+
+static enum store_err
+get_version(struct search_index *ix, int *version_out)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(ix->db, "PRAGMA user_version", -1, &st, NULL);
+
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_step(st);
+		*version_out = sqlite3_column_int(st, 0);
+	}
+	sqlite3_finalize(st);
+	return check(ix, rc, "version");
+}
+
+static enum store_err
+open_existing(struct search_index *ix)
+{
+	static const char SETUP[] =
+	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
+	    "PRAGMA cache_size = -" TEXT(CACHE_KIB) "; PRAGMA wal_autocheckpoint = " TEXT(
+		WAL_PAGES);
+	enum store_err err;
+	struct stat sb;
+	int version = 0, rc;
+
+	if (stat(ix->path, &sb) != 0)
+		return errno == ENOENT ? STORE_NOT_FOUND : store_err_from_errno(errno);
+	ix->dev = sb.st_dev;
+	ix->ino = sb.st_ino;
+	rc = sqlite3_open_v2(ix->path, &ix->db,
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, sql_checksum_vfs());
+	if (rc != SQLITE_OK)
+		return check(ix, rc, "open");
+	sqlite3_extended_result_codes(ix->db, 1);
+	sqlite3_busy_timeout(ix->db, BUSY_MS);
+	sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	err = check(ix, sqlite3_exec(ix->db, SETUP, NULL, NULL, NULL), "setup");
+	if (err == STORE_OK)
+		err = get_version(ix, &version);
+	if (err != STORE_OK)
+		return search_index_is_current(ix) ? err : STORE_NOT_FOUND;
+	if (version == SEARCH_INDEX_VERSION)
+		return search_index_is_current(ix) ? STORE_OK : STORE_NOT_FOUND;
+	log_info(ix->log, "search-index-version", "path=%s version=%d wanted=%d", ix->path, version,
+	    SEARCH_INDEX_VERSION);
+	return STORE_NOT_FOUND;
+}
+
+static struct search_index *
+new_index(const char *dir, const struct log *log)
+{
+	struct search_index *ix = mem_zalloc(sizeof(*ix));
+
+	ix->log = log;
+	ix->path = path_in(dir);
+	return ix;
+}
+
+enum store_err
+search_index_open(const char *dir, const struct log *log, struct search_index **ix_out)
+{
+	struct search_index *ix = new_index(dir, log);
+	enum store_err err = open_existing(ix);
+
+	if (err == STORE_OK)
+		*ix_out = ix;
+	else
+		search_index_close(ix);
+	return err;
+}
+
+/* The journals of a file that was replaced.  Processes that have that one open keep their descriptors, and SQLite
+ * leaves alone what does not belong to its file any more. */
+static void
+remove_journals(const char *path)
+{
+	char *wal = mem_printf("%s-wal", path), *shm = mem_printf("%s-shm", path);
+
+	unlink(wal);
+	unlink(shm);
+	free(wal);
+	free(shm);
+}
+
+/* Makes the file whole under another name first: nobody ever opens a half one. */
+static enum store_err
+create(const struct search_index *for_path, const struct log *log)
+{
+	struct search_index *ix = mem_zalloc(sizeof(*ix));
+	int rc, reserve = SQL_CHECKSUM_BYTES;
+	enum store_err err;
+
+	ix->log = log;
+	ix->path = mem_printf("%s.new", for_path->path);
+	unlink(ix->path);
+	remove_journals(ix->path);
+	rc = sqlite3_open_v2(ix->path, &ix->db,
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, sql_checksum_vfs());
+	if (rc == SQLITE_OK)
+		rc = sqlite3_file_control(ix->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(ix->db,
+		    "PRAGMA page_size = " TEXT(
+			SQL_CHECKSUM_PAGE_BYTES) "; PRAGMA journal_mode = WAL;"
+						 "PRAGMA synchronous = NORMAL; BEGIN;",
+		    NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(ix->db, SCHEMA, NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(ix->db,
+		    "PRAGMA user_version = " TEXT(SEARCH_INDEX_VERSION) "; COMMIT", NULL, NULL,
+		    NULL);
+	err = check(ix, rc, "create");
+	sqlite3_close_v2(ix->db); /* the last connection: writes the journal back and removes it */
+	ix->db = NULL;
+	if (err == STORE_OK) {
+		remove_journals(for_path->path);
+		if (chmod(ix->path, 0600) != 0 || rename(ix->path, for_path->path) != 0)
+			err = store_err_from_errno(errno);
+	}
+	if (err != STORE_OK)
+		unlink(ix->path);
+	search_index_close(ix);
+	return err;
+}
+
+void
+search_index_set_aside(const char *dir, const struct log *log)
+{
+	char *path = path_in(dir);
+	char *aside = mem_printf("%s.corrupt-%lld", path, (long long)time(NULL));
+
+	log_error(log, "search-index-corrupt", "path=%s kept=%s", path, aside);
+	if (rename(path, aside) != 0)
+		unlink(path);
+	remove_journals(path);
+	free(path);
+	free(aside);
+}
+
+enum store_err
+search_index_open_to_write(const char *dir, const struct log *log, struct search_index **ix_out)
+{
+	enum store_err err = search_index_open(dir, log, ix_out);
+	struct search_index *ix;
+
+	if (err != STORE_NOT_FOUND && err != STORE_CORRUPT)
+		return err;
+	if (err == STORE_CORRUPT)
+		search_index_set_aside(dir, log);
+	ix = new_index(dir, log);
+	log_info(log, "search-index-new", "path=%s", ix->path);
+	err = create(ix, log);
+	search_index_close(ix);
+	return err == STORE_OK ? search_index_open(dir, log, ix_out) : err;
+}
+
+void
+search_index_remove(const char *dir)
+{
+	char *path = path_in(dir);
+
+	unlink(path);
+	remove_journals(path);
+	free(path);
+}
+
+uint64_t
+search_index_bytes(const char *dir)
+{
+	static const char *const ENDS[] = { "", "-wal" };
+	uint64_t bytes = 0;
+	struct stat sb;
+
+	for (size_t i = 0; i < ARRAY_LEN(ENDS); i++) {
+		char *path = mem_printf("%s/search.db%s", dir, ENDS[i]);
+
+		if (stat(path, &sb) == 0)
+			bytes += (uint64_t)sb.st_size;
+		free(path);
+	}
+	return bytes;
+}
+
+/* --- transactions ------------------------------------------------------------------------------ */
+
+enum store_err
+search_index_begin(struct search_index *ix)
+{
+	return run_ints(ix, BEGIN_READ, NULL, 0);
+}
+
+void
+search_index_end(struct search_index *ix)
+{
+	search_index_rollback(ix);
+}
+
+enum store_err
+search_index_begin_write(struct search_index *ix)
+{
+	return run_ints(ix, BEGIN_WRITE, NULL, 0);
+}
+
+enum store_err
+search_index_commit(struct search_index *ix)
+{
+	enum store_err err = run_ints(ix, COMMIT, NULL, 0);
+
+	if (err != STORE_OK)
+		search_index_rollback(ix);
+	return err;
+}
+
+void
+search_index_rollback(struct search_index *ix)
+{
+	for (size_t i = 0; i < STATEMENTS; i++)
+		if (ix->stmts[i] != NULL)
+			sqlite3_reset(ix->stmts[i]);
+	if (sqlite3_get_autocommit(ix->db) == 0)
+		run_ints(ix, ROLLBACK, NULL, 0);
+}
+
+/* --- texts ------------------------------------------------------------------------------------- */
+
+/* The tokenizer ends at a NUL: it is U+0001 in the index, and no text is looked for by such a character. */
+#define NUL_STANDS_AS '\1'
+
+static bool
+is_plain(struct str chars)
+{
+	for (size_t i = 0; i < chars.len; i++)
+		if (chars.p[i] == '\0' || chars.p[i] == NUL_STANDS_AS)
+			return false;
+	return true;
+}
+
+/* Where the characters of `text` begin, and its end; the count of characters. */
+static size_t
+char_starts(struct str text, size_t *starts, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.len && n < max; i++)
+		if (((unsigned char)text.p[i] & 0xc0) != 0x80)
+			starts[n++] = i;
+	return n;
+}
+
+/* `"ABC" AND "BCD" …`: of a long text a sample, spread over it.  False: there is nothing to look for. */
+static bool
+write_match(struct buf *out, struct str text)
+{
+	size_t *starts = mem_realloc_array(NULL, text.len + 2, sizeof(*starts));
+	size_t count = char_starts(text, starts, text.len), step;
+
+	starts[count] = text.len;
+	buf_reset(out);
+	if (count < SEARCH_INDEX_LEAST_CHARS) {
+		free(starts);
+		return false;
+	}
+	count -= SEARCH_INDEX_LEAST_CHARS - 1;
+	step = (count + SEARCH_INDEX_TRIGRAMS_MAX - 1) / SEARCH_INDEX_TRIGRAMS_MAX;
+	for (size_t i = 0; i < count; i += step) {
+		struct str t = { text.p + starts[i],
+			starts[i + SEARCH_INDEX_LEAST_CHARS] - starts[i] };
+
+		if (!is_plain(t))
+			continue;
+		buf_adds(out, out->len > 0 ? " AND \"" : "\"");
+		for (size_t k = 0; k < t.len; k++) {
+			if (t.p[k] == '"')
+				buf_addc(out, '"');
+			buf_addc(out, t.p[k]);
+		}
+		buf_addc(out, '"');
+	}
+	free(starts);
+	return out->len > 0;
+}
+
+static enum store_err
+find_in(struct search_index *ix, enum statement id, struct uidset *docs)
+{
+	enum store_err err;
+	sqlite3_stmt *st = statement(ix, id, &err);
+	int rc;
+
+	if (st == NULL)
+		return err;
+	sqlite3_bind_text(st, 1, ix->match.data, (int)ix->match.len, SQLITE_STATIC);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		int64_t doc = sqlite3_column_int64(st, 0);
+
+		if (doc > 0 && doc <= UINT32_MAX)
+			uidset_add(docs, (uint32_t)doc);
+	}
+	err = check(ix, rc, "find");
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	return err;
+}
+
+enum store_err
+search_index_find(struct search_index *ix, unsigned parts, struct str text, struct uidset *docs)
+{
+	struct uidset more = { 0 };
+	enum store_err err = STORE_OK;
+
+	if (!write_match(&ix->match, text))
+		return STORE_INVALID;
+	if ((parts & SEARCH_INDEX_HEAD) != 0)
+		err = find_in(ix, HEAD_FIND, &more);
+	if (err == STORE_OK)
+		uidset_union(docs, &more);
+	uidset_clear(&more);
+	if (err == STORE_OK && (parts & SEARCH_INDEX_BODY) != 0)
+		err = find_in(ix, BODY_FIND, &more);
+	if (err == STORE_OK)
+		uidset_union(docs, &more);
+	uidset_free(&more);
+	return err;
+}
+
+/* --- mailboxes and messages -------------------------------------------------------------------- */
+
+static enum store_err
+get_box(struct search_index *ix, const struct search_index_box *box, int64_t *id_out)
+{
+	enum store_err err;
+	sqlite3_stmt *st = statement(ix, BOX_GET, &err);
+
+	if (st == NULL)
+		return err;
+	sqlite3_bind_text(st, 1, box->mailbox_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, box->uidvalidity);
+	return get_int(ix, st, id_out);
+}
+
+/* Calls back with each message of the mailbox, ascending. */
+static enum store_err
+walk(struct search_index *ix, const struct search_index_box *box,
+    void (*cb)(void *arg, uint32_t uid, int64_t doc), void *arg)
+{
+	enum store_err err;
+	sqlite3_stmt *st;
+	int64_t id;
+	int rc;
+
+	err = get_box(ix, box, &id);
+	if (err != STORE_OK)
+		return err == STORE_NOT_FOUND ? STORE_OK : err;
+	st = statement(ix, MESSAGES, &err);
+	if (st == NULL)
+		return err;
+	sqlite3_bind_int64(st, 1, id);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		cb(arg, (uint32_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1));
+	err = check(ix, rc, "messages");
+	sqlite3_reset(st);
+	return err;
+}
+
+struct keeping {
+	const struct uidset *docs;
+	struct uidset no;
+};
+
+static void
+on_kept(void *arg, uint32_t uid, int64_t doc)
+{
+	struct keeping *k = arg;
+
+	if (doc > 0 && doc <= UINT32_MAX && !uidset_contains(k->docs, (uint32_t)doc))
+		uidset_add(&k->no, uid);
+}
+
+enum store_err
+search_index_keep(struct search_index *ix, const struct search_index_box *box,
+    const struct uidset *docs, struct uidset *uids)
+{
+	struct keeping k = { .docs = docs };
+	enum store_err err = walk(ix, box, on_kept, &k);
+
+	if (err == STORE_OK)
+		uidset_subtract(uids, &k.no);
+	uidset_free(&k.no);
+	return err;
+}
+
+static void
+on_known(void *arg, uint32_t uid, int64_t doc)
+{
+	(void)doc;
+	uidset_add(arg, uid);
+}
+
+enum store_err
+search_index_known(
+    struct search_index *ix, const struct search_index_box *box, struct uidset *uids_out)
+{
+	uidset_clear(uids_out);
+	return walk(ix, box, on_known, uids_out);
+}
+
+/* --- writing ----------------------------------------------------------------------------------- */
+
+static enum store_err
+need_box(struct search_index *ix, const struct search_index_box *box, int64_t *id_out)
+{
+	enum store_err err = get_box(ix, box, id_out);
+	sqlite3_stmt *st;
+
+	if (err != STORE_NOT_FOUND)
+		return err;
+	st = statement(ix, BOX_PUT, &err);
+	if (st == NULL)
+		return err;
+	sqlite3_bind_text(st, 1, box->mailbox_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, box->uidvalidity);
+	err = run(ix, st);
+	*id_out = sqlite3_last_insert_rowid(ix->db);
+	return err;
+}
+
+static enum store_err
+put_text(struct search_index *ix, enum statement id, int64_t doc, const struct buf *text)
+{
+	enum store_err err;
+	sqlite3_stmt *st = statement(ix, id, &err);
+
+	if (st == NULL)
+		return err;
+	buf_reset(&ix->text);
+	buf_add(&ix->text, text->data, text->len);
+	for (char *p = ix->text.data; p != NULL && p < ix->text.data + ix->text.len; p++)
+		if (*p == '\0')
+			*p = NUL_STANDS_AS;
+	sqlite3_bind_int64(st, 1, doc);
+	sqlite3_bind_text(
+	    st, 2, ix->text.len > 0 ? ix->text.data : "", (int)ix->text.len, SQLITE_STATIC);
+	return run(ix, st);
+}
+
+static void
+digest_texts(const struct search_texts *texts, unsigned char *digest)
+{
+	uint64_t head_bytes = texts->head.len; /* so that no byte can change sides */
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1 ||
+	    EVP_DigestUpdate(ctx, &head_bytes, sizeof(head_bytes)) != 1 ||
+	    EVP_DigestUpdate(ctx, texts->head.data, texts->head.len) != 1 ||
+	    EVP_DigestUpdate(ctx, texts->body.data, texts->body.len) != 1 ||
+	    EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
+		abort();
+	EVP_MD_CTX_free(ctx);
+}
+
+static enum store_err
+need_doc(struct search_index *ix, const struct search_texts *texts, int64_t *doc_out)
+{
+	unsigned char digest[DIGEST_BYTES];
+	enum store_err err;
+	sqlite3_stmt *st = statement(ix, DOC_GET, &err);
+
+	if (st == NULL)
+		return err;
+	digest_texts(texts, digest);
+	sqlite3_bind_blob(st, 1, digest, sizeof(digest), SQLITE_STATIC);
+	err = get_int(ix, st, doc_out);
+	if (err != STORE_NOT_FOUND)
+		return err;
+	st = statement(ix, DOC_PUT, &err);
+	if (st == NULL)
+		return err;
+	sqlite3_bind_blob(st, 1, digest, sizeof(digest), SQLITE_STATIC);
+	err = run(ix, st);
+	*doc_out = sqlite3_last_insert_rowid(ix->db);
+	if (err == STORE_OK)
+		err = put_text(ix, HEAD_PUT, *doc_out, &texts->head);
+	if (err == STORE_OK)
+		err = put_text(ix, BODY_PUT, *doc_out, &texts->body);
+	return err;
+}
+
+enum store_err
+search_index_add(struct search_index *ix, const struct search_index_box *box, uint32_t uid,
+    const struct search_texts *texts)
+{
+	int64_t id, doc = 0;
+	enum store_err err = need_box(ix, box, &id);
+	sqlite3_stmt *st;
+
+	if (err != STORE_OK)
+		return err;
+	st = statement(ix, MESSAGE_GET, &err);
+	if (st == NULL)
+		return err;
+	sqlite3_bind_int64(st, 1, id);
+	sqlite3_bind_int64(st, 2, uid);
+	err = get_int(ix, st, &doc);
+	if (err != STORE_NOT_FOUND)
+		return err; /* it is there */
+	err = texts != NULL ? need_doc(ix, texts, &doc) : STORE_OK;
+	if (err != STORE_OK)
+		return err;
+	return run_ints(ix, MESSAGE_PUT, (int64_t[]){ id, uid, doc }, 3);
+}
+
+enum store_err
+search_index_forget(
+    struct search_index *ix, const struct search_index_box *box, const struct uidset *uids)
+{
+	int64_t id;
+	enum store_err err = get_box(ix, box, &id);
+
+	if (err != STORE_OK)
+		return err == STORE_NOT_FOUND ? STORE_OK : err;
+	for (uint32_t uid = uidset_next(uids, 0); uid != 0 && err == STORE_OK;
+	     uid = uidset_next(uids, uid))
+		err = run_ints(ix, MESSAGE_DROP, (int64_t[]){ id, uid }, 2);
+	return err;
+}
+
+/* The next mailbox above *id that does not live any more; 0: none. */
+static enum store_err
+next_gone(struct search_index *ix, bool (*lives)(void *arg, const struct search_index_box *box),
+    void *arg, int64_t *id)
+{
+	enum store_err err;
+	sqlite3_stmt *st = statement(ix, BOXES, &err);
+	bool gone = false;
+	int rc = SQLITE_DONE;
+
+	if (st == NULL)
+		return err;
+	sqlite3_bind_int64(st, 1, *id);
+	while (!gone && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct search_index_box box = { (const char *)sqlite3_column_text(st, 1),
+			(uint32_t)sqlite3_column_int64(st, 2) };
+
+		*id = sqlite3_column_int64(st, 0);
+		gone = box.mailbox_id == NULL || !lives(arg, &box);
+	}
+	err = check(ix, rc, "boxes");
+	sqlite3_reset(st);
+	if (!gone)
+		*id = 0;
+	return err;
+}
+
+enum store_err
+search_index_forget_boxes(struct search_index *ix,
+    bool (*lives)(void *arg, const struct search_index_box *box), void *arg)
+{
+	int64_t id = 0;
+	enum store_err err;
+
+	while ((err = next_gone(ix, lives, arg, &id)) == STORE_OK && id != 0) {
+		err = run_ints(ix, MESSAGES_DROP, &id, 1);
+		if (err == STORE_OK)
+			err = run_ints(ix, BOX_DROP, &id, 1);
+		if (err != STORE_OK)
+			break;
+	}
+	return err;
+}
+
+bool
+search_index_is_stale(struct search_index *ix)
+{
+	enum store_err err;
+	sqlite3_stmt *st = statement(ix, DOC_COUNT, &err);
+	int64_t dead = 0, all = 0;
+
+	if (st == NULL)
+		return false;
+	if (check(ix, sqlite3_step(st), "count") == STORE_OK) {
+		dead = sqlite3_column_int64(st, 0);
+		all = sqlite3_column_int64(st, 1);
+	}
+	sqlite3_reset(st);
+	return dead >= SEARCH_INDEX_DEAD_MIN && dead > all / 2;
+}
