@@ -75,8 +75,8 @@ static const char *const SQL[STATEMENTS] = {
 	[BOX_PUT] = "INSERT INTO box (mailbox_id, uidvalidity) VALUES (?1, ?2)",
 	[BOXES] = "SELECT id, mailbox_id, uidvalidity FROM box WHERE id > ?1 ORDER BY id",
 	[BOX_DROP] = "DELETE FROM box WHERE id = ?1",
-	[MESSAGES] = "SELECT key & 4294967295, doc FROM message"
-		     " WHERE key BETWEEN ?1 << 32 AND (?1 << 32) + 4294967295 ORDER BY key",
+	[MESSAGES] = ("SELECT key & 4294967295, doc FROM message"
+		      " WHERE key BETWEEN ?1 << 32 AND (?1 << 32) + 4294967295 ORDER BY key"),
 	[MESSAGE_GET] = "SELECT doc FROM message WHERE key = ?1 << 32 | ?2",
 	[MESSAGE_PUT] = "INSERT INTO message (key, doc) VALUES (?1 << 32 | ?2, ?3)",
 	[MESSAGE_DROP] = "DELETE FROM message WHERE key = ?1 << 32 | ?2",
