@@ -42,6 +42,8 @@ static const struct {
 	{ "THREAD=REFERENCES", LOGGED_IN },     /* RFC 5256 */
 	{ "THREAD=REFS", LOGGED_IN },           /* draft-ietf-morg-inthread */
 	{ "ESORT", LOGGED_IN },                 /* RFC 5267 §3 */
+	{ "CONTEXT=SEARCH", LOGGED_IN },        /* RFC 5267 §4 */
+	{ "CONTEXT=SORT", LOGGED_IN },          /* RFC 5267 §4 */
 	{ "PARTIAL", LOGGED_IN },               /* RFC 9394 */
 	{ "I18NLEVEL=1", LOGGED_IN },           /* RFC 5255 */
 	{ "BINARY", LOGGED_IN },                /* RFC 3516 */

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "imapd/context.h"
 #include "imapd/mailbox_scope.h"
 #include "imapd/messages.h"
 #include "imapd/parse.h"
@@ -128,6 +129,8 @@ check_sources(struct imap_session *s, struct imap_request *req, const struct ese
 		return imap_bad(req, "Select a mailbox first");
 	if (st->others && (st->returns.returns & SEARCH_RETURN_SAVE) != 0)
 		return imap_bad(req, "SAVE is for the selected mailbox alone");
+	if ((st->returns.returns & SEARCH_RETURN_UPDATE) != 0)
+		context_refuse(s, req->tag, "Only SEARCH and SORT are kept up");
 	return IMAP_OK;
 }
 

@@ -11,6 +11,7 @@
 const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_append,
 	&imap_cmd_authenticate,
+	&imap_cmd_cancelupdate,
 	&imap_cmd_capability,
 	&imap_cmd_check,
 	&imap_cmd_close,

@@ -37,6 +37,47 @@ search_unbind(struct search_plan *plan)
 	unbind_node(&plan->root);
 }
 
+/* Depth is bounded by the parser. */
+static void
+copy_node(
+    struct search_node *to, const struct search_node *from, struct arena *a, struct mailbox *box)
+{
+	struct search_node **link = &to->children;
+
+	*to = *from;
+	to->next = NULL;
+	if (to->op == SEARCH_KEYWORD)
+		to->keyword.index = mailbox_keyword_find(box, to->keyword.name);
+	if (to->op == SEARCH_SET) {
+		to->set.uids = (struct uidset){ 0 };
+		if (to->set.uid && !to->set.wire.saved)
+			messages_resolve_in(box, NULL, &to->set.wire, true, &to->set.uids);
+		else
+			uidset_copy(&to->set.uids, &from->set.uids);
+	}
+	for (const struct search_node *child = from->children; child != NULL; child = child->next) {
+		*link = arena_zalloc(a, sizeof(**link));
+		copy_node(*link, child, a, box);
+		link = &(*link)->next;
+	}
+	*link = NULL;
+}
+
+void
+search_plan_within(struct search_plan *to, const struct search_plan *from, struct arena *a,
+    struct mailbox *box, const struct uidset *uids)
+{
+	struct search_node *within = arena_zalloc(a, sizeof(*within));
+
+	*to = *from;
+	copy_node(&to->root, &from->root, a, box);
+	within->op = SEARCH_SET;
+	within->set.uid = true;
+	uidset_copy(&within->set.uids, uids);
+	within->next = to->root.children;
+	to->root.children = within;
+}
+
 /* --- evaluation -------------------------------------------------------------------------------- */
 
 static enum search_truth

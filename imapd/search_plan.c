@@ -378,12 +378,14 @@ static const struct {
 	unsigned bit;
 } RETURNS[] = {
 	{ "ALL", SEARCH_RETURN_ALL },
+	{ "CONTEXT", SEARCH_RETURN_CONTEXT },
 	{ "COUNT", SEARCH_RETURN_COUNT },
 	{ "MAX", SEARCH_RETURN_MAX },
 	{ "MIN", SEARCH_RETURN_MIN },
 	{ "PARTIAL", SEARCH_RETURN_PARTIAL },
 	{ "RELEVANCY", SEARCH_RETURN_RELEVANCY },
 	{ "SAVE", SEARCH_RETURN_SAVE },
+	{ "UPDATE", SEARCH_RETURN_UPDATE },
 };
 
 /* modifier-partial = "PARTIAL" SP partial-range: once, and not with ALL, RFC 9394 §3.1 */

@@ -27,6 +27,8 @@ enum search_return { /* search-return-opt; bits */
 	SEARCH_RETURN_COUNT = 8,
 	SEARCH_RETURN_SAVE = 16,
 	SEARCH_RETURN_PARTIAL = 32,        /* RFC 9394 */
+	SEARCH_RETURN_UPDATE = 64,         /* RFC 5267 §4.3 */
+	SEARCH_RETURN_CONTEXT = 128,       /* RFC 5267 §4.2: a hint */
 	SEARCH_RETURN_RELEVANCY = 1 << 10, /* RFC 6203; needs a fuzzy key */
 };
 
@@ -114,6 +116,11 @@ enum search_parsed search_plan_parse(
  * took. */
 void search_bind(struct search_plan *plan, struct mailbox *box, const struct uidset *saved);
 void search_unbind(struct search_plan *plan);
+
+/* A copy of a bound plan, which it shares texts and names with, that searches among `uids` only.  Sets of UIDs and keywords
+ * are resolved anew, sequence numbers and "$" are not.  Ends with search_unbind(). */
+void search_plan_within(struct search_plan *to, const struct search_plan *from, struct arena *a,
+    struct mailbox *box, const struct uidset *uids);
 
 /* What is known about a message. */
 struct search_facts {

@@ -172,7 +172,7 @@ search_out_esearch(struct imap_session *s, const struct search_result *r, struct
 	uint32_t count = uidset_count(&r->found);
 	struct buf *out = &s->out;
 
-	if (returns == SEARCH_RETURN_SAVE)
+	if ((returns & ~(unsigned)SEARCH_RETURN_CONTEXT) == SEARCH_RETURN_SAVE)
 		return;
 	buf_adds(out, "* ESEARCH (");
 	buf_add(out, correlator.p, correlator.len);

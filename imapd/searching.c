@@ -10,6 +10,7 @@
 void
 searching_free(struct searching *st)
 {
+	context_free(st->context);
 	search_run_free(st->run);
 	sort_run_free(st->sort_run);
 	search_result_clear(&st->result);
@@ -42,7 +43,12 @@ enum imap_result
 searching_start(struct imap_session *s, struct imap_request *req, struct searching *st,
     enum search_charset charset)
 {
-	switch (search_parse_program(&req->args, req->arena, time(NULL), charset, &st->plan)) {
+	struct str program = { req->args.p, cursor_left(&req->args) };
+	int64_t now_s = time(NULL);
+
+	if ((st->plan.returns & SEARCH_RETURN_UPDATE) != 0 && context_tag_is_used(s, req->tag))
+		return imap_bad(req, "Tag reuse");
+	switch (search_parse_program(&req->args, req->arena, now_s, charset, &st->plan)) {
 	case SEARCH_PARSED: break;
 	case SEARCH_SYNTAX: return imap_bad(req, "Search not understood");
 	case SEARCH_CHARSET:
@@ -54,6 +60,9 @@ searching_start(struct imap_session *s, struct imap_request *req, struct searchi
 		return searching_refuse(s, &st->plan, imap_uid_required(req));
 	req->keeps_numbers = st->plan.uses_numbers;
 	search_bind(&st->plan, s->box, s->search_saved);
+	if ((st->plan.returns & SEARCH_RETURN_UPDATE) != 0)
+		st->context = context_new(
+		    s, req->tag, program, charset, now_s, st->sorted ? &st->sort : NULL);
 	if (st->plan.uses_modseq)
 		messages_enable_condstore(s);
 	st->run = search_run_new(s->box, &st->plan, NULL);
@@ -139,6 +148,17 @@ step_sort(struct imap_session *s, struct imap_request *req, struct searching *st
 	}
 	take_order(st);
 	return finish(s, st);
+}
+
+/* Behind the result, whose changes are told from now on. */
+void
+searching_keep(struct imap_session *s, struct searching *st)
+{
+	struct context *c = st->context;
+
+	st->context = NULL;
+	if (c != NULL)
+		context_open(s, c, &st->result);
 }
 
 enum imap_result

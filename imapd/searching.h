@@ -4,6 +4,7 @@
 #define IMAPD_SEARCHING_H
 
 #include "imapd/commands.h"
+#include "imapd/context.h"
 #include "imapd/search_result.h"
 #include "imapd/search_run.h"
 #include "imapd/sort.h"
@@ -22,7 +23,8 @@ struct searching {
 		SEARCHING_SORT,
 		SEARCHING_DONE,
 	} state;
-	uint32_t sent; /* results of a SEARCH or SORT response that stand in the output */
+	struct context *context; /* UPDATE: what is to be kept */
+	uint32_t sent;           /* results of a SEARCH or SORT response that stand in the output */
 };
 void searching_free(struct searching *st);
 
@@ -34,6 +36,8 @@ enum imap_result searching_start(struct imap_session *s, struct imap_request *re
  * again; otherwise that is the command's result. */
 enum imap_result searching_step(
     struct imap_session *s, struct imap_request *req, struct searching *st);
+/* Once the result is said: opens the context that UPDATE asked for. */
+void searching_keep(struct imap_session *s, struct searching *st);
 /* A search that is refused empties "$" if its result was to be saved there, RFC 9051 §6.4.4.1. */
 enum imap_result searching_refuse(
     struct imap_session *s, const struct search_plan *plan, enum imap_result result);

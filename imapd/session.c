@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imapd/context.h"
 #include "imapd/imapd.h"
 #include "imapd/meters.h"
 #include "imapd/notify.h"
@@ -23,6 +24,7 @@ imap_deselect(struct imap_session *s)
 	if (s->box == NULL)
 		return;
 	imap_notify_deselect(s);
+	context_close_all(s);
 	mailbox_close(s->box);
 	s->box = NULL;
 	s->read_only = false;

@@ -21,6 +21,7 @@ struct mailbox;
 struct uidset;
 struct imap_notify;
 struct imapd;
+struct context;
 struct login_event;
 struct sasl_channel;
 
@@ -71,6 +72,7 @@ struct imap_session {
 	struct mailbox *box; /* perhaps of another account: mailbox_account(), never s->acct */
 	unsigned rights;     /* enum acl_right bits on it */
 	bool read_only;      /* EXAMINE, or no right to change anything */
+	struct context *contexts;    /* whose changes are told, imapd/context.h */
 	struct uidset *search_saved; /* "$", RFC 9051 §6.4.4.1; NULL is empty */
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */

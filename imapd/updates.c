@@ -1,4 +1,5 @@
 /* What has changed in the selected mailbox, told to the client: RFC 9051 §7.5.1 and RFC 7162 §3.2.4. */
+#include "imapd/context.h"
 #include "imapd/notify.h"
 #include "imapd/place.h"
 #include "imapd/response.h"
@@ -179,6 +180,7 @@ send_expunges(struct imap_session *s, const struct mailbox_changes *changes)
 static void
 send_changes(struct imap_session *s, const struct mailbox_changes *changes)
 {
+	context_report_gone(s, changes);
 	send_expunges(s, changes);
 	if (changes->exists_changed)
 		imap_untagged(s, "%u EXISTS", changes->messages);
@@ -188,6 +190,7 @@ send_changes(struct imap_session *s, const struct mailbox_changes *changes)
 		imap_send_flags(s);
 	for (size_t i = 0; i < changes->changed_count; i++)
 		send_change(s, &changes->changed[i]);
+	context_report(s, changes);
 }
 
 /* A client of QRESYNC may believe to know all up to the highest MODSEQ it has seen.  While expunges are held back that is

@@ -165,3 +165,105 @@ def test_returns(servers):
                     "SEARCH RETURN (PARTIAL 10:20) ALL", "UID SEARCH RETURN (PARTIAL 10:20 COUNT) SUBJECT e"):
         ours, theirs = (ask(c, command) for c in servers)
         assert ours == theirs, command
+
+
+class Follower:
+    """A client that keeps a result by ADDTO and REMOVEFROM, RFC 5267 §4.3."""
+
+    def __init__(self, client, tag, command, uid):
+        self.client, self.command, self.uid = client, command, uid
+        self.results, self.tag = numbers(said(client, f"{'UID ' if uid else ''}{command('UPDATE ALL')}", tag)), tag
+
+    def follow(self, line):
+        gone = re.match(r"\* (\d+) EXPUNGE", line)
+        if gone and not self.uid:
+            n = int(gone[1])
+            assert n not in self.results
+            self.results = [m - (m > n) for m in self.results]
+        if not line.startswith(f'* ESEARCH (TAG "{self.tag}")'):
+            return
+        for item, pairs in re.findall(r"(ADDTO|REMOVEFROM) \(([^)]*)\)", line):
+            words = pairs.split()
+            for at, some in zip(map(int, words[::2]), words[1::2]):
+                self.change(item, at, expand(some))
+
+    def change(self, item, at, some):
+        if item == "REMOVEFROM":
+            assert at == 0 or self.results[at - 1:at - 1 + len(some)] == some
+            assert set(some) <= set(self.results)
+            self.results = [m for m in self.results if m not in some]
+        elif at == 0:
+            self.results = sorted(self.results + some)
+        else:
+            assert at <= len(self.results) + 1
+            self.results[at - 1:at - 1] = some
+
+    def check(self):
+        now = said(self.client, f"{'UID ' if self.uid else ''}{self.command('ALL')}")
+        assert self.results == numbers(now), self.tag
+
+
+def expand(text):
+    out = []
+    for part in text.split(","):
+        first, _, last = part.partition(":")
+        out += range(int(first), int(last or first) + 1)
+    return out
+
+
+def numbers(lines):
+    found = [re.search(r"ALL ([\d:,]+)", line) for line in lines if "ESEARCH" in line]
+    return [n for f in found if f for n in expand(f[1])]
+
+
+def said(client, command, tag=None):
+    """All untagged lines of a command that must succeed."""
+    tag = tag or client._new_tag().decode()
+    client.send(f"{tag} {command}\r\n".encode())
+    lines = []
+    while True:
+        line = client.readline().decode().rstrip("\r\n")
+        if line.startswith(tag + " "):
+            assert line.split()[1] == "OK", line
+            return lines
+        lines.append(line)
+
+
+@pytest.mark.once
+def test_contexts():
+    """Whatever another session does, a client that follows ADDTO and REMOVEFROM has what a new search finds."""
+    rng = random.Random(5267)
+    programs = {
+        "a1": (lambda r: f"SORT RETURN ({r}) (SUBJECT REVERSE DATE) UTF-8 UNFLAGGED", True),
+        "a2": (lambda r: f"SORT RETURN ({r}) (REVERSE FROM SIZE) UTF-8 OR KEYWORD work SUBJECT hello", False),
+        "a3": (lambda r: f"SEARCH RETURN ({r}) NOT KEYWORD work", False),
+        "a4": (lambda r: f"SEARCH RETURN ({r}) UNFLAGGED SUBJECT e", True),
+    }
+    some = messages()
+    with Instance() as sanger:
+        sanger.add_account("ann@example.org")
+        one, two = (sanger.connect_imap("ann@example.org") for _ in range(2))
+        load(two, "Box", some[:60])
+        assert one.select("Box")[0] == "OK"
+        followers = [Follower(one, tag, *p) for tag, p in programs.items()]
+        at = 60
+        for turn in range(20):
+            for message in some[60:90] if turn == 10 else ():  # so many that all is sorted anew
+                two.append("Box", None, *message)
+            for _ in range(rng.randrange(1, 30)):
+                n = rng.randrange(1, len(two.search(None, "ALL")[1][0].split()) + 1)
+                what = rng.randrange(8)
+                if what < 5:
+                    two.store(str(n), rng.choice(["+FLAGS", "-FLAGS"]), rng.choice(["(\\Flagged)", "(work)"]))
+                elif what < 7:
+                    two.append("Box", rng.choice([None, "\\Flagged", "work"]), *some[at % len(some)])
+                    at += 1
+                else:
+                    two.store(str(n), "+FLAGS", "(\\Deleted)")
+                    two.expunge()
+            for line in said(one, "NOOP"):
+                for f in followers:
+                    f.follow(line)
+            for f in followers:
+                f.check()
+        assert one.select("Box")[0] == "OK"
