@@ -20,6 +20,7 @@ static const struct {
 	{ "sent_recipients_day", "--rcpts-per-day", "Rcpts a day", LIMIT_NUMBER },
 	{ "recipients_max", "--max-recipients", "Max rcpts", LIMIT_NUMBER },
 	{ "sent_copy", "--sent-copy", "Copy in Sent", LIMIT_SWITCH },
+	{ "mailboxes_max", "--max-mailboxes", "Max mailboxes", LIMIT_NUMBER },
 };
 
 bool

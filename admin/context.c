@@ -225,6 +225,7 @@ admin_open_mail(struct admin *a, const struct account_row *row, struct account *
 		return false;
 	}
 	limits = account_quota_limits(a->accounts, row, a->config);
+	limits.mailboxes = 0; /* the administrator may make more */
 	account_set_quota_limits(*acct_out, &limits);
 	return true;
 }

@@ -121,6 +121,9 @@ const struct setting SETTINGS[] = {
 	    "With less free space on the disk, deliveries and submissions are put off."),
 	NUMBER("store", "messages_max", "messages", "0", 0, 1000000000,
 	    "Messages that an account may keep, where mailboxes count towards quota; 0: any number. An account's own limit goes before."),
+	NUMBER("store", "mailboxes_max", "mailboxes", "0", 0, 10000,
+	    "Mailboxes that an account may have, INBOX too, but for those that do not count towards quota; 0: any number up to 10000."
+	    " An account's own limit goes before."),
 	LIST("store", "quota_exempt", SETTING_STRING, "Trash", 240,
 	    "Mailboxes that do not count towards quota, with all below them."),
 	ENUM("store", "localpart_case", "fold", "fold exact",
@@ -164,6 +167,8 @@ const struct setting SETTINGS[] = {
 	    "Connections in all workers together."),
 	NUMBER("imapd", "connections_per_account", "connections", "100", 1, 10000,
 	    "Sessions of one account in one worker."),
+	LIST("imapd", "quota_admins", SETTING_STRING, NULL, 257,
+	    "Addresses of accounts that may set the quota of all by IMAP (SETQUOTA). With one of them, imapd may write the account database."),
 	BOOL("imapd", "share_with_anyone", "no",
 	    "Users may share mailboxes with all accounts of this server at once, by anyone and authenticated in SETACL."
 	    " Accounts that they name they may always share with."),

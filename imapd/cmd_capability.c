@@ -2,6 +2,7 @@
 #include "imapd/capability.h"
 #include "imapd/commands.h"
 #include "imapd/imapd.h"
+#include "imapd/quota.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "net/sasl.h"
@@ -63,6 +64,7 @@ static const struct {
 	{ "QUOTA", LOGGED_IN },                 /* RFC 9208 */
 	{ "QUOTA=RES-STORAGE", LOGGED_IN },     /* RFC 9208 §5.1 */
 	{ "QUOTA=RES-MESSAGE", LOGGED_IN },     /* RFC 9208 §5.2 */
+	{ "QUOTA=RES-MAILBOX", LOGGED_IN },     /* RFC 9208 §5.3 */
 	{ "MULTISEARCH", LOGGED_IN },           /* RFC 7377 */
 	{ "CATENATE", LOGGED_IN },              /* RFC 4469 */
 	{ "URL-PARTIAL", LOGGED_IN },           /* RFC 5550 §3.1 */
@@ -80,6 +82,8 @@ imap_out_capabilities(struct imap_session *s, struct buf *out)
 			buf_printf(out, " %s", CAPABILITIES[i].name);
 	if (s->state == IMAP_UNAUTHENTICATED && s->channel != NULL)
 		sasl_mechanisms(s->imapd->sasl, s->channel, " AUTH=", out);
+	if ((s->state & LOGGED_IN) != 0 && imap_is_quota_admin(s)) /* RFC 9208 §4.1.3 */
+		buf_adds(out, " QUOTASET");
 	if ((s->state & LOGGED_IN) != 0) /* RFC 7889 */
 		buf_printf(
 		    out, " APPENDLIMIT=%llu", (unsigned long long)imap_append_limit_bytes(s));

@@ -21,12 +21,14 @@ getquotaroot_run(struct imap_session *s, struct imap_request *req)
 	err = account_quota(place.acct, &q);
 	if (err != STORE_OK)
 		return imap_finish(req, err);
-	limited = (q.limit_bytes > 0 || q.limit_messages > 0) &&
-		  account_quota_counts(place.acct, place.name);
+	limited = imap_quota_is_limited(&q) && account_quota_counts(place.acct, place.name);
 	buf_adds(&s->out, "* QUOTAROOT ");
 	imap_out_mailbox(s, place.shown);
-	buf_adds(&s->out, limited ? " \"\"\r\n" : "\r\n");
-	return imap_finish(req, limited ? imap_send_quota(s, place.acct, &limited) : STORE_OK);
+	if (limited)
+		imap_out_quota_root(s, place.acct);
+	buf_adds(&s->out, "\r\n");
+	return imap_finish(
+	    req, limited ? imap_send_quota(s, place.acct, false, &limited) : STORE_OK);
 }
 
 const struct imap_command imap_cmd_getquotaroot = {

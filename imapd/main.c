@@ -1,6 +1,7 @@
 /* imapd: serves the mail store to mail clients by IMAP. */
 #include <stdlib.h>
 
+#include "base/config.h"
 #include "base/mem.h"
 #include "imapd/connection.h"
 #include "imapd/imapd.h"
@@ -74,6 +75,13 @@ stop(struct service *sv)
 	sv->data = NULL;
 }
 
+/* Who sets quotas by IMAP (SETQUOTA) writes into the account database; otherwise it is only read. */
+static unsigned
+needs_also(const struct config *config)
+{
+	return config_count(config, "imapd.quota_admins") > 0 ? SERVICE_ACCOUNTS_WRITE : 0;
+}
+
 static const struct service_door DOORS[] = {
 	{ "imaps", "imapd.listen_tls", 993, NULL, on_imaps, NULL },
 	{ "imap", "imapd.listen_starttls", 143, "* BYE [UNAVAILABLE] Too many connections\r\n",
@@ -84,6 +92,7 @@ static const struct service_spec SPEC = {
 	.name = "imapd",
 	.sasl_name = "imap",
 	.needs = SERVICE_TLS | SERVICE_STORE | SERVICE_AUTH,
+	.needs_also = needs_also,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),
 	.name_meters = imap_meters_name,

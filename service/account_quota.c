@@ -16,6 +16,8 @@ account_quota_limits(
 	account_limits_get(db, row->id, &own); /* an error is logged, and leaves the defaults */
 	limits.messages =
 	    account_limit_or(own.messages_max, config_integer(config, "store.messages_max"));
+	limits.mailboxes =
+	    account_limit_or(own.mailboxes_max, config_integer(config, "store.mailboxes_max"));
 	kb = account_limit_or(own.message_kb_max, 0);
 	if (kb > 0 && kb < limits.message_bytes / QUOTA_KILOBYTE_BYTES)
 		limits.message_bytes = kb * QUOTA_KILOBYTE_BYTES;

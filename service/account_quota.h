@@ -1,5 +1,5 @@
 /* What an account may hold: its quota and limits in the account database, and what the configuration gives to all
- * (store.messages_max, store.message_size_max). */
+ * (store.messages_max, store.message_size_max, store.mailboxes_max). */
 #ifndef SERVICE_ACCOUNT_QUOTA_H
 #define SERVICE_ACCOUNT_QUOTA_H
 

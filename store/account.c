@@ -616,6 +616,7 @@ account_set_quota_limits(struct account *acct, const struct quota_limits *limits
 	atomic_store(&acct->quota_limit_bytes, limits->bytes);
 	atomic_store(&acct->quota_limit_messages, limits->messages);
 	atomic_store(&acct->message_max_bytes, limits->message_bytes);
+	atomic_store(&acct->mailboxes_max, limits->mailboxes);
 }
 
 uint64_t
@@ -634,6 +635,21 @@ account_quota_rules(const struct account *acct)
 	};
 }
 
+enum store_err
+account_count_mailboxes(struct account *acct, uint64_t *count_out)
+{
+	struct quota_rules rules = account_quota_rules(acct);
+	struct folder_list list = { 0 };
+	enum store_err err = folder_list(acct->home, &list);
+
+	*count_out = 0;
+	for (size_t i = 0; i < list.count; i++)
+		*count_out +=
+		    list.items[i].selectable && !quota_excludes(&rules, list.items[i].name);
+	folder_list_free(&list);
+	return err;
+}
+
 static enum store_err
 quota_answer(struct account *acct, struct account_quota *out,
     enum store_err (*ask)(const struct home *, const struct quota_rules *, struct quota_usage *))
@@ -642,8 +658,15 @@ quota_answer(struct account *acct, struct account_quota *out,
 	struct quota_usage usage = { 0 };
 	enum store_err err = ask(acct->home, &rules, &usage);
 
-	*out = (struct account_quota){ usage.bytes, usage.count, rules.limit_bytes,
-		rules.limit_messages };
+	*out = (struct account_quota){
+		.used_bytes = usage.bytes,
+		.used_messages = usage.count,
+		.limit_bytes = rules.limit_bytes,
+		.limit_messages = rules.limit_messages,
+		.limit_mailboxes = atomic_load(&acct->mailboxes_max),
+	};
+	if (err == STORE_OK && out->limit_mailboxes > 0)
+		err = account_count_mailboxes(acct, &out->used_mailboxes);
 	return err;
 }
 

@@ -141,7 +141,7 @@ bool mailbox_name_is_valid(const char *name);
 enum store_err account_find_special(
     struct account *acct, enum special_use use, struct buf *name_out);
 
-/* STORE_EXISTS, STORE_INVALID (bad name; a special use another mailbox has), STORE_LIMIT.
+/* STORE_EXISTS, STORE_INVALID (bad name; a special use another mailbox has), STORE_LIMIT, STORE_OVER_QUOTA (of mailboxes).
  * Parents need not exist and are not made: they show as MAILBOX_NONEXISTENT. */
 enum store_err account_create_mailbox(struct account *acct, const char *name, enum special_use use);
 /* STORE_NOT_FOUND; STORE_INVALID for INBOX.  Mailboxes below it stay.  Subscription stays,
@@ -192,6 +192,7 @@ struct account_quota {
 	uint64_t used_bytes, used_messages; /* without exempt mailboxes */
 	uint64_t limit_bytes;               /* 0: unlimited */
 	uint64_t limit_messages;            /* 0: unlimited */
+	uint64_t limit_mailboxes, used_mailboxes; /* the latter is counted only where there is a limit */
 };
 /* The limits come from the account DB (service/account_quota.h): whoever opens the account says them, the last one
  * counts. */

@@ -1,4 +1,5 @@
 #include "store/account_apps.h"
+#include "store/account_limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -163,6 +164,7 @@ test_older_file(void **state)
 {
 	struct place *p = *state;
 	struct auth_options options = { .default_domain = "example.org", .protocol = LOGIN_IMAP };
+	struct account_limits limits;
 	struct account_app *apps;
 	struct auth *auth;
 	size_t count;
@@ -171,12 +173,17 @@ test_older_file(void **state)
 	account_db_close(p->db);
 	place_run_sql(p->path,
 	    "DROP TRIGGER account_deleted; DROP TABLE app_password; DROP TABLE account_login;"
+	    "ALTER TABLE account_limit DROP COLUMN mailboxes_max;"
+	    "INSERT INTO account_limit (account, messages_max) VALUES (1, 7);"
 	    "PRAGMA user_version = 3;"
 	    "CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN"
 	    "  DELETE FROM account_scram WHERE account = OLD.id; END;");
 	assert_int_equal(account_db_open(p->path, ACCOUNT_DB_READ, NULL, &p->db), STORE_OK);
 	assert_int_equal(account_app_list(p->db, p->ann, &apps, &count), STORE_OK);
 	assert_int_equal(count, 0);
+	assert_int_equal(account_limits_get(p->db, p->ann, &limits), STORE_OK);
+	assert_int_equal(limits.messages_max, 7);
+	assert_int_equal(limits.mailboxes_max, ACCOUNT_LIMIT_DEFAULT);
 	auth = auth_new(p->db, &options, NULL);
 	assert_int_equal(auth_password(auth, STR("ann"), STR("x"), NULL, NULL), STORE_OK);
 	assert_int_equal(auth_password(auth, STR("ann"), STR(PHONE), NULL, NULL), STORE_DENIED);

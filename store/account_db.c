@@ -153,6 +153,8 @@ static const char *const MIGRATIONS[ACCOUNT_DB_VERSION] = {
 	"  DELETE FROM app_password WHERE account = OLD.id;"
 	"  DELETE FROM account_login WHERE account = OLD.id;"
 	" END;",
+	/* 4 -> 5.  How many mailboxes an account may have. */
+	"ALTER TABLE account_limit ADD COLUMN mailboxes_max INTEGER NULL;",
 };
 
 #define COLUMNS "id, localpart, domain, password, realname, filter, active, quota"

@@ -45,7 +45,7 @@ struct account {
 	unsigned refs;
 	bool detached; /* its directory was replaced: not in the table any more */
 	atomic_llong used_s;
-	atomic_ullong quota_limit_bytes, quota_limit_messages, message_max_bytes;
+	atomic_ullong quota_limit_bytes, quota_limit_messages, message_max_bytes, mailboxes_max;
 	pthread_mutex_t write_mutex;
 	struct home_lock lock;
 	bool cleaned; /* folder_clean() has run */
@@ -93,6 +93,8 @@ account_has_file(int dir_fd, const char *name)
 }
 
 struct quota_rules account_quota_rules(const struct account *acct);
+/* Those that count towards quota. */
+enum store_err account_count_mailboxes(struct account *acct, uint64_t *count_out);
 
 /* The directory of a mailbox relative to the account's: "" or ".A.B/"; STORE_INVALID. */
 enum store_err account_folder_prefix(const struct account *acct, const char *name, struct buf *out);

@@ -5,9 +5,11 @@
 #include "base/mem.h"
 #include "store/account_db_internal.h"
 
-#define LIMITS_SINCE_VERSION 3
+#define LIMITS_SINCE_VERSION    3
+#define MAILBOXES_SINCE_VERSION 5
 
 const struct account_limits ACCOUNT_LIMITS_DEFAULT = {
+	ACCOUNT_LIMIT_DEFAULT,
 	ACCOUNT_LIMIT_DEFAULT,
 	ACCOUNT_LIMIT_DEFAULT,
 	ACCOUNT_LIMIT_DEFAULT,
@@ -28,6 +30,7 @@ const struct account_limit_column ACCOUNT_LIMIT_COLUMNS[ACCOUNT_LIMIT_COUNT] = {
 	{ "sent_recipients_day", offsetof(struct account_limits, sent_recipients_day) },
 	{ "recipients_max", offsetof(struct account_limits, recipients_max) },
 	{ "sent_copy", offsetof(struct account_limits, sent_copy) },
+	{ "mailboxes_max", offsetof(struct account_limits, mailboxes_max) },
 };
 #define LIMIT_COLUMNS                                                                              \
 	"messages_max, message_kb_max, sent_messages_hour, sent_messages_day,"                     \
@@ -47,15 +50,17 @@ account_limit_or(int64_t limit, uint64_t configured)
 
 struct limits_of {
 	int64_t account;
+	bool older; /* the file has no mailboxes_max yet */
 	struct account_limits limits;
 };
 
 /* A number that cannot be, of another program's making, counts as none. */
 static enum store_err
-read_row(struct sql *sql, int64_t account, struct account_limits *limits)
+read_row(struct sql *sql, int64_t account, bool older, struct account_limits *limits)
 {
-	sqlite3_stmt *stmt =
-	    sql_get(sql, "SELECT " LIMIT_COLUMNS " FROM account_limit WHERE account = ?");
+	sqlite3_stmt *stmt = sql_get(sql,
+	    older ? "SELECT " LIMIT_COLUMNS ", NULL FROM account_limit WHERE account = ?"
+		  : "SELECT " LIMIT_COLUMNS ", mailboxes_max FROM account_limit WHERE account = ?");
 	enum store_err err;
 
 	if (stmt != NULL)
@@ -79,7 +84,7 @@ account_limits_look(struct sql *sql, int64_t account, struct account_limits *lim
 	enum store_err err;
 
 	*limits_out = ACCOUNT_LIMITS_DEFAULT;
-	err = read_row(sql, account, limits_out);
+	err = read_row(sql, account, false, limits_out);
 	return err == STORE_NOT_FOUND ? STORE_OK : err;
 }
 
@@ -88,7 +93,7 @@ read_limits(struct sql *sql, void *arg)
 {
 	struct limits_of *l = arg;
 
-	return read_row(sql, l->account, &l->limits);
+	return read_row(sql, l->account, l->older, &l->limits);
 }
 
 static void
@@ -102,9 +107,14 @@ clear_limits(void *arg)
 enum store_err
 account_limits_get(struct account_db *db, int64_t account, struct account_limits *limits_out)
 {
-	struct limits_of l = { account, ACCOUNT_LIMITS_DEFAULT };
+	struct limits_of l = { account, false, ACCOUNT_LIMITS_DEFAULT };
 	enum store_err err =
-	    account_db_look(db, LIMITS_SINCE_VERSION, read_limits, clear_limits, &l);
+	    account_db_look(db, MAILBOXES_SINCE_VERSION, read_limits, clear_limits, &l);
+
+	if (err == STORE_NOT_FOUND) { /* no row, or an older file */
+		l.older = true;
+		err = account_db_look(db, LIMITS_SINCE_VERSION, read_limits, clear_limits, &l);
+	}
 
 	*limits_out = l.limits;
 	return err == STORE_NOT_FOUND ? STORE_OK : err;
@@ -127,9 +137,9 @@ account_limits_fit(const struct account_limits *limits)
 enum store_err
 account_limits_write(struct sql *sql, int64_t account, const struct account_limits *limits)
 {
-	sqlite3_stmt *stmt =
-	    sql_get(sql, "INSERT OR REPLACE INTO account_limit (account, " LIMIT_COLUMNS ")"
-			 " SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM account WHERE id = ?1");
+	sqlite3_stmt *stmt = sql_get(sql,
+	    "INSERT OR REPLACE INTO account_limit (account, " LIMIT_COLUMNS ", mailboxes_max)"
+	    " SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM account WHERE id = ?1");
 	struct account_limits copy = *limits;
 	enum store_err err;
 
@@ -154,7 +164,7 @@ set_limits(struct sql *sql, void *arg)
 enum store_err
 account_limits_set(struct account_db *db, int64_t account, const struct account_limits *limits)
 {
-	struct limits_of l = { account, *limits };
+	struct limits_of l = { account, false, *limits };
 
 	return account_limits_fit(limits) ? account_db_transaction(db, set_limits, &l)
 					  : STORE_INVALID;

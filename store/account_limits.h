@@ -19,6 +19,7 @@ struct account_limits {
 	int64_t sent_recipients_day;
 	int64_t recipients_max; /* of one submitted message */
 	int64_t sent_copy;      /* a copy of what is submitted in Sent: 1 yes, 0 no */
+	int64_t mailboxes_max;  /* that count towards quota, INBOX too */
 };
 extern const struct account_limits ACCOUNT_LIMITS_DEFAULT; /* everything as configured */
 
@@ -27,7 +28,7 @@ struct account_limit_column {
 	const char *name; /* in the database, and in JSON */
 	size_t offset;    /* of the int64_t in struct account_limits */
 };
-#define ACCOUNT_LIMIT_COUNT 8
+#define ACCOUNT_LIMIT_COUNT 9
 extern const struct account_limit_column ACCOUNT_LIMIT_COLUMNS[ACCOUNT_LIMIT_COUNT];
 int64_t *account_limit_at(struct account_limits *limits, size_t column);
 

@@ -254,6 +254,19 @@ check_creation(struct account *acct, enum special_use use)
 	return err;
 }
 
+/* May one more be there, of that name? */
+static enum store_err
+check_mailboxes_max(struct account *acct, const char *name)
+{
+	uint64_t max = atomic_load(&acct->mailboxes_max), count = 0;
+	enum store_err err = STORE_OK;
+
+	if (max == 0 || !account_quota_counts(acct, name))
+		return STORE_OK;
+	err = account_count_mailboxes(acct, &count);
+	return err == STORE_OK && count >= max ? STORE_OVER_QUOTA : err;
+}
+
 static enum store_err
 write_special_use(struct account *acct, const char *name, enum special_use use)
 {
@@ -276,6 +289,8 @@ create_locked(struct account *acct, const char *name, enum special_use use)
 	enum store_err err = STORE_EXISTS; /* somebody may have been faster, with the same use */
 
 	if (!folder_exists(acct->home, name))
+		err = check_mailboxes_max(acct, name);
+	if (err == STORE_OK)
 		err = check_creation(acct, use);
 	if (err == STORE_OK)
 		err = folder_create(acct->home, name);
@@ -402,6 +417,8 @@ rename_locked(struct account *acct, const char *from, const char *to)
 	struct folder_list before = { 0 };
 	enum store_err err = folder_list(acct->home, &before);
 
+	if (err == STORE_OK && !account_quota_counts(acct, from))
+		err = check_mailboxes_max(acct, to);
 	if (err == STORE_OK)
 		err = folder_rename(acct->home, from, to);
 	if (err == STORE_OK)

@@ -28,6 +28,7 @@
 struct quota_limits {
 	uint64_t bytes, messages; /* together, in what counts */
 	uint64_t message_bytes;   /* of one message that comes in, whatever mailbox it goes to */
+	uint64_t mailboxes;       /* that count, INBOX too */
 };
 
 struct quota_rules {
