@@ -50,6 +50,7 @@ static const struct {
 	{ "BINARY", LOGGED_IN },                /* RFC 3516 */
 	{ "MULTIAPPEND", LOGGED_IN },           /* RFC 3502 */
 	{ "CONDSTORE", LOGGED_IN },             /* RFC 7162 */
+	{ "SEARCH=FUZZY", LOGGED_IN },       /* RFC 6203 */
 	{ "INPROGRESS", LOGGED_IN },            /* RFC 9585 */
 	{ "COMPRESS=DEFLATE", LOGGED_IN },      /* RFC 4978 */
 	{ "QRESYNC", LOGGED_IN },               /* RFC 7162 */

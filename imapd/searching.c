@@ -56,6 +56,8 @@ searching_start(struct imap_session *s, struct imap_request *req, struct searchi
 		    imap_no(req, "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-15 WINDOWS-1252)",
 			"Charset not known"));
 	}
+	if (st->sort.by_relevancy && !st->plan.uses_fuzzy)
+		return imap_bad(req, "RELEVANCY needs a FUZZY key");
 	if (st->plan.uses_numbers && imap_enabled(s, IMAP_ENABLED_UIDONLY))
 		return searching_refuse(s, &st->plan, imap_uid_required(req));
 	req->keeps_numbers = st->plan.uses_numbers;
@@ -110,6 +112,7 @@ step_find(struct imap_session *s, struct imap_request *req, struct searching *st
 	if (!st->sorted)
 		return finish(s, st);
 	st->sort_run = sort_run_new(s->box, &st->sort, &st->result.found);
+	sort_run_found_by(st->sort_run, st->run);
 	st->state = SEARCHING_SORT;
 	return STORE_OK;
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "imapd/gather.h"
 #include "imapd/parse.h"
+#include "imapd/search_run.h"
 
 /* What one criterion compares: a number, or a text whose first bytes are one, so that most comparisons look no
  * further. */
@@ -26,6 +27,7 @@ struct sort_run {
 	struct sort_value *values; /* plan->count for each item */
 	uint32_t count, cap;
 	struct buf texts;
+	const struct search_run *search; /* NULL: nobody says what is relevant */
 };
 
 /* --- criteria ---------------------------------------------------------------------------------- */
@@ -36,6 +38,7 @@ struct sort_row {
 	/* A number, or the text to compare. */
 	int64_t (*number)(const struct gathered *m);
 	enum sort_text text;
+	bool by_relevancy; /* the most relevant first; RFC 6203 §6 */
 };
 
 static int64_t
@@ -57,15 +60,16 @@ size(const struct gathered *m)
 }
 
 static const struct sort_row ROWS[] = {
-	{ "ARRIVAL", GATHER_ROW, arrival, 0 },
-	{ "CC", GATHER_KEYS, NULL, SORT_TEXT_CC },
-	{ "DATE", GATHER_DATE, date, 0 },
-	{ "DISPLAYFROM", GATHER_KEYS, NULL, SORT_TEXT_DISPLAY_FROM },
-	{ "DISPLAYTO", GATHER_KEYS, NULL, SORT_TEXT_DISPLAY_TO },
-	{ "FROM", GATHER_KEYS, NULL, SORT_TEXT_FROM },
-	{ "SIZE", GATHER_ROW, size, 0 },
-	{ "SUBJECT", GATHER_KEYS, NULL, SORT_TEXT_SUBJECT },
-	{ "TO", GATHER_KEYS, NULL, SORT_TEXT_TO },
+	{ "ARRIVAL", GATHER_ROW, arrival, 0, false },
+	{ "CC", GATHER_KEYS, NULL, SORT_TEXT_CC, false },
+	{ "DATE", GATHER_DATE, date, 0, false },
+	{ "DISPLAYFROM", GATHER_KEYS, NULL, SORT_TEXT_DISPLAY_FROM, false },
+	{ "DISPLAYTO", GATHER_KEYS, NULL, SORT_TEXT_DISPLAY_TO, false },
+	{ "FROM", GATHER_KEYS, NULL, SORT_TEXT_FROM, false },
+	{ "RELEVANCY", GATHER_ROW, NULL, 0, true },
+	{ "SIZE", GATHER_ROW, size, 0, false },
+	{ "SUBJECT", GATHER_KEYS, NULL, SORT_TEXT_SUBJECT, false },
+	{ "TO", GATHER_KEYS, NULL, SORT_TEXT_TO, false },
 };
 
 _Static_assert(ARRAY_LEN(ROWS) <= SORT_CRITERIA_MAX, "a place for each key");
@@ -77,6 +81,7 @@ add_criterion(struct sort_plan *plan, const struct sort_row *row, bool reverse)
 	for (size_t i = 0; i < plan->count; i++)
 		if (plan->list[i].row == row)
 			return;
+	plan->by_relevancy |= row->by_relevancy;
 	plan->list[plan->count].row = row;
 	plan->list[plan->count++].reverse = reverse;
 }
@@ -138,6 +143,10 @@ value_of(struct sort_run *run, const struct sort_row *row, const struct gathered
 		v.first = (uint64_t)row->number(m) ^ (uint64_t)1 << 63;
 		return v;
 	}
+	if (row->by_relevancy) {
+		v.first = run->search != NULL ? 100 - search_run_relevancy(run->search, m->uid) : 0;
+		return v;
+	}
 	text = m->keys->text[row->text];
 	v = (struct sort_value){ first_bytes(text), (uint32_t)run->texts.len, (uint32_t)text.len };
 	buf_add(&run->texts, text.p, text.len);
@@ -181,6 +190,12 @@ sort_run_new(struct mailbox *box, const struct sort_plan *plan, const struct uid
 	run->gather.cb = on_message;
 	run->gather.arg = run;
 	return run;
+}
+
+void
+sort_run_found_by(struct sort_run *run, const struct search_run *search)
+{
+	run->search = search;
 }
 
 void

@@ -21,15 +21,19 @@ struct sort_plan {
 		bool reverse;
 	} list[SORT_CRITERIA_MAX];
 	size_t count;
+	bool by_relevancy; /* RFC 6203 §6: needs a fuzzy key */
 };
 
 /* sort-criteria = "(" sort-criterion *(SP sort-criterion) ")" */
 bool sort_plan_parse(struct cursor *c, struct sort_plan *plan_out);
 
 /* A sort under way.  `plan` and `uids` outlive it. */
+struct search_run;
 struct sort_run;
 struct sort_run *sort_run_new(
     struct mailbox *box, const struct sort_plan *plan, const struct uidset *uids);
+/* Who found the messages, and says how relevant they are; it outlives the sort. */
+void sort_run_found_by(struct sort_run *run, const struct search_run *search);
 void sort_run_free(struct sort_run *run); /* NULL is fine */
 /* A slice of work.  STORE_OK with *done_out false: call again.  STORE_LIMIT: the texts are too long in all. */
 enum store_err sort_run_step(struct sort_run *run, bool *done_out);
