@@ -154,8 +154,9 @@ context_open(struct imap_session *s, struct context *c, const struct search_resu
 		if (c->count > 0)
 			memcpy(c->order, result->order, c->count * sizeof(*c->order));
 	}
-	if (is_too_much(s, c)) {
-		context_refuse(s, c->tag, "Too many contexts");
+	if (c->sort.by_relevancy || is_too_much(s, c)) {
+		context_refuse(s, c->tag,
+		    c->sort.by_relevancy ? "Relevancy is not kept up" : "Too many contexts");
 		context_free(c);
 		return;
 	}
