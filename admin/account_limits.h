@@ -11,6 +11,7 @@
 /* For the row of a command. */
 #define ACCOUNT_LIMIT_OPTIONS                                                                      \
 	{ "--max-messages", "N", "messages kept; none: unlimited; default: as configured" },       \
+	    { "--max-mailboxes", "N", "mailboxes that count towards quota" },                      \
 	    { "--max-message-size", "SIZE", "of one message, delivered or sent (none, default)" }, \
 	    { "--max-recipients", "N", "of one message that is sent (none, default)" },            \
 	    { "--sent-per-hour", "N", "messages sent (none, default)" },                           \
