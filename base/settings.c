@@ -180,6 +180,8 @@ const struct setting SETTINGS[] = {
 	    "A remark on the server that clients can show (METADATA, /shared/comment)."),
 	DURATION("imapd", "autologout", "30m", 10, DAY,
 	    "Silence before a client is logged out. RFC 9051 asks for at least 30 minutes."),
+	BOOL("imapd", "unauthenticate", "yes",
+	    "A client may go back to before its login and log in as somebody else (UNAUTHENTICATE). No where a proxy in front decides at the login who may go on."),
 	DURATION("imapd", "progress_interval", "10s", 0, HOUR,
 	    "How often a client hears how far a command is that takes long (INPROGRESS), first after that time; 0: all the time."),
 

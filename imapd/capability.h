@@ -8,5 +8,7 @@ struct imap_session;
 
 /* "CAPABILITY IMAP4rev1 …" as it holds in the session's present state. */
 void imap_out_capabilities(struct imap_session *s, struct buf *out);
+/* Is UNAUTHENTICATE offered?  RFC 8437 §8: it can be switched off. */
+bool imap_may_unauthenticate(const struct imap_session *s);
 
 #endif

@@ -85,6 +85,8 @@ imap_out_capabilities(struct imap_session *s, struct buf *out)
 		sasl_mechanisms(s->imapd->sasl, s->channel, " AUTH=", out);
 	if ((s->state & LOGGED_IN) != 0 && imap_is_quota_admin(s)) /* RFC 9208 §4.1.3 */
 		buf_adds(out, " QUOTASET");
+	if ((s->state & LOGGED_IN) != 0 && imap_may_unauthenticate(s)) /* RFC 8437 */
+		buf_adds(out, " UNAUTHENTICATE");
 	if ((s->state & LOGGED_IN) != 0) /* RFC 7889 */
 		buf_printf(
 		    out, " APPENDLIMIT=%llu", (unsigned long long)imap_append_limit_bytes(s));

@@ -74,7 +74,7 @@ parse_sources(struct imap_session *s, struct imap_request *req, struct sources *
 	*c = at;
 	do {
 		if (sources->count == ESEARCH_FILTERS_MAX ||
-		    !imap_parse_mailbox_filter(c, req->arena, !imap_rev2(s),
+		    !imap_parse_mailbox_filter(c, req->arena, !imap_utf8_names(s),
 			MAILBOX_FILTERS_ESEARCH, &sources->filters[sources->count++]))
 			return false;
 	} while (imap_parse_sp(c));

@@ -106,10 +106,11 @@ bool imap_arg_mailbox(struct imap_session *s, struct imap_request *req, char **n
 extern const struct imap_command imap_cmd_deleteacl, imap_cmd_getacl, imap_cmd_listrights,
     imap_cmd_myrights, imap_cmd_setacl; /* access control lists */
 extern const struct imap_command imap_cmd_append, imap_cmd_authenticate, imap_cmd_capability,
-    imap_cmd_create, imap_cmd_delete, imap_cmd_enable, imap_cmd_esearch, imap_cmd_getquota, imap_cmd_getquotaroot,
-    imap_cmd_id, imap_cmd_idle, imap_cmd_list, imap_cmd_login, imap_cmd_logout, imap_cmd_lsub,
-    imap_cmd_namespace, imap_cmd_noop, imap_cmd_notify, imap_cmd_rename, imap_cmd_setquota,
-    imap_cmd_starttls, imap_cmd_status, imap_cmd_subscribe, imap_cmd_unsubscribe;
+    imap_cmd_create, imap_cmd_delete, imap_cmd_enable, imap_cmd_esearch, imap_cmd_getquota,
+    imap_cmd_getquotaroot, imap_cmd_id, imap_cmd_idle, imap_cmd_list, imap_cmd_login,
+    imap_cmd_logout, imap_cmd_lsub, imap_cmd_namespace, imap_cmd_noop, imap_cmd_notify,
+    imap_cmd_rename, imap_cmd_setquota, imap_cmd_starttls, imap_cmd_status, imap_cmd_subscribe,
+    imap_cmd_unauthenticate, imap_cmd_unsubscribe;
 /* the rows: annotations */
 extern const struct imap_command imap_cmd_getmetadata, imap_cmd_setmetadata;
 /* the row: the connection itself */

@@ -201,6 +201,14 @@ log_in(struct imap_connection *conn)
 	return false;
 }
 
+/* After the reply to UNAUTHENTICATE. */
+static void
+log_out(struct imap_connection *conn)
+{
+	conn->s.channel = conversation_channel(&conn->c);
+	conversation_logged_out(&conn->c);
+}
+
 static void on_moved(void *arg);
 
 static void
@@ -269,6 +277,8 @@ command_over(struct imap_connection *conn)
 		net_stream_uncompress(conn->c.st);
 	s->start_compress = s->end_compress = false;
 	s->compressed = net_stream_is_compressed(conn->c.st);
+	if (s->state == IMAP_UNAUTHENTICATED && conn->c.login_timer == NULL)
+		log_out(conn);
 	net_stream_resume(conn->c.st);
 	if (s->start_tls) {
 		s->start_tls = false;

@@ -75,7 +75,7 @@ imap_notify_set(struct imap_session *s, struct str text, enum store_err *err_out
 	struct imap_notify *n = mem_zalloc(sizeof(*n));
 	const char *copy = arena_strndup(&n->arena, text.p, text.len);
 	struct cursor c = cursor_from((struct str){ copy, text.len });
-	enum notify_parsed parsed = notify_plan_parse(&c, &n->arena, !imap_rev2(s), &n->plan);
+	enum notify_parsed parsed = notify_plan_parse(&c, &n->arena, !imap_utf8_names(s), &n->plan);
 	const struct notify_group *group = notify_plan_selected(&n->plan);
 
 	*err_out = STORE_OK;

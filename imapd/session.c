@@ -71,6 +71,25 @@ imap_session_clear(struct imap_session *s)
 	buf_free(&s->out);
 }
 
+/* Whatever is not named here is as in a new session. */
+void
+imap_session_unauthenticate(struct imap_session *s)
+{
+	struct imap_session kept = { .imapd = s->imapd,
+		.log = s->log,
+		.state = IMAP_UNAUTHENTICATED,
+		.peer = s->peer,
+		.out = s->out,
+		.tell = s->tell,
+		.tell_arg = s->tell_arg,
+		.compressed = s->compressed,
+		.end_compress = s->compressed };
+
+	s->out = (struct buf){ 0 };
+	imap_session_clear(s);
+	*s = kept;
+}
+
 const struct imap_command *
 imap_command_of(struct str text, struct str *tag_out, bool *uid_out, struct cursor *args_out)
 {

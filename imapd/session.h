@@ -111,6 +111,9 @@ void imap_deselect(struct imap_session *s);
 void imap_bye(struct imap_session *s, const char *code, const char *text);
 /* Lets go of everything: mailbox, accounts, memory.  Blocks, as the store does. */
 void imap_session_clear(struct imap_session *s);
+/* The same, but the connection goes on, as after its TLS handshake: nothing of the user stays.  The loop then gives it a new
+ * channel. */
+void imap_session_unauthenticate(struct imap_session *s);
 
 static inline bool
 imap_enabled(const struct imap_session *s, unsigned bit)

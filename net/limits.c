@@ -193,6 +193,23 @@ net_limits_logged_in(struct net_limits *l, struct net_limits_slot *slot)
 	drop_claim(&l->rows[slot->worker], slot);
 }
 
+enum net_limit
+net_limits_logged_out(struct net_limits *l, const struct net_ip *ip, struct net_limits_slot *slot)
+{
+	const struct net_limits_listener *lim = &l->listeners[slot->listener];
+
+	if (!slot->held || slot->address_slot != 0 || ip == NULL || slot->reserved ||
+	    lim->per_address_max == 0)
+		return NET_LIMIT_OK;
+	slot->address_slot =
+	    claim_address(&l->rows[slot->worker], slot->listener, address_key(ip));
+	if (slot->address_slot == 0)
+		return NET_LIMIT_TOTAL;
+	return count_address(l, slot->listener, address_key(ip)) > lim->per_address_max
+		   ? NET_LIMIT_ADDRESS
+		   : NET_LIMIT_OK;
+}
+
 void
 net_limits_disconnect(struct net_limits *l, struct net_limits_slot *slot)
 {

@@ -46,6 +46,9 @@ struct net_limits_slot {
 enum net_limit net_limits_connect(struct net_limits *l, unsigned worker, unsigned listener,
     const struct net_ip *ip, struct net_limits_slot *slot_out);
 void net_limits_logged_in(struct net_limits *l, struct net_limits_slot *slot);
+/* It counts for its address again.  NET_LIMIT_OK or not, it ends with net_limits_disconnect(). */
+enum net_limit net_limits_logged_out(
+    struct net_limits *l, const struct net_ip *ip, struct net_limits_slot *slot);
 void net_limits_disconnect(struct net_limits *l, struct net_limits_slot *slot);
 /* This worker takes new connections, or does so no more. */
 void net_limits_accepting(struct net_limits *l, unsigned worker, bool accepting);

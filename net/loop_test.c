@@ -192,6 +192,11 @@ test_limits(void **state)
 		net_limits_logged_in(l, &slots[i - 1]);
 		assert_int_equal(net_limits_connect(l, 0, 0, &ip, &slots[i]), NET_LIMIT_OK);
 	}
+	assert_int_equal(net_limits_logged_out(l, &ip, &slots[1]), NET_LIMIT_OK); /* the third */
+	assert_int_equal(net_limits_logged_out(l, &ip, &slots[1]), NET_LIMIT_OK);
+	assert_int_equal(net_limits_logged_out(l, &other, &slots[2]), NET_LIMIT_ADDRESS);
+	net_limits_logged_in(l, &slots[1]);
+	net_limits_logged_in(l, &slots[2]);
 	net_limits_logged_in(l, &slots[5]); /* 6 of 10: the rest is the relay's */
 	assert_int_equal(net_limits_connect(l, 0, 0, &ip, &slots[6]), NET_LIMIT_TOTAL);
 	for (int i = 6; i < 10; i++)

@@ -1034,3 +1034,9 @@ net_stream_logged_in(struct net_stream *st)
 	if (st->owner != NULL)
 		st->owner->on_logged_in(st);
 }
+
+bool
+net_stream_logged_out(struct net_stream *st)
+{
+	return st->owner == NULL || st->owner->on_logged_out(st);
+}

@@ -116,6 +116,8 @@ void net_stream_local(const struct net_stream *st, char text[static NET_IP_TEXT_
 struct net_loop *net_stream_loop(const struct net_stream *st);
 /* The login succeeded: gives back the slot that "connections per address before login" counts. */
 void net_stream_logged_in(struct net_stream *st);
+/* It is before login again, and counts again.  False: too many of its address; the session ends it. */
+bool net_stream_logged_out(struct net_stream *st);
 
 /* TLS facts; false, NULL or "" as long as the handshake is not done. */
 bool net_stream_is_tls(const struct net_stream *st);

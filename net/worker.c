@@ -85,6 +85,14 @@ on_stream_logged_in(struct net_stream *st)
 	net_limits_logged_in(w->limits, &st->slot);
 }
 
+static bool
+on_stream_logged_out(struct net_stream *st)
+{
+	struct net_worker *w = st->owner_arg;
+
+	return net_limits_logged_out(w->limits, net_stream_peer_ip(st), &st->slot) == NET_LIMIT_OK;
+}
+
 static void
 count_connection(const struct net_meters *meters)
 {
@@ -103,7 +111,8 @@ on_stream_gone(struct net_stream *st)
 	end_if_idle(w);
 }
 
-static const struct net_stream_owner OWNER = { on_stream_logged_in, on_stream_gone };
+static const struct net_stream_owner OWNER = { on_stream_logged_in, on_stream_logged_out,
+	on_stream_gone };
 
 /* --- accepting --- */
 

@@ -168,6 +168,21 @@ conversation_logged_out(struct conversation *c)
 	c->account = 0;
 	c->login_timer = net_timer_new(c->all->service->loop, on_login_timeout, c);
 	net_timer_start_s(c->login_timer, c->all->login_timeout_s);
+	if (net_stream_logged_out(c->st))
+		return;
+	log_warn(c->log, "too-many-connections", "peer=%s", c->peer);
+	conversation_bye(
+	    c, c->all->protocol->code_too_many, "Too many connections of this address");
+}
+
+struct sasl_channel *
+conversation_channel(const struct conversation *c)
+{
+	struct sasl_channel *channel = mem_zalloc(sizeof(*channel));
+
+	channel->peer = c->peer;
+	sasl_channel_tls(channel, c->st);
+	return channel;
 }
 
 /* --- states ------------------------------------------------------------------------------------ */
@@ -237,15 +252,11 @@ static void
 on_open(void *arg)
 {
 	struct conversation *c = arg;
-	struct sasl_channel *channel;
 
 	if (c->state != CONVERSATION_OPENING || !net_stream_is_tls(c->st))
 		return;
-	channel = mem_zalloc(sizeof(*channel));
-	channel->peer = c->peer;
-	sasl_channel_tls(channel, c->st);
 	c->state = CONVERSATION_COMMAND;
-	c->all->protocol->opened(c, channel);
+	c->all->protocol->opened(c, conversation_channel(c));
 	conversation_step(c);
 }
 

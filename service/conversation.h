@@ -107,7 +107,10 @@ void conversation_run_login(struct conversation *c, unsigned job, bool *delayed_
 
 /* After the job of a login.  False: the account has too many conversations; BYE is said. */
 bool conversation_logged_in(struct conversation *c, uint64_t account);
+/* It is before login (again): it has login_timeout_s, and counts for its address; too many of that one: BYE is said. */
 void conversation_logged_out(struct conversation *c);
+/* What TLS knows, for SASL; the caller's. */
+struct sasl_channel *conversation_channel(const struct conversation *c);
 
 /* Says BYE, between commands or at once where the client may not go on, and closes.  code may be NULL. */
 void conversation_bye(struct conversation *c, const char *code, const char *text);
