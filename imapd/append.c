@@ -52,6 +52,8 @@ imap_append_refuse(struct imap_request *req, enum store_err err)
 {
 	if (err == STORE_NOT_FOUND)
 		return imap_no(req, "TRYCREATE", "No such mailbox");
+	if (err == STORE_CHANGED)
+		return imap_no(req, "EXPUNGEISSUED", "The message to replace is not there");
 	return imap_finish(req, err);
 }
 
@@ -73,12 +75,17 @@ imap_append_into(
 	enum imap_result result;
 	enum store_err err;
 
-	(void)s;
 	if (!imap_place_may(req, &target->to, ACL_INSERT, &result))
 		return result;
 	err = append_begin(target->to.acct, target->to.name, &ap);
 	if (err != STORE_OK)
 		return imap_append_refuse(req, err);
+	if (target->replaced_uid != 0)
+		err = append_replaces(ap, s->box, target->replaced_uid);
+	if (err != STORE_OK) {
+		append_end(ap);
+		return imap_append_refuse(req, err);
+	}
 	st = arena_zalloc(req->arena, sizeof(*st));
 	st->target = *target;
 	st->ap = ap;

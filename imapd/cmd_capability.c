@@ -67,6 +67,8 @@ static const struct {
 	{ "QUOTA=RES-MESSAGE", LOGGED_IN },     /* RFC 9208 §5.2 */
 	{ "QUOTA=RES-MAILBOX", LOGGED_IN },     /* RFC 9208 §5.3 */
 	{ "MULTISEARCH", LOGGED_IN },           /* RFC 7377 */
+	{ "UTF8=ACCEPT", LOGGED_IN },           /* RFC 6855 */
+	{ "REPLACE", LOGGED_IN },               /* RFC 8508 */
 	{ "CATENATE", LOGGED_IN },              /* RFC 4469 */
 	{ "URL-PARTIAL", LOGGED_IN },           /* RFC 5550 §3.1 */
 	{ "OBJECTID", LOGGED_IN },              /* RFC 8474 */

@@ -13,6 +13,7 @@ static const struct {
 	{ STR("METADATA"), IMAP_ENABLED_METADATA, 0 },                    /* RFC 5464 §4.1 */
 	{ STR("QRESYNC"), IMAP_ENABLED_QRESYNC, IMAP_ENABLED_CONDSTORE }, /* RFC 7162 §3.2.3 */
 	{ STR("UIDONLY"), IMAP_ENABLED_UIDONLY, 0 },                      /* RFC 9586 §3.1 */
+	{ STR("UTF8=ACCEPT"), IMAP_ENABLED_UTF8, 0 },                     /* RFC 6855 §3 */
 };
 
 /* What is not known is passed over, RFC 5161 §3.1. */

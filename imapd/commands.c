@@ -42,6 +42,7 @@ const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_noop,
 	&imap_cmd_notify,
 	&imap_cmd_rename,
+	&imap_cmd_replace,
 	&imap_cmd_search,
 	&imap_cmd_select,
 	&imap_cmd_setacl,

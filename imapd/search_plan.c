@@ -450,6 +450,7 @@ parse_charset(struct parser *p)
 	if (!cursor_take_nocase(&at, STR("CHARSET")) || !imap_parse_sp(&at))
 		return true;
 	*p->c = at;
+	p->plan->names_charset = true;
 	return imap_parse_astring(p->c, p->a, &p->charset) && imap_parse_sp(p->c);
 }
 

@@ -45,10 +45,15 @@ searching_start(struct imap_session *s, struct imap_request *req, struct searchi
 {
 	struct str program = { req->args.p, cursor_left(&req->args) };
 	int64_t now_s = time(NULL);
+	enum search_parsed parsed;
 
 	if ((st->plan.returns & SEARCH_RETURN_UPDATE) != 0 && context_tag_is_used(s, req->tag))
 		return imap_bad(req, "Tag reuse");
-	switch (search_parse_program(&req->args, req->arena, now_s, charset, &st->plan)) {
+	parsed = search_parse_program(&req->args, req->arena, now_s, charset, &st->plan);
+	if (st->plan.names_charset && imap_enabled(s, IMAP_ENABLED_UTF8)) /* RFC 6855 §3 */
+		return searching_refuse(
+		    s, &st->plan, imap_bad(req, "No CHARSET once UTF8=ACCEPT is enabled"));
+	switch (parsed) {
 	case SEARCH_PARSED: break;
 	case SEARCH_SYNTAX: return imap_bad(req, "Search not understood");
 	case SEARCH_CHARSET:

@@ -9,6 +9,7 @@
 
 #include "store/deliver.h"
 #include "store/folder.h"
+#include "store/kept_internal.h"
 #include "store/mailbox_internal.h"
 
 struct append_item {
@@ -27,7 +28,10 @@ struct append {
 	char *name;
 	struct append_item *items;
 	size_t count;
-	bool bulk;          /* the files are synced together, by append_commit() */
+	bool bulk;                    /* the files are synced together, by append_commit() */
+	struct mailbox *replaced_box; /* NULL: nothing is replaced */
+	uint32_t replaced_uid;
+	uint64_t replaced_bytes;
 	enum store_err err; /* the first; everything after it says the same */
 };
 
@@ -54,6 +58,20 @@ append_in_bulk(struct append *ap)
 	ap->bulk = true;
 }
 
+enum store_err
+append_replaces(struct append *ap, struct mailbox *box, uint32_t uid)
+{
+	struct message old;
+	enum store_err err = box->read_only ? STORE_DENIED : mailbox_message(box, uid, &old);
+
+	if (err != STORE_OK)
+		return err == STORE_NOT_FOUND ? STORE_CHANGED : err;
+	ap->replaced_box = box;
+	ap->replaced_uid = uid;
+	ap->replaced_bytes = old.disk_bytes;
+	return STORE_OK;
+}
+
 static enum store_err
 seal_last(struct append *ap)
 {
@@ -70,16 +88,30 @@ seal_last(struct append *ap)
 	return err;
 }
 
+/* What a REPLACE takes away makes room for what it brings, RFC 8508 §3.4. */
+static bool
+has_quota(const struct append *ap, const struct quota_rules *rules)
+{
+	const struct mailbox *box = ap->replaced_box;
+	struct quota_usage usage;
+
+	if (!quota_is_limited(rules) || quota_excludes(rules, ap->name) ||
+	    quota_usage(ap->acct->home, rules, &usage) != STORE_OK)
+		return true;
+	if (box != NULL && box->acct == ap->acct && !quota_excludes(rules, box->name)) {
+		usage.bytes -= ap->replaced_bytes < usage.bytes ? ap->replaced_bytes : usage.bytes;
+		usage.count -= usage.count > 0;
+	}
+	return quota_allows(rules, &usage);
+}
+
 static enum store_err
 check_room(struct append *ap, const struct append_message_info *info)
 {
 	struct quota_rules rules = account_quota_rules(ap->acct);
-	struct quota_usage usage;
 	struct statvfs vfs;
 
-	if (!info->quota_exempt && quota_is_limited(&rules) && !quota_excludes(&rules, ap->name) &&
-	    quota_usage(ap->acct->home, &rules, &usage) == STORE_OK &&
-	    !quota_allows(&rules, &usage))
+	if (!info->quota_exempt && !has_quota(ap, &rules))
 		return STORE_OVER_QUOTA;
 	if (ap->acct->st->free_floor_bytes > 0 && fstatvfs(ap->acct->home->fd, &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize <
@@ -268,11 +300,103 @@ unpublish(struct append *ap)
 	buf_free(&path);
 }
 
+/* --- the commit -------------------------------------------------------------------------------- */
+
+struct commit {
+	struct sync_box sb, from_sb;
+	struct sync_box *
+	    from; /* where a message is replaced in the same transaction; may be &sb; NULL: nowhere */
+	struct mailbox_expunged expunged;
+};
+
+/* Under the writer lock, with the mailboxes brought together with their folders. */
+static enum store_err
+commit_begin(struct append *ap, struct commit *c)
+{
+	const struct mailbox *box = ap->replaced_box;
+	enum store_err err = account_write_begin(ap->acct);
+
+	*c = (struct commit){ 0 };
+	if (err != STORE_OK)
+		return err;
+	err = sync_begin(ap->acct, ap->name, 0, &c->sb);
+	if (err != STORE_OK)
+		return account_write_end(ap->acct, err);
+	if (box == NULL || box->acct != ap->acct)
+		return STORE_OK;
+	c->from = &c->sb;
+	if (strcmp(box->name, ap->name) == 0)
+		return STORE_OK;
+	c->from = &c->from_sb;
+	err = sync_begin(ap->acct, box->name, 0, &c->from_sb);
+	if (err == STORE_OK)
+		return STORE_OK;
+	err = sync_end(&c->sb, err == STORE_NOT_FOUND ? STORE_CHANGED : err);
+	return account_write_end(ap->acct, err);
+}
+
+/* The new message is durable before the old one goes. */
+static enum store_err
+commit_locked(struct append *ap, struct commit *c)
+{
+	struct index_message old;
+	enum store_err err;
+
+	if (c->from != NULL && (!mailbox_is_same(ap->replaced_box, c->from) ||
+				   index_message_get(ap->acct->ix, c->from->row.id,
+				       ap->replaced_uid, &old) != STORE_OK))
+		return STORE_CHANGED;
+	err = publish(ap, &c->sb);
+	if (err == STORE_OK && c->from != NULL)
+		err = mailbox_expunge_in(ap->replaced_box, c->from, ap->replaced_uid, &c->expunged);
+	return err;
+}
+
+/* Once the old message has gone the new one stays, whatever fails: the next writer finds it. */
+static enum store_err
+commit_end(struct append *ap, struct commit *c, enum store_err err)
+{
+	uint32_t uidvalidity = c->sb.row.uidvalidity, uidnext = c->sb.row.uidnext;
+
+	if (c->from == &c->from_sb)
+		err = sync_end(c->from, err);
+	err = account_write_commit(ap->acct, sync_end(&c->sb, err));
+	if (err != STORE_OK && !c->expunged.taken) {
+		unpublish(ap);
+		sync_burn_uids(ap->acct, ap->name, uidvalidity, uidnext);
+	}
+	account_write_unlock(ap->acct);
+	return err;
+}
+
+/* What could not be expunged in the same transaction: of another account, or under a name that another program has just
+ * changed. */
+static enum store_err
+expunge_replaced(struct append *ap, const struct commit *c)
+{
+	struct quota_rules rules = account_quota_rules(ap->acct);
+	struct uidset one = { 0 };
+	enum store_err err;
+
+	if (ap->replaced_box == NULL)
+		return STORE_OK;
+	if (c->expunged.taken) {
+		quota_add(ap->acct->home, &rules, ap->replaced_box->name, -c->expunged.bytes,
+		    -c->expunged.messages);
+		if (c->expunged.kept_bytes > 0)
+			kept_prune_if_due(ap->acct, c->expunged.kept_bytes);
+		return STORE_OK;
+	}
+	uidset_add(&one, ap->replaced_uid);
+	err = mailbox_expunge_with(ap->replaced_box, &one, MAILBOX_EXPUNGE_UNMARKED, NULL);
+	uidset_free(&one);
+	return err;
+}
+
 enum store_err
 append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_out)
 {
-	struct sync_box sb;
-	uint32_t uidnext;
+	struct commit c;
 	int tries = 0;
 
 	if (ap->err == STORE_OK)
@@ -282,25 +406,13 @@ append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_
 	if (ap->err != STORE_OK)
 		return ap->err;
 	do {
-		ap->err = account_write_begin(ap->acct);
-		if (ap->err == STORE_OK) {
-			ap->err = sync_begin(ap->acct, ap->name, 0, &sb);
-			if (ap->err != STORE_OK)
-				account_write_end(ap->acct, ap->err);
-		}
+		ap->err = commit_begin(ap, &c);
 		/* Before anything is in place a damaged index can be made anew. */
 	} while (account_should_retry(ap->acct, ap->err, &tries));
 	if (ap->err != STORE_OK)
 		return ap->err;
-	*uidvalidity_out = sb.row.uidvalidity;
-	ap->err = publish(ap, &sb);
-	uidnext = sb.row.uidnext;
-	ap->err = account_write_commit(ap->acct, sync_end(&sb, ap->err));
-	if (ap->err != STORE_OK) {
-		unpublish(ap);
-		sync_burn_uids(ap->acct, ap->name, *uidvalidity_out, uidnext);
-	}
-	account_write_unlock(ap->acct);
+	*uidvalidity_out = c.sb.row.uidvalidity;
+	ap->err = commit_end(ap, &c, commit_locked(ap, &c));
 	if (ap->err != STORE_OK)
 		return ap->err;
 	if (uids_out != NULL)
@@ -308,7 +420,7 @@ append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_
 	for (size_t i = 0; i < ap->count && uids_out != NULL; i++)
 		uidset_add(uids_out, ap->items[i].m.uid);
 	note_quota(ap);
-	return STORE_OK;
+	return expunge_replaced(ap, &c);
 }
 
 void

@@ -349,6 +349,11 @@ enum store_err append_begin(struct account *acct, const char *mailbox, struct ap
 enum store_err append_message(struct append *ap, const struct append_message_info *info);
 /* Bytes as they come from the client; CRLF becomes LF on disk (a lone CR or LF stays), but for keep_bytes. */
 enum store_err append_write(struct append *ap, const void *bytes, size_t len);
+/* REPLACE (RFC 8508): when the message becomes visible, this one of `box` is expunged in the same step, whatever its flags;
+ * the box must outlive `ap`.  Its room counts as free.  STORE_CHANGED, also from append_commit(): it has been expunged
+ * meanwhile, and nothing is appended.  The new message is durable before the old one goes: a process that dies leaves one
+ * of them or both.  Where the box is another account's, the old one goes right after the new one is there. */
+enum store_err append_replaces(struct append *ap, struct mailbox *box, uint32_t uid);
 /* For many messages: one sync of the file system at the commit instead of one of each file.  Call it first. */
 void append_in_bulk(struct append *ap);
 /* fsyncs all files, takes the lock, gives UIDs, publishes.  uids_out (may be NULL) is replaced; its n-th is that of

@@ -234,18 +234,19 @@ mailbox_store_flags(struct mailbox *box, const struct uidset *uids,
 struct expunge_op {
 	struct mailbox *box;
 	unsigned flags; /* enum mailbox_expunge_flags */
-	struct sync_box sb;
+	struct sync_box *sb;
 	struct keeping keeping;
 	struct uidset *expunged;
 	int64_t bytes, messages; /* that quota gets back */
 	bool missed;
+	bool taken; /* a file has gone from where it was */
 };
 
 static enum store_err
 expunge_one(struct expunge_op *op, const struct index_message *m)
 {
 	static const struct keyword_set NONE = { { 0 } };
-	enum store_err err = sync_modseq(&op->sb);
+	enum store_err err = sync_modseq(op->sb);
 
 	if (err != STORE_OK)
 		return err;
@@ -254,10 +255,10 @@ expunge_one(struct expunge_op *op, const struct index_message *m)
 		op->missed |= err == STORE_NOT_FOUND;
 		return err == STORE_NOT_FOUND ? STORE_OK : err;
 	}
-	op->sb.touched_cur = true;
-	err = sync_extra_keywords(&op->sb, m->name, &m->keywords, &NONE);
+	op->taken = op->sb->touched_cur = true;
+	err = sync_extra_keywords(op->sb, m->name, &m->keywords, &NONE);
 	if (err == STORE_OK)
-		err = index_message_remove(op->box->acct->ix, &op->sb.row, m, op->sb.modseq);
+		err = index_message_remove(op->box->acct->ix, &op->sb->row, m, op->sb->modseq);
 	if (err == STORE_OK) {
 		uidset_add(op->expunged, m->uid);
 		op->bytes += (int64_t)m->disk_size;
@@ -281,13 +282,13 @@ expunge_all(struct expunge_op *op, const struct uidset *uids)
 		uidset_copy(&doomed, uids);
 	else
 		err =
-		    index_with_flags(ix, op->sb.row.id, MESSAGE_DELETED, MESSAGE_DELETED, &doomed);
+		    index_with_flags(ix, op->sb->row.id, MESSAGE_DELETED, MESSAGE_DELETED, &doomed);
 	uidset_intersect(&doomed, &op->box->view);
 	if (uids != NULL)
 		uidset_intersect(&doomed, uids);
 	while (err == STORE_OK && n > 0) {
-		err =
-		    index_messages(ix, op->sb.row.id, &doomed, after, rows, MAILBOX_SLICE_ROWS, &n);
+		err = index_messages(
+		    ix, op->sb->row.id, &doomed, after, rows, MAILBOX_SLICE_ROWS, &n);
 		if (err == STORE_OK)
 			err = keeping_announce(&op->keeping, rows, n);
 		for (size_t i = 0; i < n && err == STORE_OK; i++) {
@@ -308,13 +309,13 @@ expunge_locked(struct expunge_op *op, const struct uidset *uids)
 {
 	enum store_err err = STORE_OK;
 
-	op->keeping = (struct keeping){ .sb = &op->sb, .fd = -1 };
-	if (!mailbox_is_same(op->box, &op->sb))
+	op->keeping = (struct keeping){ .sb = op->sb, .fd = -1 };
+	if (!mailbox_is_same(op->box, op->sb))
 		return STORE_NOT_FOUND;
-	if ((op->flags & MAILBOX_EXPUNGE_UNMARKED) == 0 && op->sb.row.deleted == 0)
+	if ((op->flags & MAILBOX_EXPUNGE_UNMARKED) == 0 && op->sb->row.deleted == 0)
 		return STORE_OK;
 	if ((op->flags & MAILBOX_EXPUNGE_FOR_GOOD) == 0)
-		err = keeping_begin(&op->keeping, &op->sb);
+		err = keeping_begin(&op->keeping, op->sb);
 	if (err == STORE_OK)
 		err = expunge_all(op, uids);
 	keeping_end(&op->keeping);
@@ -327,17 +328,19 @@ expunge_once(struct expunge_op *op, const struct uidset *uids, unsigned sync_fla
 	struct account *acct = op->box->acct;
 	struct quota_rules rules = account_quota_rules(acct);
 	enum store_err err = account_write_begin(acct);
+	struct sync_box sb;
 
+	op->sb = &sb;
 	op->missed = false;
 	op->bytes = op->messages = 0;
 	if (err != STORE_OK)
 		return err;
-	err = sync_begin(acct, op->box->name, sync_flags, &op->sb);
+	err = sync_begin(acct, op->box->name, sync_flags, op->sb);
 	if (err != STORE_OK)
 		return account_write_end(acct, err);
 	err = expunge_locked(op, uids);
-	op->sb.recheck |= op->missed;
-	err = account_write_end(acct, sync_end(&op->sb, err));
+	op->sb->recheck |= op->missed;
+	err = account_write_end(acct, sync_end(op->sb, err));
 	if (err == STORE_OK)
 		quota_add(acct->home, &rules, op->box->name, -op->bytes, -op->messages);
 	return err;
@@ -375,4 +378,26 @@ enum store_err
 mailbox_expunge(struct mailbox *box, const struct uidset *uids, struct uidset *expunged_out)
 {
 	return mailbox_expunge_with(box, uids, 0, expunged_out);
+}
+
+enum store_err
+mailbox_expunge_in(
+    struct mailbox *box, struct sync_box *sb, uint32_t uid, struct mailbox_expunged *out)
+{
+	struct uidset one = { 0 }, expunged = { 0 };
+	struct expunge_op op = {
+		.box = box, .flags = MAILBOX_EXPUNGE_UNMARKED, .sb = sb, .expunged = &expunged
+	};
+	enum store_err err;
+
+	uidset_add(&one, uid);
+	err = expunge_locked(&op, &one);
+	sb->recheck |= op.missed;
+	*out = (struct mailbox_expunged){ .taken = op.taken,
+		.bytes = op.bytes,
+		.messages = op.messages,
+		.kept_bytes = op.keeping.bytes };
+	uidset_free(&one);
+	uidset_free(&expunged);
+	return err;
 }

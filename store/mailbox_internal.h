@@ -41,7 +41,7 @@ struct mailbox {
 	 * mailbox_sync() or _close().  A name that is not right any more is only a miss. */
 	struct index_message *ahead;
 	size_t ahead_count, ahead_at;
-	uint32_t opened_uid; /* last */
+	uint32_t opened_uid;                                       /* last */
 	void (*progress)(void *arg, uint64_t done, uint64_t goal); /* NULL: nobody asks */
 	void *progress_arg;
 };
@@ -83,6 +83,15 @@ mailbox_progress(const struct mailbox *box, uint64_t done, uint64_t goal)
 /* mailbox_transfer() into another account (mailbox_across.c). */
 enum store_err mailbox_across(struct mailbox *box, const struct uidset *uids,
     const struct copy_target *to, bool move, struct copy_result *result_out);
+
+/* Expunges one message of the view within the caller's transaction on the mailbox, under the writer lock. */
+struct mailbox_expunged {
+	bool taken; /* the file has gone, whatever was returned: there is no way back */
+	int64_t bytes, messages; /* that quota gets back after the commit */
+	uint64_t kept_bytes;     /* for kept_prune_if_due() after it */
+};
+enum store_err mailbox_expunge_in(
+    struct mailbox *box, struct sync_box *sb, uint32_t uid, struct mailbox_expunged *out);
 
 /* Finds the CRLF sizes that no file name tells, by reading the messages. */
 enum store_err mailbox_measure(struct account *acct, const char *name);
