@@ -67,6 +67,7 @@ thread_new(enum thread_algorithm algorithm)
 	struct thread *t = mem_zalloc(sizeof(*t));
 
 	t->algorithm = algorithm;
+	buf_reserve(&t->texts, 1); /* so that it is somewhere, even if all texts are empty */
 	/* So that nobody can write ids that all fall into one place; without it only time suffers. */
 	if (getrandom(t->seed, sizeof(t->seed), 0) != (ssize_t)sizeof(t->seed))
 		t->seed[0] = 1;

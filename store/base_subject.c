@@ -115,6 +115,8 @@ base_subject_normal(struct buf *out, struct str value)
 	size_t from = out->len, to = from;
 	bool space = false;
 
+	if (value.len == 0)
+		return;
 	header_decode(out, value);
 	for (size_t i = from; i < out->len; i++) {
 		char c = out->data[i];
