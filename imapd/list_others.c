@@ -144,14 +144,13 @@ append(struct mailbox_list *list, const struct others *o)
 }
 
 enum store_err
-imap_list_all(struct imap_session *s, const struct list_query *query, struct mailbox_list *list_out)
+imap_list_add_others(
+    struct imap_session *s, const struct list_query *query, struct mailbox_list *list)
 {
-	struct others o = { .s = s, .list = list_out };
+	struct others o = { .s = s, .list = list };
 	struct shares shares = { 0 };
-	enum store_err err = account_list(s->acct, list_out);
+	enum store_err err = STORE_OK;
 
-	if (err != STORE_OK)
-		return err;
 	take_subscriptions(&o);
 	if (any_reaches(query))
 		err = shares_with(s->imapd->store, account_address(s->acct), &shares);
@@ -159,8 +158,16 @@ imap_list_all(struct imap_session *s, const struct list_query *query, struct mai
 		if (strcmp(shares.owners[i], account_address(s->acct)) != 0)
 			err = add_account(&o, shares.owners[i]);
 	merge(&o);
-	append(list_out, &o);
+	append(list, &o);
 	free(o.boxes);
 	shares_free(&shares);
 	return err;
+}
+
+enum store_err
+imap_list_all(struct imap_session *s, const struct list_query *query, struct mailbox_list *list_out)
+{
+	enum store_err err = account_list(s->acct, list_out);
+
+	return err == STORE_OK ? imap_list_add_others(s, query, list_out) : err;
 }

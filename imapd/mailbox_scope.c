@@ -2,13 +2,17 @@
 
 #include <string.h>
 
+#include "imapd/list_others.h"
 #include "imapd/session.h"
 
 enum store_err
 mailbox_scope_list(struct imap_session *s, bool others, struct mailbox_list *list_out)
 {
-	(void)others;
-	return account_list_settled(s->acct, list_out);
+	static const char *const ALL[] = { "*" };
+	struct list_query query = { .patterns = ALL, .pattern_count = others ? 1 : 0 };
+	enum store_err err = account_list_settled(s->acct, list_out);
+
+	return err == STORE_OK ? imap_list_add_others(s, &query, list_out) : err;
 }
 
 struct mailbox_candidate
@@ -16,7 +20,7 @@ mailbox_scope_candidate(const struct mailbox_info *info)
 {
 	return (struct mailbox_candidate){
 		.shown = info->name,
-		.own = true,
+		.own = !imap_name_is_of_others(info->name),
 		.subscribed = (info->attributes & MAILBOX_SUBSCRIBED) != 0,
 	};
 }

@@ -117,6 +117,8 @@ imap_notify_begin(struct imap_session *s)
 	while (n->begun < n->boxes.count) {
 		struct notify_box *box = &n->boxes.items[n->begun++];
 
+		if (box->no_access)
+			notify_tree_no_access(s, box);
 		if (box->path != NULL)
 			notify_status_begin(s, box, n->plan.status);
 		if (imap_out_full(s))
@@ -312,12 +314,60 @@ imap_notify_wants_selected(const struct imap_session *s)
 	return s->notify != NULL && s->notify->selected != 0 && s->box != NULL;
 }
 
-static enum watch_kind
-kind_of(unsigned number)
+struct watch_list {
+	void (*set)(void *arg, unsigned number, enum watch_kind kind, const char *path);
+	void *arg;
+	unsigned next; /* number */
+};
+
+static void
+watch_next(struct watch_list *l, enum watch_kind kind, const char *path)
 {
-	if (number == NOTIFY_WATCH_TREE)
-		return WATCH_TREE;
-	return number == NOTIFY_WATCH_STATE ? WATCH_FILE : WATCH_MAILBOX;
+	l->set(l->arg, l->next++, kind, path);
+}
+
+/* By their numbers, with gaps. */
+static void
+watch_boxes(struct watch_list *l, const struct notify_boxes *boxes)
+{
+	unsigned count = NOTIFY_WATCH_BOX;
+	const char **paths;
+
+	for (size_t i = 0; i < boxes->count; i++)
+		if (boxes->items[i].path != NULL && boxes->items[i].number >= count)
+			count = boxes->items[i].number + 1;
+	paths = mem_zalloc(count * sizeof(*paths));
+	for (size_t i = 0; i < boxes->count; i++)
+		if (boxes->items[i].path != NULL)
+			paths[boxes->items[i].number] = boxes->items[i].path;
+	for (unsigned i = NOTIFY_WATCH_BOX; i < count; i++)
+		watch_next(l, WATCH_MAILBOX, paths[i]);
+	free(paths);
+}
+
+/* Where it shows who shares what: the mail root, the trees of those who do, and the folders with their lists of rights. */
+static void
+watch_others(struct watch_list *l, const struct imap_session *s, const struct notify_boxes *boxes)
+{
+	const char *home = account_path(s->acct), *end = strrchr(home, '/');
+	const struct account *last = s->acct;
+	char *root;
+
+	while (end > home && *--end != '/') /* MAIL_ROOT/domain/localpart */
+		;
+	root = mem_strndup(home, (size_t)(end - home));
+	watch_next(l, WATCH_TREE, root);
+	free(root);
+	for (size_t i = 0; i < boxes->count; i++) {
+		const struct notify_box *box = &boxes->items[i];
+
+		if (box->folder == NULL)
+			continue;
+		if (box->acct != last)
+			watch_next(l, WATCH_TREE, account_path(box->acct));
+		last = box->acct;
+		watch_next(l, WATCH_TREE, box->folder);
+	}
 }
 
 bool
@@ -326,26 +376,18 @@ imap_notify_watches(struct imap_session *s,
     unsigned *count_out)
 {
 	struct imap_notify *n = s->notify;
-	const char **paths;
-	unsigned count = NOTIFY_WATCH_BOX;
+	struct watch_list l = { set, arg, NOTIFY_WATCH_TREE };
 
 	if (n == NULL || !n->watches_changed)
 		return false;
 	n->watches_changed = false;
-	for (size_t i = 0; i < n->boxes.count; i++)
-		if (n->boxes.items[i].path != NULL && n->boxes.items[i].number >= count)
-			count = n->boxes.items[i].number + 1;
-	paths = mem_zalloc(count * sizeof(*paths));
-	if (n->plan.group_count > 0)
-		paths[NOTIFY_WATCH_TREE] = account_path(s->acct);
-	paths[NOTIFY_WATCH_STATE] = n->state_path;
-	for (size_t i = 0; i < n->boxes.count; i++)
-		if (n->boxes.items[i].path != NULL)
-			paths[n->boxes.items[i].number] = n->boxes.items[i].path;
-	for (unsigned i = 1; i < count; i++)
-		set(arg, i, kind_of(i), paths[i]);
-	free(paths);
-	*count_out = count;
+	watch_next(&l, WATCH_TREE, n->plan.group_count > 0 ? account_path(s->acct) : NULL);
+	watch_next(&l, WATCH_FILE, n->state_path);
+	watch_boxes(&l, &n->boxes);
+	n->first_more = l.next;
+	if (notify_plan_has_others(&n->plan))
+		watch_others(&l, s, &n->boxes);
+	*count_out = l.next;
 	return true;
 }
 
@@ -358,7 +400,7 @@ imap_notify_moved(struct imap_session *s, unsigned number)
 		return;
 	if (number == NOTIFY_WATCH_SELECTED)
 		n->selected_moved = s->box != NULL;
-	if (number == NOTIFY_WATCH_TREE)
+	if (number == NOTIFY_WATCH_TREE || number >= n->first_more)
 		n->tree_moved = true;
 	/* state.db may have come just now. */
 	if (number == NOTIFY_WATCH_STATE || number == NOTIFY_WATCH_TREE)

@@ -30,6 +30,8 @@ struct notify_box {
 	unsigned attributes;  /* enum mailbox_attribute */
 	enum special_use use;
 	unsigned events; /* enum notify_event */
+	bool no_access;  /* it may be seen, but what is wanted of it may not */
+	char *folder;    /* of another user's: its directory, where its list of rights is */
 	struct notify_id id;
 
 	/* of its messages, where those are wanted */
@@ -54,6 +56,7 @@ struct imap_notify {
 	bool delayed;
 	const struct fetch_plan *fetch; /* of new messages in it; or NULL */
 	size_t begun;                   /* boxes whose STATUS is sent or taken */
+	unsigned first_more;            /* from this number on a watch stands for the tree */
 
 	struct notify_boxes boxes;
 	bool selected_moved, tree_moved, boxes_moved, watches_changed;
@@ -76,13 +79,15 @@ void notify_box_clear(struct notify_box *box);
 void notify_boxes_free(struct notify_boxes *boxes);
 struct notify_box *notify_boxes_find(const struct notify_boxes *boxes, const char *shown);
 
-/* All names with the events wanted of each; those without stay in if `all`. */
+/* All names with the events wanted of each, also none. */
 enum store_err notify_tree_load(
     struct imap_session *s, const struct notify_plan *plan, struct notify_boxes *boxes_out);
 /* Takes out the names of which nothing is wanted. */
 void notify_tree_trim(struct notify_boxes *boxes);
 /* Watched mailboxes get numbers, those that had one keep it.  False: too many. */
 bool notify_tree_number(struct notify_boxes *boxes);
+/* "* LIST (\NoAccess …) …": it can be seen, but not watched, RFC 5465 §3.1. */
+void notify_tree_no_access(struct imap_session *s, const struct notify_box *box);
 /* Reads the tree again and tells what is new there. */
 void notify_tree_update(struct imap_session *s);
 

@@ -12,12 +12,15 @@
 #include "imapd/session.h"
 #include "store/folder.h"
 
+#define LOAD_TRIES 10 /* of a tree that changes while we look */
+
 void
 notify_box_clear(struct notify_box *box)
 {
 	free(box->shown);
 	free(box->name);
 	free(box->path);
+	free(box->folder);
 	*box = (struct notify_box){ 0 };
 }
 
@@ -56,38 +59,49 @@ exists(const struct notify_box *box)
 
 /* --- what there is ----------------------------------------------------------------------------- */
 
-static void
+static bool
 find_id(int home_fd, const char *dir, struct notify_id *id_out)
 {
 	struct statx st;
 
 	if (statx(home_fd, dir, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &st) != 0)
-		return;
+		return false;
 	id_out->dev = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
 	id_out->inode = st.stx_ino;
 	if ((st.stx_mask & STATX_BTIME) != 0)
 		id_out->born_ns = st.stx_btime.tv_sec * INT64_C(1000000000) + st.stx_btime.tv_nsec;
+	return true;
 }
 
-/* Where it is on disk, as far as somebody wants to know. */
-static void
+static char *
+dir_path(const struct account *acct, struct buf *dir)
+{
+	return dir->len > 0 ? mem_printf("%s/%s", account_path(acct), buf_cstr(dir))
+			    : mem_strdup(account_path(acct));
+}
+
+/* Where it is on disk, as far as somebody wants to know.  STORE_CHANGED: it has gone since the list was made. */
+static enum store_err
 find_place(struct notify_box *box)
 {
 	struct buf dir = { 0 };
+	enum store_err err = STORE_OK;
 
 	if (!exists(box) || box->acct == NULL ||
 	    folder_path(account_dir_fd(box->acct), box->name, &dir) != STORE_OK)
-		return;
-	if ((box->events & NOTIFY_MAILBOX_NAME) != 0 && dir.len > 0)
-		find_id(account_dir_fd(box->acct), buf_cstr(&dir), &box->id);
+		return STORE_OK;
+	if ((box->events & NOTIFY_MAILBOX_NAME) != 0 && dir.len > 0 &&
+	    !find_id(account_dir_fd(box->acct), buf_cstr(&dir), &box->id))
+		err = STORE_CHANGED;
 	if ((box->events & NOTIFY_MESSAGES) != 0)
-		box->path = dir.len > 0
-				? mem_printf("%s/%s", account_path(box->acct), buf_cstr(&dir))
-				: mem_strdup(account_path(box->acct));
+		box->path = dir_path(box->acct, &dir);
+	if (imap_name_is_of_others(box->shown))
+		box->folder = dir_path(box->acct, &dir);
 	buf_free(&dir);
+	return err;
 }
 
-/* Its messages and its name are for who may look at it and read it, RFC 5465 §5. */
+/* Its messages are for who may look at it and read it, RFC 5465 §5. */
 static enum store_err
 add(struct imap_session *s, const struct notify_plan *plan, const struct mailbox_info *info,
     struct notify_boxes *boxes)
@@ -95,24 +109,44 @@ add(struct imap_session *s, const struct notify_plan *plan, const struct mailbox
 	struct mailbox_candidate candidate = mailbox_scope_candidate(info);
 	unsigned events = notify_plan_events(plan, &candidate);
 	struct notify_box *box = &boxes->items[boxes->count++];
-	struct arena arena = { 0 };
 	struct imap_place place = { 0 };
+	struct arena arena = { 0 };
 	enum store_err err = STORE_OK;
+	bool no_access = false;
 
 	if (events != 0)
 		err = imap_place_of(s, &arena, info->name, &place);
-	if (place.acct == NULL || (place.rights & ACL_LOOKUP) == 0)
-		events &= NOTIFY_SUBSCRIPTION | NOTIFY_MAILBOX_NAME;
-	else if ((place.rights & ACL_READ) == 0)
-		events &= ~(unsigned)NOTIFY_MESSAGES;
+	if (place.acct == NULL ||
+	    (place.rights & (ACL_LOOKUP | ACL_READ)) != (ACL_LOOKUP | ACL_READ)) {
+		no_access = place.acct != NULL && (place.rights & ACL_LOOKUP) != 0 &&
+			    (info->attributes & MAILBOX_NONEXISTENT) == 0 &&
+			    (events & ~(unsigned)NOTIFY_TREE) != 0;
+		events &= (unsigned)NOTIFY_TREE;
+	}
 	*box = (struct notify_box){ .shown = mem_strdup(info->name),
 		.name = mem_strdup(place.acct != NULL ? place.name : info->name),
 		.acct = place.acct,
 		.attributes = info->attributes,
 		.use = info->use,
-		.events = events };
-	find_place(box);
+		.events = events,
+		.no_access = no_access };
+	if (err == STORE_OK)
+		err = find_place(box);
 	arena_free(&arena);
+	return err;
+}
+
+static enum store_err
+load(struct imap_session *s, const struct notify_plan *plan, struct notify_boxes *boxes)
+{
+	struct mailbox_list list = { 0 };
+	enum store_err err = mailbox_scope_list(s, notify_plan_has_others(plan), &list);
+
+	if (err == STORE_OK)
+		boxes->items = mem_realloc_array(NULL, list.count + 1, sizeof(*boxes->items));
+	for (size_t i = 0; i < list.count && err == STORE_OK; i++)
+		err = add(s, plan, &list.boxes[i], boxes);
+	mailbox_list_free(&list);
 	return err;
 }
 
@@ -120,17 +154,14 @@ enum store_err
 notify_tree_load(
     struct imap_session *s, const struct notify_plan *plan, struct notify_boxes *boxes_out)
 {
-	struct mailbox_list list = { 0 };
-	enum store_err err = mailbox_scope_list(s, notify_plan_has_others(plan), &list);
+	enum store_err err = STORE_CHANGED;
 
-	if (err == STORE_OK)
-		boxes_out->items =
-		    mem_realloc_array(NULL, list.count + 1, sizeof(*boxes_out->items));
-	for (size_t i = 0; i < list.count && err == STORE_OK; i++)
-		err = add(s, plan, &list.boxes[i], boxes_out);
+	for (int i = 0; i < LOAD_TRIES && err == STORE_CHANGED; i++) {
+		notify_boxes_free(boxes_out);
+		err = load(s, plan, boxes_out);
+	}
 	if (boxes_out->count > 1)
 		qsort(boxes_out->items, boxes_out->count, sizeof(*boxes_out->items), by_shown);
-	mailbox_list_free(&list);
 	return err;
 }
 
@@ -140,7 +171,7 @@ notify_tree_trim(struct notify_boxes *boxes)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < boxes->count; i++) {
-		if (boxes->items[i].events == 0)
+		if (boxes->items[i].events == 0 && !boxes->items[i].no_access)
 			notify_box_clear(&boxes->items[i]);
 		else
 			boxes->items[kept++] = boxes->items[i];
@@ -347,6 +378,12 @@ note_name(struct comparison *cmp, struct change *c)
 		parent->tell = true;
 }
 
+static bool
+has_access(const struct notify_box *box)
+{
+	return box == NULL || !box->no_access;
+}
+
 static void
 find_changes(struct comparison *cmp)
 {
@@ -356,6 +393,8 @@ find_changes(struct comparison *cmp)
 
 		if (is_own(cmp, c->shown))
 			continue;
+		if (has_access(c->was) != has_access(c->is)) /* RFC 5465 §5.9 */
+			c->tell = true;
 		if ((events & NOTIFY_SUBSCRIPTION) != 0 &&
 		    is_subscribed(c->was) != is_subscribed(c->is))
 			c->tell = true;
@@ -372,36 +411,51 @@ find_changes(struct comparison *cmp)
 
 /* mailbox-list; all attributes are as they are now, RFC 5465 §5.5. */
 static void
-out_list(struct imap_session *s, const struct change *c)
+out_list_head(struct imap_session *s, const char *shown, const struct notify_box *is)
 {
-	unsigned attributes = c->is != NULL ? c->is->attributes : MAILBOX_NONEXISTENT;
+	unsigned attributes = is != NULL ? is->attributes : MAILBOX_NONEXISTENT;
+	bool there = (attributes & MAILBOX_NONEXISTENT) == 0;
+	bool children = (attributes & MAILBOX_HAS_CHILDREN) != 0;
+	const struct {
+		bool is;
+		const char *name;
+	} names[] = {
+		{ is != NULL && is->no_access, "\\NoAccess" },
+		{ !there, "\\NonExistent" },
+		{ children, "\\HasChildren" },
+		{ !children && there, "\\HasNoChildren" },
+		{ (attributes & MAILBOX_SUBSCRIBED) != 0, "\\Subscribed" },
+		{ there && is->use != SPECIAL_NONE, there ? special_use_name(is->use) : "" },
+	};
 	const char *blank = "";
 
 	buf_adds(&s->out, "* LIST (");
-	if ((attributes & MAILBOX_NONEXISTENT) != 0) {
-		buf_adds(&s->out, "\\NonExistent");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!names[i].is)
+			continue;
+		buf_printf(&s->out, "%s%s", blank, names[i].name);
 		blank = " ";
 	}
-	if ((attributes & MAILBOX_HAS_CHILDREN) != 0) {
-		buf_printf(&s->out, "%s\\HasChildren", blank);
-		blank = " ";
-	} else if ((attributes & MAILBOX_NONEXISTENT) == 0) {
-		buf_printf(&s->out, "%s\\HasNoChildren", blank);
-		blank = " ";
-	}
-	if ((attributes & MAILBOX_SUBSCRIBED) != 0) {
-		buf_printf(&s->out, "%s\\Subscribed", blank);
-		blank = " ";
-	}
-	if (exists(c->is) && c->is->use != SPECIAL_NONE)
-		buf_printf(&s->out, "%s%s", blank, special_use_name(c->is->use));
 	buf_printf(&s->out, ") \"%c\" ", IMAP_DELIMITER);
-	imap_out_mailbox(s, c->shown);
+	imap_out_mailbox(s, shown);
+}
+
+static void
+out_list(struct imap_session *s, const struct change *c)
+{
+	out_list_head(s, c->shown, c->is);
 	if (c->renamed_from != NULL && (wanted(c) & NOTIFY_MAILBOX_NAME) != 0) {
 		buf_adds(&s->out, " (\"OLDNAME\" (");
 		imap_out_mailbox(s, c->renamed_from->shown);
 		buf_adds(&s->out, "))");
 	}
+	buf_adds(&s->out, "\r\n");
+}
+
+void
+notify_tree_no_access(struct imap_session *s, const struct notify_box *box)
+{
+	out_list_head(s, box->shown, box);
 	buf_adds(&s->out, "\r\n");
 }
 
@@ -458,6 +512,7 @@ notify_tree_update(struct imap_session *s)
 	if (err != STORE_OK) {
 		log_warn(s->log, "notify", "error=%s", store_err_text(err));
 		notify_boxes_free(&boxes);
+		n->tree_moved = err == STORE_BUSY || err == STORE_CHANGED;
 		return;
 	}
 	pair_up(&cmp, &n->boxes, &boxes);
