@@ -7,6 +7,7 @@
 #include "imapd/append_url.h"
 #include "imapd/imapd.h"
 #include "imapd/imapsieve.h"
+#include "imapd/messages.h"
 #include "imapd/response.h"
 #include "store/mailbox.h"
 
@@ -238,10 +239,14 @@ parse_options(const struct piece *p, struct append_message_info *info)
 static bool
 begin_message(const struct piece *p, struct append_message_info *info, enum imap_result *result_out)
 {
+	uint32_t limit = messages_save_limit(p->s); /* RFC 9738 §3.1 */
 	struct append_state *st = p->st;
 	enum store_err err;
 
-	if (++st->messages > st->target.messages_max)
+	st->messages++;
+	if (limit != 0 && limit < st->target.messages_max && st->messages > limit)
+		return stop(messages_refuse_limit(p->req, limit, 0), result_out);
+	if (st->messages > st->target.messages_max)
 		return stop(
 		    imap_no(p->req, "LIMIT", "Too many messages in one APPEND"), result_out);
 	if (p->literal != NULL)

@@ -3,6 +3,7 @@
 #include "imapd/commands.h"
 #include "imapd/imapd.h"
 #include "imapd/quota.h"
+#include "imapd/messages.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "net/sasl.h"
@@ -54,6 +55,7 @@ static const struct {
 	{ "INPROGRESS", LOGGED_IN },            /* RFC 9585 */
 	{ "COMPRESS=DEFLATE", LOGGED_IN },      /* RFC 4978 */
 	{ "QRESYNC", LOGGED_IN },               /* RFC 7162 */
+	{ "UIDBATCHES", LOGGED_IN },            /* RFC 10022 */
 	{ "UIDONLY", LOGGED_IN },               /* RFC 9586 */
 	{ "NOTIFY", LOGGED_IN },                /* RFC 5465 */
 	{ "STATUS=SIZE", LOGGED_IN },           /* RFC 8438 */
@@ -76,6 +78,17 @@ static const struct {
 	{ "PREVIEW", LOGGED_IN },               /* RFC 8970 */
 };
 
+static void
+add_limits(const struct imap_session *s, struct buf *out)
+{
+	uint32_t all = messages_limit(s), saved = messages_save_limit(s);
+
+	if (all != 0)
+		buf_printf(out, " MESSAGELIMIT=%u", all);
+	if (saved != all)
+		buf_printf(out, " SAVELIMIT=%u", saved);
+}
+
 void
 imap_out_capabilities(struct imap_session *s, struct buf *out)
 {
@@ -89,6 +102,8 @@ imap_out_capabilities(struct imap_session *s, struct buf *out)
 		buf_adds(out, " QUOTASET");
 	if ((s->state & LOGGED_IN) != 0 && imap_may_unauthenticate(s)) /* RFC 8437 */
 		buf_adds(out, " UNAUTHENTICATE");
+	if ((s->state & LOGGED_IN) != 0) /* RFC 9738 */
+		add_limits(s, out);
 	if ((s->state & LOGGED_IN) != 0) /* RFC 7889 */
 		buf_printf(
 		    out, " APPENDLIMIT=%llu", (unsigned long long)imap_append_limit_bytes(s));

@@ -91,13 +91,26 @@ copy_set(struct imap_session *s, struct imap_request *req, const struct uidset *
 	return result;
 }
 
+/* COPY is all or nothing, so too many are refused; MOVE takes the last of them, RFC 9738 §3.1. */
+static enum imap_result
+copy_limited(struct imap_session *s, struct imap_request *req, struct uidset *uids, bool move)
+{
+	uint32_t limit = messages_save_limit(s), count = uidset_count(uids);
+
+	if (move)
+		messages_keep_limit(s, req, uids);
+	else if (limit != 0 && count > limit)
+		return messages_refuse_limit(req, limit, uidset_nth(uids, count - limit + 1));
+	return copy_set(s, req, uids, move);
+}
+
 static enum imap_result
 run(struct imap_session *s, struct imap_request *req, bool move)
 {
 	struct uidset uids = { 0 };
 	enum imap_result result;
 
-	result = messages_arg_set(s, req, &uids) ? copy_set(s, req, &uids, move) : IMAP_BAD;
+	result = messages_arg_set(s, req, &uids) ? copy_limited(s, req, &uids, move) : IMAP_BAD;
 	uidset_free(&uids);
 	return result;
 }

@@ -94,6 +94,7 @@ fetch_start(struct imap_session *s, struct imap_request *req, const struct imap_
     struct uidset *uids)
 {
 	struct fetch_plan *plan = arena_alloc(req->arena, sizeof(*plan));
+	struct fetch_run *run;
 	enum store_err err;
 
 	if (!fetch_plan_parse(&req->args, req->arena, plan))
@@ -103,6 +104,9 @@ fetch_start(struct imap_session *s, struct imap_request *req, const struct imap_
 	if (plan->has_partial && !req->uid)
 		return imap_bad(req, "PARTIAL is for UID FETCH");
 	keep_partial(plan, uids);
+	if (plan->has_partial && messages_limit(s) != 0 && uidset_count(uids) > messages_limit(s))
+		return messages_refuse_limit(req, messages_limit(s), 0);
+	messages_keep_limit(s, req, uids);
 	if (req->uid && !imap_enabled(s, IMAP_ENABLED_UIDONLY))
 		fetch_plan_add(plan, req->arena, "UID");
 	if ((plan->needs & FETCH_NEEDS_MODSEQ) != 0)
@@ -112,7 +116,9 @@ fetch_start(struct imap_session *s, struct imap_request *req, const struct imap_
 		err = keep_changed(s, plan, uids);
 	if (err != STORE_OK)
 		return imap_finish(req, err);
-	req->state = fetch_run_new(s, req->arena, plan, uids);
+	run = fetch_run_new(s, req->arena, plan, uids);
+	run->downwards = req->limited_uid != 0;
+	req->state = run;
 	req->state_free = fetch_run_free;
 	return fetch_step(s, req, req->state);
 }

@@ -1,4 +1,5 @@
 #include "imapd/gather.h"
+#include "imapd/messages.h"
 #include "imapd/progress.h"
 #include "imapd/response.h"
 #include "imapd/searching.h"
@@ -52,6 +53,10 @@ thread_step(struct imap_session *s, struct imap_request *req, struct thread_stat
 
 	if (result != IMAP_OK)
 		return result;
+	if (req->limited_uid != 0) { /* a part of the messages makes no threads, RFC 9738 §3.3 */
+		req->limited_uid = 0;
+		return messages_refuse_limit(req, messages_limit(s), 0);
+	}
 	if (!st->gathering)
 		gather_begin(s, st);
 	err = gather_step(&st->gather, &done);

@@ -54,6 +54,7 @@ const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_store,
 	&imap_cmd_subscribe,
 	&imap_cmd_thread,
+	&imap_cmd_uidbatches,
 	&imap_cmd_unauthenticate,
 	&imap_cmd_unselect,
 	&imap_cmd_unsubscribe,

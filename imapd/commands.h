@@ -57,6 +57,9 @@ struct imap_request {
 	 * after the VANISHED that stands before it, RFC 7162 §3.2.7. */
 	bool expunged;
 
+	/* Only the messages with the highest UIDs were taken, down to this one; 0: all.  The reply says so, RFC 9738 §3.1. */
+	uint32_t limited_uid;
+
 	struct str line;  /* with IMAP_WAIT: the line that came, without CRLF; p NULL: none came */
 	const char *code; /* resp-text-code of the tagged reply without brackets, or NULL */
 	const char *text; /* its text; NULL: a default */
@@ -115,6 +118,8 @@ extern const struct imap_command imap_cmd_append, imap_cmd_authenticate, imap_cm
 extern const struct imap_command imap_cmd_getmetadata, imap_cmd_setmetadata;
 /* the row: the connection itself */
 extern const struct imap_command imap_cmd_compress;
+/* the row: batches of the selected mailbox */
+extern const struct imap_command imap_cmd_uidbatches;
 /* the rows: the selected mailbox and its messages */
 extern const struct imap_command imap_cmd_check, imap_cmd_close, imap_cmd_copy, imap_cmd_examine,
     imap_cmd_expunge, imap_cmd_fetch, imap_cmd_move,

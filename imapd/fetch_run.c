@@ -59,20 +59,35 @@ on_row(void *arg, const struct message *row)
 	return true;
 }
 
+static void
+reverse_batch(struct fetch_run *run)
+{
+	for (size_t i = 0, k = run->batch_count; i + 1 < k; i++) {
+		struct fetch_message m = run->batch[--k];
+
+		run->batch[k] = run->batch[i];
+		run->batch[i] = m;
+	}
+}
+
 /* Bodies are marked \Seen before they are sent, so a batch holds no more than goes out soon. */
 static void
 cut_batch(struct fetch_run *run)
 {
 	uint64_t bytes = 0;
 
+	if (run->downwards)
+		reverse_batch(run);
 	for (size_t i = 0; i < run->batch_count; i++) {
 		bytes += run->batch[i].row.size_bytes;
 		if (bytes < FETCH_BATCH_BODY_BYTES || i + 1 == run->batch_count)
 			continue;
 		run->batch_count = i + 1;
 		run->done_uid = run->batch[i].row.uid;
-		return;
+		break;
 	}
+	if (run->downwards)
+		reverse_batch(run);
 }
 
 /* \Seen for the whole batch in one transaction, RFC 9051 §6.4.5 BODY[].  If that fails the client
@@ -227,10 +242,13 @@ load_batch(struct fetch_run *run)
 
 	arena_reset(&run->batch_arena);
 	run->batch_count = run->batch_at = 0;
-	messages_slice(&run->uids, run->done_uid, batch_max(plan), &slice);
+	if (run->downwards)
+		messages_slice_below(&run->uids, run->done_uid, batch_max(plan), &slice);
+	else
+		messages_slice(&run->uids, run->done_uid, batch_max(plan), &slice);
 	if (uidset_is_empty(&slice))
 		return false;
-	run->done_uid = uidset_last(&slice);
+	run->done_uid = run->downwards ? uidset_first(&slice) : uidset_last(&slice);
 	err = mailbox_messages(run->s->box, &slice, on_row, run);
 	if (run->batch_count < uidset_count(&slice))
 		run->vanished = true;
@@ -245,6 +263,8 @@ load_batch(struct fetch_run *run)
 	if (err == STORE_OK && (plan->needs & FETCH_SETS_SEEN) != 0 && !run->s->read_only &&
 	    (run->s->rights & ACL_SEEN) != 0)
 		set_seen(run);
+	if (run->downwards)
+		reverse_batch(run);
 	if (err != STORE_OK)
 		run->failed = true;
 	return err == STORE_OK;

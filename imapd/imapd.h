@@ -21,6 +21,8 @@ struct imapd {
 	struct auth *auth;
 	const struct sasl_service *sasl;
 	uint64_t message_max_bytes; /* APPENDLIMIT */
+	uint32_t message_limit;     /* of one command, RFC 9738; 0: none */
+	uint32_t save_limit;        /* of one COPY or APPEND, if that is less; 0: none */
 	uint64_t progress_ns;       /* between two words about a command's progress */
 
 	struct search_builder *searches;    /* or NULL */

@@ -39,6 +39,8 @@ start(struct service *sv, struct net_worker *w)
 	imapd->auth = sv->auth;
 	imapd->sasl = &sv->sasl;
 	imapd->message_max_bytes = config_size(sv->config, "store.message_size_max");
+	imapd->message_limit = (uint32_t)config_integer(sv->config, "imapd.message_limit");
+	imapd->save_limit = (uint32_t)config_integer(sv->config, "imapd.save_limit");
 	imapd->progress_ns =
 	    config_duration_s(sv->config, "imapd.progress_interval") * UINT64_C(1000000000);
 	imapd->conversations = (struct conversations){

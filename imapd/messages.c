@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "imapd/imapd.h"
 #include "imapd/response.h"
 
 /* --- sets -------------------------------------------------------------------------------------- */
@@ -21,6 +22,8 @@ add_ranges(struct uidset *to, const struct imap_sequence_set *set, uint32_t larg
 {
 	struct imap_range *r;
 
+	if (set->count == 0)
+		return;
 	r = mem_realloc_array(NULL, set->count, sizeof(*r));
 	for (size_t i = 0; i < set->count; i++)
 		r[i] = imap_range_resolve(set->ranges[i], largest);
@@ -151,6 +154,58 @@ messages_slice(const struct uidset *set, uint32_t after, uint32_t max, struct ui
 		uidset_add_range(slice_out, first, last);
 		max -= last - first + 1;
 	}
+}
+
+void
+messages_slice_below(
+    const struct uidset *set, uint32_t below, uint32_t max, struct uidset *slice_out)
+{
+	uint32_t count = below == 0 ? uidset_count(set) : uidset_count_upto(set, below - 1);
+
+	uidset_clear(slice_out);
+	messages_slice(set, count > max ? uidset_nth(set, count - max) : 0,
+	    count < max ? count : max, slice_out);
+}
+
+/* --- MESSAGELIMIT ------------------------------------------------------------------------------ */
+
+uint32_t
+messages_limit(const struct imap_session *s)
+{
+	return s->imapd != NULL ? s->imapd->message_limit : 0;
+}
+
+uint32_t
+messages_save_limit(const struct imap_session *s)
+{
+	uint32_t all = messages_limit(s), saved = s->imapd != NULL ? s->imapd->save_limit : 0;
+
+	return saved != 0 && (all == 0 || saved < all) ? saved : all;
+}
+
+void
+messages_keep_limit(const struct imap_session *s, struct imap_request *req, struct uidset *uids)
+{
+	uint32_t limit = messages_limit(s), count = uidset_count(uids);
+
+	if (limit == 0 || count <= limit)
+		return;
+	req->limited_uid = uidset_nth(uids, count - limit + 1);
+	uidset_remove_range(uids, 1, req->limited_uid - 1);
+	log_debug(s->log, "limit", "messages=%" PRIu32 " limit=%" PRIu32, count, limit);
+}
+
+enum imap_result
+messages_refuse_limit(struct imap_request *req, uint32_t limit, uint32_t uid)
+{
+	struct buf code = { 0 };
+
+	buf_printf(&code, "MESSAGELIMIT %" PRIu32, limit);
+	if (uid != 0)
+		buf_printf(&code, " %" PRIu32, uid);
+	imap_no(req, buf_cstr(&code), "Too many messages for one command");
+	buf_free(&code);
+	return IMAP_NO;
 }
 
 /* --- CONDSTORE --------------------------------------------------------------------------------- */

@@ -32,6 +32,15 @@ bool messages_resolve_in(const struct mailbox *box, const struct uidset *saved,
 void messages_known_uids(
     const struct imap_session *s, const struct imap_sequence_set *set, struct uidset *uids_out);
 
+/* Messages that one command may take, RFC 9738; 0: no limit.  messages_save_limit(): COPY and APPEND. */
+uint32_t messages_limit(const struct imap_session *s);
+uint32_t messages_save_limit(const struct imap_session *s);
+/* Leaves no more than that of `uids`, those with the highest UIDs, and notes it for the reply (req->limited_uid). */
+void messages_keep_limit(
+    const struct imap_session *s, struct imap_request *req, struct uidset *uids);
+/* NO [MESSAGELIMIT n uid]: nothing is done; uid 0 is left out. */
+enum imap_result messages_refuse_limit(struct imap_request *req, uint32_t limit, uint32_t uid);
+
 /* The sequence numbers of those of `uids` that are in the view, added to the empty *seqs_out. */
 void messages_to_seqs(
     const struct mailbox *box, const struct uidset *uids, struct uidset *seqs_out);
@@ -39,6 +48,10 @@ void messages_to_seqs(
 /* Up to `max` members of `set` above `after`, replacing *slice_out. */
 void messages_slice(
     const struct uidset *set, uint32_t after, uint32_t max, struct uidset *slice_out);
+
+/* Up to `max` members of `set` below `below` (0: the last ones), the highest there are. */
+void messages_slice_below(
+    const struct uidset *set, uint32_t below, uint32_t max, struct uidset *slice_out);
 
 /* A command has asked for mod-sequences: from now on FETCH responses carry them; the client is told
  * the present HIGHESTMODSEQ when that starts in the middle of a mailbox.  RFC 7162 §3.1. */

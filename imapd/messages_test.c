@@ -670,6 +670,21 @@ many_messages_in_batches(void **state)
 	    strstr(buf_cstr(&w->said), "\r\n* 5000 FETCH (BODY[TEXT] {3}\r\ny\r\n)\r\n4 OK"));
 	say(w, &w->a, "5 SEARCH RETURN (COUNT) BODY y");
 	assert_non_null(strstr(buf_cstr(&w->said), "COUNT 5000"));
+	/* RFC 10022: the batches lie side by side, whatever is missing */
+	say(w, &w->a, "6 UIDBATCHES 2000");
+	assert_string_equal(buf_cstr(&w->said),
+	    "* UIDBATCHES (TAG \"6\") 5000:3001,3000:1001,1000:1\r\n6 OK UIDBATCHES done\r\n");
+	say(w, &w->a, "7 UID STORE 2001:2900,4000 +FLAGS.SILENT (\\Deleted)");
+	say(w, &w->a, "8 EXPUNGE");
+	say(w, &w->a, "9 UIDBATCHES 2000 2:3");
+	assert_string_equal(buf_cstr(&w->said), "9 NO [LIMIT] Nothing much has changed since these "
+						"batches\r\n");
+	say(w, &w->a, "10 UIDBATCHES 1000 2:3");
+	assert_string_equal(buf_cstr(&w->said),
+	    "* UIDBATCHES (TAG \"10\") 4000:3000,2999:1100\r\n10 OK UIDBATCHES done\r\n");
+	say(w, &w->a, "11 UIDBATCHES 500 9:100");
+	assert_string_equal(
+	    buf_cstr(&w->said), "* UIDBATCHES (TAG \"11\") 99:1\r\n11 OK UIDBATCHES done\r\n");
 }
 
 /* --- progress, RFC 9585 ------------------------------------------------------------------------ */
@@ -696,7 +711,8 @@ long_commands_say_how_far_they_are(void **state)
 {
 	static const struct line LINES[] = {
 		{ 'a', "a1 SEARCH TEXT needle",
-		    "* OK [INPROGRESS (\"a1\" 0 4)] Done with 0%\r\n**\r\n* OK [INPROGRESS (\"a1\" 2 4)] *\r\n"
+		    "* OK [INPROGRESS (\"a1\" 0 4)] Done with 0%\r\n**\r\n* OK [INPROGRESS (\"a1\" "
+		    "2 4)] *\r\n"
 		    "* OK [INPROGRESS (\"a1\" 3 4)] *\r\n* SEARCH 4\r\na1 OK *\r\n" },
 		{ 'a', "a2 COPY 1:3 Trash",
 		    "* OK [INPROGRESS (\"a2\" 1 3)] Done with 33%\r\n"

@@ -279,6 +279,28 @@ key_uid(struct parser *p, const struct key_row *row, struct search_node *node, i
 	return imap_parse_sp(p->c) && imap_parse_sequence_set(p->c, p->a, &node->set.wire);
 }
 
+enum uids_than { UIDS_ABOVE, UIDS_BELOW };
+
+/* UIDAFTER and UIDBEFORE: higher and lower than that, RFC 9738 §3.2; "UIDBEFORE 1" finds nothing. */
+static bool
+key_uid_than(struct parser *p, const struct key_row *row, struct search_node *node, int depth)
+{
+	struct imap_range *range = arena_alloc(p->a, sizeof(*range));
+	uint32_t uid;
+
+	(void)depth;
+	node->op = row->op;
+	node->set.uid = true;
+	if (!imap_parse_sp(p->c) || !imap_parse_nz_number(p->c, &uid))
+		return false;
+	*range = row->flags == UIDS_BELOW ? (struct imap_range){ 1, uid - 1 }
+		 : uid < UINT32_MAX       ? (struct imap_range){ uid + 1, UINT32_MAX - 1 }
+					  : (struct imap_range){ UINT32_MAX, 0 };
+	node->set.wire.ranges = range;
+	node->set.wire.count = range->low <= range->high;
+	return true;
+}
+
 /* "(" search-key *(SP search-key) ")" */
 static bool
 parse_list(struct parser *p, struct search_node *parent, int depth)
@@ -342,6 +364,8 @@ static const struct key_row KEYS[] = {
 	{ "THREADID", key_objectid, SEARCH_THREADID, 'T', NULL },
 	{ "TO", key_text, SEARCH_STRING, SEARCH_HEADER, "To" },
 	{ "UID", key_uid, SEARCH_SET, 0, NULL },
+	{ "UIDAFTER", key_uid_than, SEARCH_SET, UIDS_ABOVE, NULL },
+	{ "UIDBEFORE", key_uid_than, SEARCH_SET, UIDS_BELOW, NULL },
 	{ "UNANSWERED", key_none, SEARCH_FLAGS_CLEAR, MESSAGE_ANSWERED, NULL },
 	{ "UNDELETED", key_none, SEARCH_FLAGS_CLEAR, MESSAGE_DELETED, NULL },
 	{ "UNDRAFT", key_none, SEARCH_FLAGS_CLEAR, MESSAGE_DRAFT, NULL },

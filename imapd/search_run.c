@@ -21,6 +21,7 @@ struct search_run {
 	size_t proposed_count;
 
 	bool started;
+	uint32_t limit, limited_uid;
 	struct uidset candidates, found;
 	uint32_t done_uid; /* all candidates up to it are decided or in the slice */
 
@@ -205,6 +206,29 @@ proposals(struct search_run *run, uint32_t uid)
 	return run->matched;
 }
 
+void
+search_run_limit(struct search_run *run, uint32_t limit)
+{
+	run->limit = limit;
+}
+
+uint32_t
+search_run_limited_uid(const struct search_run *run)
+{
+	return run->limited_uid;
+}
+
+static void
+keep_limit(struct search_run *run, struct uidset *within)
+{
+	uint32_t count = uidset_count(within);
+
+	if (run->limit == 0 || count <= run->limit)
+		return;
+	run->limited_uid = uidset_nth(within, count - run->limit + 1);
+	uidset_remove_range(within, 1, run->limited_uid - 1);
+}
+
 static enum store_err
 start(struct search_run *run)
 {
@@ -214,6 +238,7 @@ start(struct search_run *run)
 
 	uidset_copy(&within, mailbox_view(run->box));
 	search_push_down(run->plan, &query, &within);
+	keep_limit(run, &within);
 	err = mailbox_find(run->box, &query, &run->candidates, NULL);
 	uidset_free(&within);
 	if (err != STORE_OK)

@@ -20,6 +20,11 @@ struct search_run *search_run_new(
     struct mailbox *box, struct search_plan *plan, const struct search_candidates *source);
 void search_run_free(struct search_run *run); /* NULL is fine */
 
+/* Before the first step: no more than the last `limit` messages of those that could be found are looked at (0: all).  Down to
+ * which UID, once the first step is over; 0: all were.  RFC 9738 §3.1. */
+void search_run_limit(struct search_run *run, uint32_t limit);
+uint32_t search_run_limited_uid(const struct search_run *run);
+
 /* A slice of work.  STORE_OK with *done_out false: call again. */
 enum store_err search_run_step(struct search_run *run, bool *done_out);
 /* How many messages are decided, of how many; for imap_progress().  goal 0: not known yet. */

@@ -73,6 +73,8 @@ searching_start(struct imap_session *s, struct imap_request *req, struct searchi
 	if (st->plan.uses_modseq)
 		messages_enable_condstore(s);
 	st->run = search_run_new(s->box, &st->plan, NULL);
+	if (!st->sorted) /* SORT has its keys in the index, RFC 9738 §3.3 */
+		search_run_limit(st->run, messages_limit(s));
 	st->result.box = s->box;
 	st->result.plan = &st->plan;
 	st->result.run = st->run;
@@ -113,6 +115,7 @@ step_find(struct imap_session *s, struct imap_request *req, struct searching *st
 		imap_progress(s, req, at, goal);
 		return STORE_OK;
 	}
+	req->limited_uid = search_run_limited_uid(st->run);
 	uidset_copy(&st->result.found, search_run_found(st->run));
 	if (!st->sorted)
 		return finish(s, st);

@@ -5,6 +5,7 @@
 
 #include "imapd/context.h"
 #include "imapd/imapd.h"
+#include "imapd/messages.h"
 #include "imapd/meters.h"
 #include "imapd/notify.h"
 #include "imapd/parse.h"
@@ -19,6 +20,13 @@
 #include "store/uidset.h"
 
 void
+imap_batches_forget(struct imap_session *s)
+{
+	uidset_free(&s->batches_asked.batches);
+	s->batches_asked = (struct imap_batches_asked){ 0 };
+}
+
+void
 imap_deselect(struct imap_session *s)
 {
 	if (s->box == NULL)
@@ -31,6 +39,7 @@ imap_deselect(struct imap_session *s)
 	s->rights = 0;
 	s->silent_store = false;
 	s->modseq_due = false;
+	imap_batches_forget(s);
 	s->fetch_resume = (struct imap_fetch_resume){ 0 };
 	if (s->search_saved != NULL)
 		uidset_free(s->search_saved);
@@ -217,7 +226,24 @@ static bool
 says_modseq(const struct imap_session *s, const struct imap_run *run)
 {
 	return run->result == IMAP_OK && run->req.expunged && run->req.code == NULL &&
-	       s->box != NULL && imap_enabled(s, IMAP_ENABLED_QRESYNC);
+	       run->req.limited_uid == 0 && s->box != NULL && imap_enabled(s, IMAP_ENABLED_QRESYNC);
+}
+
+/* With another response code in the tagged reply this one stands in an untagged NO, RFC 9738 §3.1. */
+static void
+add_limit(struct imap_session *s, struct imap_run *run)
+{
+	struct imap_request *req = &run->req;
+	uint32_t limit = messages_limit(s);
+
+	if (req->limited_uid == 0 || run->result == IMAP_BAD)
+		return;
+	if (run->result == IMAP_OK && req->code == NULL)
+		imap_okf(req, "Done for the last messages only", "MESSAGELIMIT %u %u", limit,
+		    req->limited_uid);
+	else
+		imap_untagged(s, "NO [MESSAGELIMIT %u %u] Done for the last messages only", limit,
+		    req->limited_uid);
 }
 
 static void
@@ -248,6 +274,7 @@ imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result r
 		imap_metadata_report(s);
 	if (s->modseq_in_tagged)
 		add_modseq(s, run);
+	add_limit(s, run);
 	log_debug(s->log, "command", "name=%s result=%s",
 	    run->req.command != NULL ? run->req.command->name : "?", result_word(result));
 	if (s->imapd != NULL && s->imapd->service != NULL)

@@ -15,6 +15,7 @@
 #include "imapd/commands.h"
 #include "imapd/metadata.h"
 #include "store/mime_read.h"
+#include "store/uidset.h"
 
 struct account;
 struct mailbox;
@@ -51,6 +52,13 @@ struct imap_fetch_resume {
 	struct mime_reader reader; /* its descriptor is closed */
 };
 
+/* The batches of the selected mailbox that UIDBATCHES has been asked for, and what has changed since; RFC 10022 §3.1.1. */
+struct imap_batches_asked {
+	uint32_t size;         /* messages of one; 0: none yet */
+	struct uidset batches; /* their numbers */
+	uint32_t arrived, expunged;
+};
+
 struct imap_session {
 	struct imapd *imapd;
 	struct log *log; /* carries s=… */
@@ -82,6 +90,7 @@ struct imap_session {
 	 * `in_tagged`: the tagged reply will say it. */
 	bool modseq_due, modseq_in_tagged;
 	struct imap_fetch_resume fetch_resume;
+	struct imap_batches_asked batches_asked;
 	struct imap_metadata_seen metadata_seen; /* with IMAP_ENABLED_METADATA */
 	struct imap_notify *notify; /* what it is told unasked (imapd/notify.h); NULL: no NOTIFY */
 
@@ -107,6 +116,7 @@ struct imap_session {
 /* Closes the selected mailbox without expunging and goes back to IMAP_AUTHENTICATED; does nothing
  * where none is selected. */
 void imap_deselect(struct imap_session *s);
+void imap_batches_forget(struct imap_session *s);
 /* "* BYE [code] text"; the connection closes when the command is done.  code may be NULL. */
 void imap_bye(struct imap_session *s, const char *code, const char *text);
 /* Lets go of everything: mailbox, accounts, memory.  Blocks, as the store does. */

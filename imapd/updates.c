@@ -169,6 +169,8 @@ send_expunges(struct imap_session *s, const struct mailbox_changes *changes)
 {
 	if (changes->expunged_count > 0)
 		s->modseq_due = true;
+	s->batches_asked.expunged += (uint32_t)changes->expunged_count;
+	s->batches_asked.arrived += uidset_count(&changes->arrived);
 	if (imap_wants_vanished(s)) {
 		imap_send_vanished(s, false, &changes->expunged_uids);
 		return;

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from sanger import TOP, WAIT_S, Instance
+from sanger import TOP, WAIT_S, Instance, Instance
 
 DIALOGUES = sorted((TOP / "tests" / "imap").glob("*.dlg"))
 SILENCE_S = 0.3
@@ -133,6 +133,9 @@ class Dialogue:
     def do_deliver(self, name, *subject):
         self.instance.deliver(self.address(name), subject=" ".join(subject) or "A subject")
 
+    def do_setting(self, _):
+        """Read before the instance was started."""
+
     def do_connect(self, name, door):
         self.clients[name] = Client(self.instance, door)
 
@@ -200,6 +203,17 @@ class Dialogue:
                 self.own_instance.__exit__(None, None, None)
 
 
+def settings_of(path):
+    """Those of its "setting" lines."""
+    lines = [line.split() for line in path.read_text().splitlines()]
+    return dict(words[1].split("=", 1) for words in lines if words[:1] == ["setting"])
+
+
 @pytest.mark.parametrize("path", DIALOGUES, ids=lambda p: p.stem)
 def test_dialogue(shared_instance, path):
-    Dialogue(shared_instance, path).run()
+    settings = settings_of(path)
+    if settings:
+        with Instance(settings=settings) as own:
+            Dialogue(own, path).run()
+    else:
+        Dialogue(shared_instance, path).run()
