@@ -31,24 +31,12 @@ condstore(const struct imap_session *s)
 	return (s->enabled & (IMAP_ENABLED_CONDSTORE | IMAP_ENABLED_QRESYNC)) != 0;
 }
 
+/* More than RFC 5465 §5.2 asks for: the same as Dovecot, whose clients take UNSEEN from it. */
 static unsigned
-items_messages(const struct imap_session *s)
+items_messages(void)
 {
-	unsigned items = imap_status_item("MESSAGES") | imap_status_item("UIDNEXT");
-
-	return condstore(s) ? items | imap_status_item("HIGHESTMODSEQ") : items;
-}
-
-/* "If MessageNew is enabled, the STATUS response MUST contain …", RFC 5465 §3.1 */
-static unsigned
-items_begin(const struct notify_box *box)
-{
-	unsigned items = imap_status_item("MESSAGES") | imap_status_item("UIDNEXT") |
-			 imap_status_item("UIDVALIDITY");
-
-	if ((box->events & NOTIFY_FLAG_CHANGE) != 0)
-		items |= imap_status_item("UNSEEN") | imap_status_item("HIGHESTMODSEQ");
-	return items;
+	return imap_status_item("MESSAGES") | imap_status_item("UIDNEXT") |
+	       imap_status_item("UNSEEN") | imap_status_item("HIGHESTMODSEQ");
 }
 
 void
@@ -60,7 +48,8 @@ notify_status_begin(struct imap_session *s, struct notify_box *box, bool tell)
 		return;
 	keep(box, &st);
 	if (tell && !is_selected(s, box))
-		imap_out_status(s, box->shown, items_begin(box), &st);
+		imap_out_status(
+		    s, box->shown, items_messages() | imap_status_item("UIDVALIDITY"), &st);
 }
 
 /* New in it is only what the session has put there itself. */
@@ -91,9 +80,9 @@ items_changed(
 	unsigned items = 0;
 
 	if (!is_new && st->uidvalidity != box->uidvalidity)
-		return items_messages(s) | imap_status_item("UIDVALIDITY");
+		return items_messages() | imap_status_item("UIDVALIDITY");
 	if (messages_changed(box, st))
-		items = items_messages(s);
+		items = items_messages();
 	if (is_new && items != 0)
 		items |= imap_status_item("UIDVALIDITY");
 	if ((box->events & NOTIFY_FLAG_CHANGE) == 0 || is_new || own)
