@@ -4,6 +4,8 @@
 
 #include "imapd/messages.h"
 
+#define GATHER_LOOK_EVERY 16 /* messages between two looks at the clock */
+
 static int64_t
 now_ms(void)
 {
@@ -19,7 +21,7 @@ give(struct gather *g, const struct gathered *m)
 {
 	g->done_uid = m->uid;
 	g->refused = !g->cb(g->arg, m);
-	g->stopped = g->refused || now_ms() >= g->until_ms;
+	g->stopped = g->refused || (++g->given % GATHER_LOOK_EVERY == 0 && now_ms() >= g->until_ms);
 	return !g->stopped;
 }
 

@@ -33,6 +33,7 @@ struct gather {
 	uint32_t done_uid;
 	int64_t until_ms;
 	bool stopped, refused;
+	unsigned given;
 	struct message rows[GATHER_SLICE_ROWS];
 	size_t row_count, row_at;
 };

@@ -197,8 +197,8 @@ searching_send_numbers(struct imap_session *s, struct searching *st, const char 
 	for (; st->sent < count; st->sent++) {
 		if (imap_out_full(s))
 			return IMAP_MORE;
-		buf_printf(
-		    &s->out, " %" PRIu32, search_result_number(r, search_result_at(r, st->sent)));
+		buf_addc(&s->out, ' ');
+		imap_out_number(&s->out, search_result_number(r, search_result_at(r, st->sent)));
 	}
 	if (r->modseq != 0)
 		buf_printf(&s->out, " (MODSEQ %" PRIu64 ")", r->modseq);

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "base/mem.h"
+#include "imapd/response.h"
 
 #define NONE UINT32_MAX
 
@@ -643,8 +644,8 @@ out_list(const struct thread *t, const struct tree *tree, uint32_t head, uint32_
 		buf_addc(out, '(');
 		for (;; n = tree->nodes[tree->first[n]]) {
 			if (!is_dummy(t, n)) {
-				buf_printf(
-				    out, "%s%u", blank, t->messages[t->nodes[n].message].number);
+				buf_adds(out, blank);
+				imap_out_number(out, t->messages[t->nodes[n].message].number);
 				blank = " ";
 			}
 			if (tree->counts[n] != 1)
