@@ -18,6 +18,7 @@
 
 #include "admin/commands.h"
 #include "base/mem.h"
+#include "store/account_acl.h"
 #include "store/account_aliases.h"
 #include "store/dir.h"
 #include "store/folder.h"
@@ -269,6 +270,7 @@ rename_all(struct renaming *r)
 		return admin_refuse("renamed, but mail that came meanwhile stays in %s/%s/%s: %s",
 		    config_string(r->a->config, "store.mail_root"), r->old_domain, r->old_local,
 		    store_err_text(err));
+	shares_forget(config_string(r->a->config, "store.mail_root"));
 	remove_note(r);
 	if (r->moved > 0)
 		printf("%zu message%s that came meanwhile moved over\n", r->moved,

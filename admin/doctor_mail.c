@@ -12,6 +12,7 @@
 
 #include "admin/doctor.h"
 #include "base/mem.h"
+#include "store/account_acl.h"
 #include "store/dir.h"
 
 struct tally {
@@ -19,6 +20,8 @@ struct tally {
 	size_t dovecot, courier;
 	size_t odd_owner;
 	char odd_path[512]; /* the first one */
+	size_t damaged_lists;
+	char damaged_list[400]; /* the first */
 };
 
 /* --- one account -------------------------------------------------------------------------------- */
@@ -71,6 +74,28 @@ check_usage(struct doctor *d, struct account *mail)
 		    account_address(mail), noted.used_bytes, counted.used_bytes);
 }
 
+/* A damaged list of who may do what gives nobody but the owner anything. */
+static void
+check_lists(struct tally *t, struct account *mail)
+{
+	struct mailbox_list boxes = { 0 };
+
+	if (account_list(mail, &boxes) != STORE_OK)
+		boxes.count = 0;
+	for (size_t i = 0; i < boxes.count; i++) {
+		struct acl acl;
+
+		if ((boxes.boxes[i].attributes & MAILBOX_NONEXISTENT) != 0)
+			continue;
+		if (account_acl_read(mail, boxes.boxes[i].name, &acl) == STORE_CORRUPT &&
+		    t->damaged_lists++ == 0)
+			snprintf(t->damaged_list, sizeof(t->damaged_list), "%s %s",
+			    account_address(mail), boxes.boxes[i].name);
+		acl_free(&acl);
+	}
+	mailbox_list_free(&boxes);
+}
+
 static void
 check_account(struct doctor *d, struct tally *t, const struct account_row *row)
 {
@@ -82,6 +107,8 @@ check_account(struct doctor *d, struct tally *t, const struct account_row *row)
 		t->without_tree++;
 		return;
 	}
+	if (err == STORE_OK)
+		check_lists(t, mail);
 	if (err == STORE_OK && t->sampled < DOCTOR_SAMPLE_ACCOUNTS) {
 		t->sampled++;
 		err = account_list(mail, &boxes);
@@ -191,6 +218,12 @@ report(struct doctor *d, const struct tally *t)
 		doctor_fail(d, "mail", "chown -R the mail tree to server.user",
 		    "%zu entr%s not the daemons' own, the first: %s", t->odd_owner,
 		    t->odd_owner == 1 ? "y is" : "ies are", t->odd_path);
+	if (t->damaged_lists > 0)
+		doctor_warn(d, "mail",
+		    "mend dovecot-acl in the mailbox, or mailadmin mailbox unshare ADDRESS MAILBOX",
+		    "%zu mailbox%s with a damaged list of who may do what, shared with nobody; the "
+		    "first: %s",
+		    t->damaged_lists, t->damaged_lists == 1 ? "" : "es", t->damaged_list);
 	if (t->dovecot > 0)
 		doctor_ok(d, "mail", "%zu tree%s adopted from Dovecot, UIDs go on", t->dovecot,
 		    t->dovecot == 1 ? "" : "s");

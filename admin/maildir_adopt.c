@@ -12,6 +12,7 @@
 
 #include "admin/maildir_bytes.h"
 #include "base/mem.h"
+#include "store/account_acl.h"
 #include "store/dir.h"
 #include "store/folder.h"
 
@@ -249,6 +250,7 @@ swap_in(struct adoption *ad, bool there, int domain_fd)
 			admin_refuse("%s: the empty tree that was there before is now %s",
 			    ad->label, ad->tree->path);
 	}
+	shares_forget(config_string(ad->a->config, "store.mail_root"));
 	account_close(mail);
 	if (parent_fd >= 0)
 		close(parent_fd);

@@ -14,6 +14,7 @@
 #include "admin/dovecot_log.h"
 #include "admin/progress.h"
 #include "base/mem.h"
+#include "store/account_acl.h"
 #include "store/dir.h"
 #include "store/keywords.h"
 #include "store/mailbox.h"
@@ -456,6 +457,23 @@ begin_list(struct box_export *b)
 	return true;
 }
 
+/* Who may do what with it; one that is damaged says nothing to anybody. */
+static bool
+write_acl(struct box_export *b)
+{
+	struct acl acl;
+	struct buf bytes = { 0 };
+	bool ok = true;
+
+	if (account_acl_read(b->e->mail, mailbox_name(b->box), &acl) == STORE_OK && acl.count > 0) {
+		acl_format(&bytes, &acl);
+		ok = write_file(b, ACL_FILE, &bytes);
+	}
+	acl_free(&acl);
+	buf_free(&bytes);
+	return ok;
+}
+
 static bool
 write_messages(struct box_export *b)
 {
@@ -509,7 +527,7 @@ export_box(struct exporting *e, size_t i, maildir_export_row_fn *row, void *arg)
 	if (!ok)
 		admin_refuse("%s: %s: %s", e->label, name, store_err_text(err));
 	ok = ok && mailbox_name_to_folder(&folder, str_from(e->names[i])) == STORE_OK &&
-	     make_folder(&b, buf_cstr(&folder)) && write_messages(&b);
+	     make_folder(&b, buf_cstr(&folder)) && write_acl(&b) && write_messages(&b);
 	if (ok) {
 		progress_hide(e->progress);
 		row(arg, &b.result);

@@ -15,6 +15,7 @@
 #include "admin/maildir_uses.h"
 #include "admin/progress.h"
 #include "base/mem.h"
+#include "store/account_acl.h"
 #include "store/dir.h"
 #include "store/mailbox.h"
 #include "store/maildir_name.h"
@@ -563,6 +564,32 @@ write_ledger(struct folder_run *f)
 	return err;
 }
 
+/* Who may do what with it, the first time, and where nothing is said here.  A damaged list is left behind. */
+static enum store_err
+take_acl(struct folder_run *f)
+{
+	const char *dir = f->folder->dir;
+	char *path = mem_printf("%s%s%s", dir, *dir != '\0' ? "/" : "", ACL_FILE);
+	struct buf text = { 0 };
+	struct acl there = { 0 }, here = { 0 };
+	enum store_err err = dir_read_file(f->run->tree->fd, path, ACL_FILE_MAX_BYTES, &text);
+
+	if (err != STORE_OK) {
+		err = STORE_OK;
+	} else if (!acl_parse((struct str){ buf_cstr(&text), text.len }, &there)) {
+		say(f, path, "is damaged and stays behind");
+	} else if (there.count > 0) {
+		err = account_acl_read(f->run->mail, f->folder->name, &here);
+		if (err == STORE_OK && here.count == 0)
+			err = account_acl_put(f->run->mail, f->folder->name, &there);
+	}
+	acl_free(&there);
+	acl_free(&here);
+	buf_free(&text);
+	free(path);
+	return err;
+}
+
 static enum store_err
 carry_out(struct folder_run *f)
 {
@@ -573,6 +600,8 @@ carry_out(struct folder_run *f)
 					: STORE_OK;
 	if (f->conflict)
 		f->same = false;
+	if (err == STORE_OK && !f->ledger.found)
+		err = take_acl(f);
 	if (err == STORE_OK)
 		err = take_uids(f, 1);
 	if (err == STORE_OK && f->same)

@@ -6,6 +6,7 @@
 #include "admin/output.h"
 #include "admin/restore.h"
 #include "base/mem.h"
+#include "store/account_acl.h"
 #include "store/account_restore.h"
 #include "store/folder.h"
 #include "store/mailbox.h"
@@ -246,6 +247,8 @@ restore_account(struct restore *r, const char *localpart, const char *domain)
 		ok = fail(r, err, saved.address);
 	if (ok && is_whole(r))
 		ok = restore_row(r, &saved);
+	if (!r->dry)
+		shares_forget(config_string(r->a->config, "store.mail_root"));
 	saved_close(&saved);
 	return ok;
 }

@@ -204,24 +204,29 @@ account_acl_delete(struct account *acct, const char *name, const struct acl_id *
 }
 
 enum store_err
-account_acl_clear(struct account *acct, const char *any_name)
+account_acl_put(struct account *acct, const char *any_name, const struct acl *acl)
 {
 	char *name = mailbox_canonical(any_name);
 	struct buf dir = { 0 };
-	struct acl none = { 0 };
 	enum store_err err = account_lock(acct);
 
 	if (err == STORE_OK) {
 		err = find_mailbox(acct, name, &dir);
 		if (err == STORE_OK)
-			err = write_in(acct, name, buf_cstr(&dir), &none);
+			err = write_in(acct, name, buf_cstr(&dir), acl);
 		account_unlock(acct);
 	}
 	buf_free(&dir);
 	free(name);
 	if (err == STORE_OK)
-		shares_refresh(acct);
+		err = shares_refresh(acct);
 	return err;
+}
+
+enum store_err
+account_acl_clear(struct account *acct, const char *name)
+{
+	return account_acl_put(acct, name, &(struct acl){ 0 });
 }
 
 enum store_err

@@ -32,6 +32,9 @@ enum store_err account_acl_set(struct account *acct, const char *name, const str
 enum store_err account_acl_delete(struct account *acct, const char *name, const struct acl_id *id);
 enum store_err account_acl_clear(struct account *acct, const char *name);
 
+/* Puts a whole list in place: of a mailbox that came from elsewhere. */
+enum store_err account_acl_put(struct account *acct, const char *name, const struct acl *acl);
+
 /* Of a mailbox that has just been made, under the writer lock: it takes the nearest list above it. */
 enum store_err account_acl_inherit(struct account *acct, const char *name);
 
@@ -50,6 +53,8 @@ bool shares_has(struct store *st, const char *user, const char *owner);
 enum store_err shares_refresh(struct account *acct);
 /* All of it, from all accounts' lists. */
 enum store_err shares_rebuild(struct store *st);
+/* Whoever asks next makes it anew: after trees came, went or got other addresses. */
+void shares_forget(const char *mail_root);
 
 /* The file's text, for tests and fuzzing: false if damaged. */
 bool shares_parse(struct str text, size_t *pairs_out);

@@ -313,6 +313,15 @@ rebuild_locked(struct store *st)
 	return err;
 }
 
+void
+shares_forget(const char *mail_root)
+{
+	char *path = mem_printf("%s/%s", mail_root, SHARES_FILE);
+
+	unlink(path);
+	free(path);
+}
+
 enum store_err
 shares_rebuild(struct store *st)
 {

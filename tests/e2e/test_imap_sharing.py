@@ -310,6 +310,58 @@ def test_what_is_lost_or_damaged(box, ann, bob):
     acl.unlink()
 
 
+# --- mailadmin -----------------------------------------------------------------------------------
+
+def test_mailadmin_shares(box, ann, bob):
+    make(ann, "Admin", None, messages=0)
+    box.admin("mailbox", "share", ANN, "Admin", "bob", "read")
+    box.admin("mailbox", "share", ANN, "Admin", BOB, "+w")
+    said = box.admin("mailbox", "share", "--", ANN, "Admin", "-eve", "e", check=False)
+    assert said.returncode == 0 and b"there is no account eve@example.org" in said.stderr
+    assert ok(bob, f'MYRIGHTS "{SHARED}Admin"')[0].endswith(" lrsw")
+    rows = box.admin_json("mailbox", "acl", ANN, "Admin")
+    assert rows == [{"mailbox": "Admin", "identifier": BOB, "rights": "lrsw"},
+                    {"mailbox": "Admin", "identifier": "-eve@example.org", "rights": "e"}]
+    assert rows[0] in box.admin_json("mailbox", "acl", ANN)
+    for bad in (["share", ANN, "Admin", "bob", "Q"], ["share", ANN, "Admin", "", "l"]):
+        assert box.admin("mailbox", *bad, check=False).returncode == 64, bad
+    for bad in (["share", ANN, "Nowhere", "bob", "l"], ["share", ANN, "Admin", "$team", "l"],
+                ["unshare", ANN, "Admin", "cat"], ["acl", ANN, "Nowhere"]):
+        assert box.admin("mailbox", *bad, check=False).returncode == 1, bad
+    assert "would go" in box.admin("mailbox", "unshare", ANN, "Admin", "bob", "--dry-run")
+    box.admin("mailbox", "unshare", ANN, "Admin", "bob")
+    assert say(bob, f'MYRIGHTS "{SHARED}Admin"')[1].startswith("NO [NONEXISTENT]")
+    (box.maildir(ANN, "Admin") / "dovecot-acl").write_text("nonsense\n")
+    assert box.admin("mailbox", "acl", ANN, "Admin", check=False).returncode == 1
+    assert "damaged list" in box.admin("doctor", check=False).stdout.decode()
+    box.admin("mailbox", "unshare", ANN, "Admin")
+    assert box.admin_json("mailbox", "acl", ANN, "Admin") == []
+
+
+@pytest.mark.once
+def test_lists_go_where_the_mail_goes(box, bob):
+    """Backups, exports and imports carry them, and a renamed account has other names in its namespace only."""
+    eva = box.add_account("eva@example.org")
+    client = box.connect_imap(eva)
+    make(client, "Kept", "lrs")
+    client.logout()
+    out = box.dir / "out"
+    box.admin("backup", box.dir / "backup")
+    box.admin("mailbox", "delete", eva, "Kept")
+    box.admin("restore", box.dir / "backup", eva, "--mailbox", "Kept")
+    there = "Other Users/{}/Kept"
+    assert ok(bob, f'MYRIGHTS "{there.format("eva")}"')[0].endswith(" lrs")
+    box.admin("export", "maildir", eva, out)
+    assert (out / ".Kept" / "dovecot-acl").read_text() == "user=bob@example.org lrs\n"
+    ida = box.add_account("ida@example.org")
+    box.admin("import", "maildir", ida, out)
+    assert ok(bob, f'MYRIGHTS "{there.format("ida")}"')[0].endswith(" lrs")
+    box.admin("account", "rename", ida, "iris@example.org")
+    assert ok(bob, f'MYRIGHTS "{there.format("iris")}"')[0].endswith(" lrs")
+    assert say(bob, f'MYRIGHTS "{there.format("ida")}"')[1].startswith("NO [NONEXISTENT]")
+    assert not ok(bob, 'LIST "" "Other Users/ida/*"')
+
+
 # --- kills ---------------------------------------------------------------------------------------
 
 @pytest.mark.once
