@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sanger import WAIT_S
+from sanger import WAIT_S, Instance
 
 PASSWORD = "secret-Pw1"
 BOMB_CHUNKS = 200  # of a megabyte
@@ -179,3 +179,35 @@ def test_a_bomb_meets_the_limit(shared_instance, user):
     assert b"a BAD [TOOBIG]" in c.line()
     assert session_kb(shared_instance) - before_kb < 8 * 1024
     c.command("NOOP")
+
+
+@pytest.fixture(scope="module")
+def unauthenticating():
+    with Instance(settings={"imapd.unauthenticate": "yes"}) as i:
+        i.add_account("uma@example.org", PASSWORD)
+        yield i
+
+
+@pytest.mark.parametrize("flush", [zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_FINISH])
+def test_unauthenticate_ends_it(unauthenticating, flush):
+    """RFC 8437 §4.1: behind UNAUTHENTICATE both sides speak plainly, even in the same piece."""
+    c = Compressed(unauthenticating, "uma@example.org").start()
+    c.command("SELECT INBOX")
+    login = b"l LOGIN uma@example.org %s\r\nn NOOP\r\n" % PASSWORD.encode()
+    c.sock.sendall(c.packed(b"m NOOP\r\nu UNAUTHENTICATE\r\n", flush) + login)
+    assert c.answer(b"m")[-1].startswith(b"m OK")
+    data = b""
+    while c.unpack is not None:
+        if b"u OK" not in c.pending:
+            data = c.sock.recv(65536)
+            packed, mark, plain = data.partition(b"\x00\x00\xff\xff")
+            c.pending += c.unpack.decompress(packed + mark)
+        if b"u OK" in c.pending:
+            c.unpack = c.pack = None
+            c.pending += plain
+    assert c.answer(b"u")[-1].startswith(b"u OK")
+    assert c.answer(b"l")[-1].startswith(b"l OK")
+    assert c.answer(b"n")[-1].startswith(b"n OK")
+    c.start()  # and once more
+    c.command("SELECT INBOX")
+
