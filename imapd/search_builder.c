@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "imapd/imapd.h"
@@ -90,6 +91,16 @@ on_slice(void *arg) /* the job */
 	}
 }
 
+static uint64_t
+pause_ms(void)
+{
+	double load;
+
+	return getloadavg(&load, 1) == 1 && load > (double)sysconf(_SC_NPROCESSORS_ONLN)
+		   ? SEARCH_BUILD_LOADED_MS
+		   : SEARCH_BUILD_PAUSE_MS;
+}
+
 /* A mailbox that is not done goes behind the others. */
 static void
 on_slice_done(void *arg)
@@ -101,7 +112,7 @@ on_slice_done(void *arg)
 	b->now = NULL;
 	if (!b->stopped)
 		net_timer_start_ms(
-		    b->timer, b->err == STORE_BUSY ? SEARCH_BUILD_BUSY_MS : SEARCH_BUILD_PAUSE_MS);
+		    b->timer, b->err == STORE_BUSY ? SEARCH_BUILD_BUSY_MS : pause_ms());
 }
 
 static void

@@ -1,6 +1,6 @@
 /* Keeps search.db up to date for the mailboxes that are in use, when a worker has time for it: one slice of work after
- * the other, each a job of its own with a pause behind it, so that all this takes one thread and a third of a processor
- * at most, however many sessions there are. */
+ * the other, each a job of its own with a pause behind it, so that all this takes one thread at most, however many
+ * sessions there are, and a third of a processor where the machine has more to do than it has processors. */
 #ifndef IMAPD_SEARCH_BUILDER_H
 #define IMAPD_SEARCH_BUILDER_H
 
@@ -10,8 +10,9 @@ struct search_builder;
 struct store;
 
 #define SEARCH_BUILD_DELAY_MS  500 /* from the wish to the first slice: the session goes first */
-#define SEARCH_BUILD_SLICE_MS  50
-#define SEARCH_BUILD_PAUSE_MS  100
+#define SEARCH_BUILD_SLICE_MS  250
+#define SEARCH_BUILD_PAUSE_MS  30
+#define SEARCH_BUILD_LOADED_MS 500  /* the pause where the machine is loaded */
 #define SEARCH_BUILD_BUSY_MS   2000 /* another process is at it */
 #define SEARCH_BUILD_QUEUE_MAX 1000 /* mailboxes; more have to ask again */
 

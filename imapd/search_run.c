@@ -456,7 +456,7 @@ score_of_text(const struct search_run *run)
 		sum += score;
 		count += score > 0;
 	}
-	return count > 0 ? (unsigned char)(sum / count) : SCORE_WITHOUT_TEXT;
+	return (unsigned char)(count > 0 ? sum / count : SCORE_WITHOUT_TEXT);
 }
 
 static enum search_truth

@@ -10,7 +10,7 @@
 #include "store/mailbox.h"
 #include "store/search_text.h"
 
-#define MAILBOX_INDEX_SLICE_MESSAGES 256
+#define MAILBOX_INDEX_SLICE_MESSAGES 1000
 
 /* What search.db proposes for searches in this mailbox; good as long as the box is open. */
 struct search_candidates mailbox_candidates(struct mailbox *box);

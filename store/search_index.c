@@ -17,12 +17,14 @@
 #include "store/charset.h"
 #include "store/sql_checksum.h"
 
-#define DIGEST_BYTES 32
-#define BUSY_MS      2000 /* another process makes its journal new; writers have the lock */
-#define CACHE_KIB    2048
-#define WAL_PAGES    1000
-#define TEXT_OF(x)   #x
-#define TEXT(x)      TEXT_OF(x)
+#define DIGEST_BYTES   32
+#define BUSY_MS        2000 /* another process makes its journal new; writers have the lock */
+#define CACHE_KIB      2048
+#define WAL_PAGES      1000
+#define WAL_KEEP_BYTES 4194304 /* of a journal that has grown */
+#define HASH_BYTES     8388608
+#define TEXT_OF(x)     #x
+#define TEXT(x)        TEXT_OF(x)
 
 /* Text is folded already; of a term only the messages are kept, no places. */
 #define FTS "fts5(text, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1')"
@@ -40,7 +42,11 @@ static const char SCHEMA[] =
     "CREATE TRIGGER message_out AFTER DELETE ON message"
     " BEGIN UPDATE doc SET refs = refs - 1 WHERE id = OLD.doc; END;"
     "CREATE VIRTUAL TABLE head USING " FTS ";"
-    "CREATE VIRTUAL TABLE body USING " FTS ";";
+    "CREATE VIRTUAL TABLE body USING " FTS ";"
+    /* what a transaction adds is sorted in memory, up to so many bytes */
+    "INSERT INTO head (head, rank) VALUES ('hashsize', " TEXT(
+	HASH_BYTES) ");"
+		    "INSERT INTO body (body, rank) VALUES ('hashsize', " TEXT(HASH_BYTES) ");";
 
 enum statement {
 	BEGIN_READ,
@@ -250,8 +256,10 @@ open_existing(struct search_index *ix)
 {
 	static const char SETUP[] =
 	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
-	    "PRAGMA cache_size = -" TEXT(CACHE_KIB) "; PRAGMA wal_autocheckpoint = " TEXT(
-		WAL_PAGES);
+	    "PRAGMA journal_size_limit = " TEXT(
+		WAL_KEEP_BYTES) ";"
+				"PRAGMA cache_size = -" TEXT(
+				    CACHE_KIB) "; PRAGMA wal_autocheckpoint = " TEXT(WAL_PAGES);
 	enum store_err err;
 	struct stat sb;
 	int version = 0, rc;

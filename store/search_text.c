@@ -212,6 +212,20 @@ place_of(struct str field)
 	return str_eq_nocase(field, STR("Subject")) ? FUZZY_IN_SUBJECT : FUZZY_IN_HEADER;
 }
 
+/* The field's value; its name is no word of the message. */
+static void
+look_fuzzily_in_field(struct search_text *st, const struct header_field *h, bool top)
+{
+	struct buf value = { 0 }, folded = { 0 };
+
+	header_decode(&value, h->value);
+	casefold_all(&folded, (struct str){ value.data, value.len });
+	look_fuzzily(st, (struct str){ folded.data, folded.len },
+	    top ? place_of(h->name) : FUZZY_IN_HEADER);
+	buf_free(&value);
+	buf_free(&folded);
+}
+
 /* A field's value for one fuzzy needle that names it. */
 static void
 look_in_value(const struct needle *n, struct str folded)
@@ -288,10 +302,7 @@ search_header(struct search_text *st, int fd, const struct mime_part *part, bool
 		casefold_all(&st->window, (struct str){ value.data, value.len });
 		look(st, true);
 		if (st->fuzzy_body)
-			look_fuzzily(st,
-			    (struct str){
-				st->window.data + h.name.len, st->window.len - h.name.len },
-			    top ? place_of(h.name) : FUZZY_IN_HEADER);
+			look_fuzzily_in_field(st, &h, top);
 	}
 	buf_free(&value);
 	return true;
