@@ -10,7 +10,7 @@
 #include "store/dir.h"
 #include "store/folder.h"
 
-#define CORRUPT_PREFIX "index.db.corrupt-"
+static const char *const CORRUPT_PREFIXES[] = { "index.db.corrupt-", "search.db.corrupt-" };
 
 struct indexes {
 	int fd;
@@ -18,18 +18,29 @@ struct indexes {
 	size_t *count;
 };
 
+/* "index.db.corrupt-1790000000" */
+static bool
+is_set_aside(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(CORRUPT_PREFIXES); i++) {
+		size_t len = strlen(CORRUPT_PREFIXES[i]);
+
+		if (strncmp(name, CORRUPT_PREFIXES[i], len) == 0)
+			return name[len] != '\0' &&
+			       strspn(name + len, "0123456789") == strlen(name + len);
+	}
+	return false;
+}
+
 static bool
 on_index(void *arg, const char *name, unsigned char type)
 {
 	struct indexes *i = arg;
-	const char *when = name + strlen(CORRUPT_PREFIX);
 	struct stat st;
 
 	(void)type;
-	if (strncmp(name, CORRUPT_PREFIX, strlen(CORRUPT_PREFIX)) != 0 || *when == '\0' ||
-	    strspn(when, "0123456789") != strlen(when) ||
-	    fstatat(i->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
-	    time(NULL) - st.st_ctime < ACCOUNT_CORRUPT_KEEP_S)
+	if (!is_set_aside(name) || fstatat(i->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(st.st_mode) || time(NULL) - st.st_ctime < ACCOUNT_CORRUPT_KEEP_S)
 		return true;
 	if (i->dry_run || unlinkat(i->fd, name, 0) == 0)
 		(*i->count)++;

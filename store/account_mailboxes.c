@@ -9,6 +9,7 @@
 #include "store/kept_internal.h"
 #include "store/mailbox_internal.h"
 #include "store/mailbox_name.h"
+#include "store/mailbox_search.h"
 #include "store/sanger_mailbox.h"
 #include "store/subscriptions.h"
 #include "store/sync.h"
@@ -613,6 +614,8 @@ account_reindex(
 		account_index_damaged(acct);
 		err = STORE_OK;
 	}
+	if (err == STORE_OK)
+		account_search_drop(acct); /* where nobody writes it just now; it is made anew */
 	if (err == STORE_OK)
 		err = account_list(acct, &list);
 	for (size_t i = 0; i < list.count && err == STORE_OK; i++) {
