@@ -100,6 +100,14 @@ filter_bytes(const struct filter *filter)
 	       (filter->language->bytes != NULL ? filter->language->bytes(filter->program) : 0);
 }
 
+const char *
+filter_misfit(const struct filter *filter, const struct filter_message *message)
+{
+	const struct sieve_program *program = sieve_program_of(filter);
+
+	return program != NULL ? sieve_misfit(program, message) : NULL;
+}
+
 const struct filter_program *
 filter_program(const struct filter *filter, const struct filter_language *language)
 {

@@ -74,7 +74,9 @@ struct filter_message {
 	const char *remote_ip, *remote_host; /* of the peer that handed it over */
 	const char *hostname;                /* ours */
 	int64_t now;                         /* unix time; 0: the clock's */
-	/* IMAPSIEVE, RFC 6785; NULL cause: this is a delivery. */
+	/* The mailbox it lies in already, and its flags there with a blank between each; NULL: this is a delivery. */
+	const char *mailbox, *flags;
+	/* IMAPSIEVE, RFC 6785; NULL cause: no event. */
 	const char *imap_cause, *imap_mailbox, *imap_user, *imap_changed_flags, *imap_email;
 };
 
@@ -107,6 +109,11 @@ struct filter_language;
 struct filter_program;
 const struct filter_program *filter_program(
     const struct filter *filter, const struct filter_language *language);
+
+/* Why this filter cannot be run where `message` comes from, known before it runs: a script with reject or vacation for an IMAP
+ * event (RFC 6785 §3.11), one that wants such events for a message that merely lies in a mailbox
+ * (draft-bosch-imap-filter-sieve §4.9).  NULL: it can. */
+const char *filter_misfit(const struct filter *filter, const struct filter_message *message);
 
 /* Runs a filter.  Strings of the result live in the arena.  After anything but FILTER_OK the result
  * has no actions. */

@@ -1,6 +1,7 @@
 #include "imapd/append.h"
 #include "imapd/capability.h"
 #include "imapd/commands.h"
+#include "imapd/filters.h"
 #include "imapd/imapd.h"
 #include "imapd/quota.h"
 #include "imapd/messages.h"
@@ -59,6 +60,7 @@ static const struct {
 	{ "UIDONLY", LOGGED_IN },               /* RFC 9586 */
 	{ "NOTIFY", LOGGED_IN },                /* RFC 5465 */
 	{ "STATUS=SIZE", LOGGED_IN },           /* RFC 8438 */
+	{ "FILTER=SIEVE", LOGGED_IN },          /* draft-bosch-imap-filter-sieve-00 */
 	{ "METADATA", LOGGED_IN },              /* RFC 5464 */
 	{ "LIST-METADATA", LOGGED_IN },         /* RFC 9590 */
 	{ "ACL", LOGGED_IN },                   /* RFC 4314 */
@@ -104,6 +106,9 @@ imap_out_capabilities(struct imap_session *s, struct buf *out)
 		buf_adds(out, " UNAUTHENTICATE");
 	if ((s->state & LOGGED_IN) != 0) /* RFC 9738 */
 		add_limits(s, out);
+	if ((s->state & LOGGED_IN) != 0 && s->imapd->filters != NULL &&
+	    s->imapd->filters->sieve_url != NULL) /* RFC 6785 §2.1 */
+		buf_printf(out, " IMAPSIEVE=%s", s->imapd->filters->sieve_url);
 	if ((s->state & LOGGED_IN) != 0) /* RFC 7889 */
 		buf_printf(
 		    out, " APPENDLIMIT=%llu", (unsigned long long)imap_append_limit_bytes(s));

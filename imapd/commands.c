@@ -25,6 +25,7 @@ const struct imap_command *const IMAP_COMMANDS[] = {
 	&imap_cmd_examine,
 	&imap_cmd_expunge,
 	&imap_cmd_fetch,
+	&imap_cmd_filter,
 	&imap_cmd_getacl,
 	&imap_cmd_getmetadata,
 	&imap_cmd_getquota,

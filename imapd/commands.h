@@ -114,8 +114,8 @@ extern const struct imap_command imap_cmd_append, imap_cmd_authenticate, imap_cm
     imap_cmd_logout, imap_cmd_lsub, imap_cmd_namespace, imap_cmd_noop, imap_cmd_notify,
     imap_cmd_rename, imap_cmd_setquota, imap_cmd_starttls, imap_cmd_status, imap_cmd_subscribe,
     imap_cmd_unauthenticate, imap_cmd_unsubscribe;
-/* the rows: annotations */
-extern const struct imap_command imap_cmd_getmetadata, imap_cmd_setmetadata;
+/* the rows: annotations, scripts */
+extern const struct imap_command imap_cmd_filter, imap_cmd_getmetadata, imap_cmd_setmetadata;
 /* the row: the connection itself */
 extern const struct imap_command imap_cmd_compress;
 /* the row: batches of the selected mailbox */

@@ -8,6 +8,7 @@
 #include "service/conversation.h"
 
 struct auth;
+struct imap_filters;
 struct config;
 struct search_builder;
 struct sasl_service;
@@ -19,6 +20,7 @@ struct imapd {
 	const struct config *config;
 	struct store *store;
 	struct auth *auth;
+	struct imap_filters *filters; /* NULL: no scripts run (tests) */
 	const struct sasl_service *sasl;
 	uint64_t message_max_bytes; /* APPENDLIMIT */
 	uint32_t message_limit;     /* of one command, RFC 9738; 0: none */

@@ -2,14 +2,16 @@
  * the script of the mailbox runs over each message, before the tagged reply.
  *
  * 1. The script of a mailbox is named by its annotation /shared/imapsieve/script, or else by the server's.  Without one an
- *    event costs a look at state.db, and nothing where there is no state.db.
- * 2. A script's own actions are no events: there are no loops.
+ *    event costs two fstatat() calls: what state.db said of it is remembered until that file changes.
+ * 2. A script's own actions are no events: there are no loops, §6.
  * 3. Whatever fails leaves the message where it is, as if there were no script. */
 #ifndef IMAPD_IMAPSIEVE_H
 #define IMAPD_IMAPSIEVE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define IMAP_SIEVE_ENTRY "/shared/imapsieve/script"
 
 struct account;
 struct flags_change;
@@ -34,5 +36,15 @@ void imap_sieve_event(struct imap_session *s, const struct imap_sieve_event *eve
 void imap_sieve_flags_begin(
     struct imap_session *s, const struct uidset *uids, const struct flags_change *change);
 void imap_sieve_flags_end(struct imap_session *s, const struct uidset *changed);
+
+/* --- for the session ---------------------------------------------------------------------------- */
+
+#define IMAP_SIEVE_SLICE_MS 100   /* of work between two chances for other sessions */
+#define IMAP_SIEVE_LEAVE_MS 20000 /* for what is left when the connection is gone */
+
+/* Runs what is due.  False: there is more, call again. */
+bool imap_sieve_run(struct imap_session *s);
+/* The connection is gone: runs the rest, at most for IMAP_SIEVE_LEAVE_MS, and lets go. */
+void imap_sieve_end(struct imap_session *s);
 
 #endif

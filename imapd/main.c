@@ -4,6 +4,7 @@
 #include "base/config.h"
 #include "base/mem.h"
 #include "imapd/connection.h"
+#include "imapd/filters.h"
 #include "imapd/imapd.h"
 #include "imapd/meters.h"
 #include "imapd/search_builder.h"
@@ -37,6 +38,13 @@ start(struct service *sv, struct net_worker *w)
 	imapd->config = sv->config;
 	imapd->store = sv->store;
 	imapd->auth = sv->auth;
+	imapd->filters = imap_filters_new(sv);
+	if (imapd->filters == NULL) {
+		free(imapd);
+		return false;
+	}
+	/* Made before the sandbox closes; where it cannot be (that is logged), redirects fail and mail stays where it is. */
+	outgoing_spool(&imapd->filters->outgoing);
 	imapd->sasl = &sv->sasl;
 	imapd->message_max_bytes = config_size(sv->config, "store.message_size_max");
 	imapd->message_limit = (uint32_t)config_integer(sv->config, "imapd.message_limit");
@@ -73,6 +81,7 @@ stop(struct service *sv)
 	struct imapd *imapd = sv->data;
 
 	search_builder_free(imapd->searches);
+	imap_filters_free(imapd->filters);
 	free(imapd);
 	sv->data = NULL;
 }
@@ -95,6 +104,8 @@ static const struct service_spec SPEC = {
 	.sasl_name = "imap",
 	.needs = SERVICE_TLS | SERVICE_STORE | SERVICE_AUTH,
 	.needs_also = needs_also,
+	/* redirects and notifications of scripts (imapd/filters.h); filter.global_dir comes with the store */
+	.writes_spool = true,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),
 	.name_meters = imap_meters_name,

@@ -5,6 +5,7 @@
 
 #include "imapd/context.h"
 #include "imapd/imapd.h"
+#include "imapd/imapsieve.h"
 #include "imapd/messages.h"
 #include "imapd/meters.h"
 #include "imapd/notify.h"
@@ -64,6 +65,8 @@ imap_bye(struct imap_session *s, const char *code, const char *text)
 void
 imap_session_clear(struct imap_session *s)
 {
+	imap_sieve_end(s);
+	s->metadata_seen = (struct imap_metadata_seen){ 0 };
 	imap_notify_free(s);
 	imap_deselect(s);
 	imap_places_free(s);
@@ -267,6 +270,8 @@ imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result r
 	if (!run->settling)
 		s->own_expunge = run->req.expunged;
 	run->settling = true;
+	if (!imap_sieve_run(s))
+		return pause_run(run, IMAP_MORE);
 	s->modseq_in_tagged = says_modseq(s, run);
 	if (wants_updates(run) && !imap_send_updates(s, expunges_allowed(run)))
 		return pause_run(run, IMAP_MORE);

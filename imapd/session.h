@@ -85,12 +85,14 @@ struct imap_session {
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */
 	bool silent_store;
-	bool own_expunge; /* the next imap_send_updates() tells expunges even if NOTIFY left them out */
+	bool
+	    own_expunge; /* the next imap_send_updates() tells expunges even if NOTIFY left them out */
 	/* HIGHESTMODSEQ has to be said at the end of these updates, since expunges are told by them or held back; RFC 7162 §6.
 	 * `in_tagged`: the tagged reply will say it. */
 	bool modseq_due, modseq_in_tagged;
 	struct imap_fetch_resume fetch_resume;
 	struct imap_batches_asked batches_asked;
+	struct imap_sieve *sieve; /* imapd/imapsieve.h; NULL: no script was ever due */
 	struct imap_metadata_seen metadata_seen; /* with IMAP_ENABLED_METADATA */
 	struct imap_notify *notify; /* what it is told unasked (imapd/notify.h); NULL: no NOTIFY */
 

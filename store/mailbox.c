@@ -103,6 +103,13 @@ mailbox_keyword_find(const struct mailbox *box, const char *name)
 	return -1;
 }
 
+/* \Recent is for sessions that select read-write. */
+static bool
+claims_none(const struct mailbox *box)
+{
+	return box->read_only || box->aside;
+}
+
 /* --- the index, seen from a view --------------------------------------------------------------- */
 
 enum store_err
@@ -116,7 +123,7 @@ mailbox_refresh(struct mailbox *box, unsigned flags)
 		err = box->read_only ? sync_refresh(box->acct, box->name, flags, NULL, NULL)
 				     : sync_refresh(box->acct, box->name, flags, &from, &below);
 	} while (account_should_retry(box->acct, err, &tries));
-	if (err == STORE_OK && !box->read_only && from < below)
+	if (err == STORE_OK && !claims_none(box) && from < below)
 		uidset_add_range(&box->claimed, from, below - 1);
 	return err;
 }
@@ -290,7 +297,7 @@ take_recent(struct mailbox *box, const struct index_mailbox *row, struct mailbox
 {
 	uint32_t before = uidset_count(&box->recent);
 
-	if (box->read_only) { /* recent for nobody yet */
+	if (claims_none(box)) { /* recent for nobody yet */
 		uidset_clear(&box->claimed);
 		if (row->recent_uid < row->uidnext)
 			uidset_add_range(&box->claimed, row->recent_uid, row->uidnext - 1);
@@ -441,7 +448,7 @@ mailbox_sync(struct mailbox *box, bool allow_expunge, struct mailbox_changes *c)
 		if (err != STORE_OK)
 			return err;
 		current = sync_is_current(box->acct, &row, box->prefix) &&
-			  (box->read_only || row.recent_uid >= row.uidnext);
+			  (claims_none(box) || row.recent_uid >= row.uidnext);
 		/* Somebody who changes the folder all the time must not keep us from answering. */
 		if (current || i == MAILBOX_TRIES - 1) {
 			err = take_row(box, &row, allow_expunge, c);
@@ -490,8 +497,9 @@ first_unseen(struct mailbox *box)
 	return err;
 }
 
-enum store_err
-mailbox_open(struct account *acct, const char *name, bool read_only, struct mailbox **box_out)
+static enum store_err
+open_box(
+    struct account *acct, const char *name, bool read_only, bool aside, struct mailbox **box_out)
 {
 	struct mailbox *box = mem_zalloc(sizeof(*box));
 	struct mailbox_changes changes = { 0 };
@@ -501,6 +509,7 @@ mailbox_open(struct account *acct, const char *name, bool read_only, struct mail
 	box->acct = account_ref(acct);
 	box->name = mailbox_canonical(name);
 	box->read_only = read_only;
+	box->aside = aside;
 	box->told_uid = UINT32_MAX;
 	box->told_modseq = UINT64_MAX >> 1; /* of what is there nothing is news */
 	err = account_folder_prefix(acct, box->name, &prefix);
@@ -517,6 +526,18 @@ mailbox_open(struct account *acct, const char *name, bool read_only, struct mail
 	}
 	*box_out = box;
 	return STORE_OK;
+}
+
+enum store_err
+mailbox_open(struct account *acct, const char *name, bool read_only, struct mailbox **box_out)
+{
+	return open_box(acct, name, read_only, false, box_out);
+}
+
+enum store_err
+mailbox_open_aside(struct account *acct, const char *name, struct mailbox **box_out)
+{
+	return open_box(acct, name, false, true, box_out);
 }
 
 void

@@ -68,6 +68,8 @@ struct mailbox;
  * Holds a reference on the account; the caller ends it with mailbox_close(). */
 enum store_err mailbox_open(
     struct account *acct, const char *name, bool read_only, struct mailbox **box_out);
+/* Read-write, but claims no \Recent: for what is done to messages beside the sessions. */
+enum store_err mailbox_open_aside(struct account *acct, const char *name, struct mailbox **box_out);
 void mailbox_close(struct mailbox *box); /* NULL is fine */
 
 struct account *mailbox_account(const struct mailbox *box);
@@ -303,10 +305,10 @@ struct copy_result { /* COPYUID, RFC 4315 §3: the n-th of `from` became the n-t
  * then in one of the two mailboxes.  \Recent in the destination.  Messages that are gone are left out.
  * Zero-initialise *result_out; its sets are the caller's.  STORE_NOT_FOUND ([TRYCREATE]), STORE_OVER_QUOTA (a move
  * within what counts towards quota is never refused), STORE_FULL. */
-enum store_err mailbox_copy(struct mailbox *box, const struct uidset *uids,
-    struct account *to_acct, const char *to, struct copy_result *result_out);
-enum store_err mailbox_move(struct mailbox *box, const struct uidset *uids,
-    struct account *to_acct, const char *to, struct copy_result *result_out);
+enum store_err mailbox_copy(struct mailbox *box, const struct uidset *uids, struct account *to_acct,
+    const char *to, struct copy_result *result_out);
+enum store_err mailbox_move(struct mailbox *box, const struct uidset *uids, struct account *to_acct,
+    const char *to, struct copy_result *result_out);
 /* The same for who may not set every flag there: the copies come without the others (RFC 4314 §4).  Between two accounts
  * messages are hard links where that is possible; the destination's quota counts, a move is a copy that is durable before
  * the source is expunged (and keeps it as what is expunged), and a process that dies in between leaves it in both. */

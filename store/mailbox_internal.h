@@ -16,6 +16,7 @@ struct mailbox {
 	struct account *acct;
 	char *name, *prefix, *path;
 	bool read_only, own_change_pending;
+	bool aside; /* claims no \Recent */
 	struct mailbox_facts facts;
 	struct uidset view;
 	struct uidset claimed; /* \Recent of this session, and in read-only ones of nobody yet */

@@ -152,6 +152,34 @@ state_metadata_list(struct state *st, const char *mailbox_id,
 	return state_run(st, list, &m);
 }
 
+static enum store_err
+any(struct sql *sql, void *arg)
+{
+	const struct metadata *m = arg;
+	sqlite3_stmt *stmt = sql_get(sql, "SELECT 1 FROM metadata WHERE entry = ?1 LIMIT 1");
+	enum store_err err;
+
+	sql_bind_text(stmt, 1, m->entry);
+	err = sql_step(sql, stmt);
+	if (err == STORE_OK)
+		sqlite3_reset(stmt);
+	return err;
+}
+
+enum store_err
+state_metadata_any(struct state *st, const char *entry, bool *any_out)
+{
+	struct metadata m = { 0 };
+	enum store_err err;
+
+	*any_out = false;
+	if (!take_name(&m, entry))
+		return STORE_OK;
+	err = state_run(st, any, &m);
+	*any_out = err == STORE_OK;
+	return err == STORE_NOT_FOUND ? STORE_OK : err;
+}
+
 /* --- changing ----------------------------------------------------------------------------------- */
 
 static enum store_err

@@ -35,6 +35,9 @@ enum store_err state_metadata_get(struct state *st, struct arena *a, const char 
 enum store_err state_metadata_list(struct state *st, const char *mailbox_id,
     bool (*each)(void *arg, const char *entry, struct str value), void *arg);
 
+/* Does anything have this entry, be it a mailbox or the server? */
+enum store_err state_metadata_any(struct state *st, const char *entry, bool *any_out);
+
 struct state_metadata_entry {
 	const char *name;
 	struct str value; /* p NULL removes it */

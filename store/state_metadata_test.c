@@ -98,6 +98,7 @@ test_values(void **state)
 	struct arena arena = { 0 };
 	struct buf text = { 0 };
 	struct str value;
+	bool any;
 
 	assert_int_equal(
 	    state_metadata_get(st, &arena, NULL, "/private/comment", &value), STORE_NOT_FOUND);
@@ -114,6 +115,10 @@ test_values(void **state)
 	assert_int_equal(value.len, 0);
 	assert_int_equal(
 	    state_metadata_set(st, "id1", "/shared/a", (struct str){ NULL, 0 }), STORE_OK);
+	assert_int_equal(state_metadata_any(st, "/shared/E", &any), STORE_OK);
+	assert_true(any);
+	assert_int_equal(state_metadata_any(st, "/shared/none", &any), STORE_OK);
+	assert_false(any);
 	assert_int_equal(state_metadata_copy(st, "id1", "id2"), STORE_OK);
 	assert_int_equal(state_metadata_drop(st, "id1"), STORE_OK);
 	assert_int_equal(state_metadata_list(st, "id1", add_entry, &text), STORE_OK);

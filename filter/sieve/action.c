@@ -92,11 +92,17 @@ sieve_remember(struct sieve_run *r, unsigned line, const char *key, uint64_t sec
 	return true;
 }
 
+/* Into where the keep would leave it: INBOX, or the mailbox that it lies in. */
 static bool
-delivers_to_inbox(const struct filter_action *a)
+keeps(const struct sieve_run *r, const struct filter_action *a)
 {
-	return a->kind == FILTER_KEEP ||
-	       (a->kind == FILTER_FILEINTO && ascii_eq_nocase(a->store.mailbox, "INBOX"));
+	const char *home = r->message->mailbox;
+
+	if (a->kind != FILTER_FILEINTO)
+		return a->kind == FILTER_KEEP;
+	if (home == NULL || ascii_eq_nocase(home, "INBOX"))
+		return ascii_eq_nocase(a->store.mailbox, "INBOX");
+	return strcmp(a->store.mailbox, home) == 0;
 }
 
 bool
@@ -109,7 +115,7 @@ sieve_actions_end(struct sieve_run *r)
 	if (r->private->keep_cancelled)
 		return true;
 	for (size_t i = 0; i < r->result->action_count; i++)
-		if (delivers_to_inbox(&r->result->actions[i]))
+		if (keeps(r, &r->result->actions[i]))
 			return true; /* with :copy: it is there already */
 	a = action_add(r, 0, FILTER_KEEP);
 	if (a == NULL)

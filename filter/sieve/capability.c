@@ -48,7 +48,7 @@ static const struct sieve_capability ROWS[SIEVE_CAPS] = {
 	[SIEVE_CAP_SPECIAL_USE] = { .name = "special-use" },
 	[SIEVE_CAP_MAILBOXID] = { .name = "mailboxid" },
 	[SIEVE_CAP_EXTLISTS] = { .name = "extlists" },
-	[SIEVE_CAP_IMAPSIEVE] = { .name = "imapsieve", .unlisted = true },
+	[SIEVE_CAP_IMAPSIEVE] = { .name = "imapsieve" },
 	[SIEVE_CAP_ENVIRONMENT] = { .name = "environment" },
 	[SIEVE_CAP_ENVELOPE_DSN] = { .name = "envelope-dsn" },
 	[SIEVE_CAP_ENVELOPE_DELIVERBY] = { .name = "envelope-deliverby" },
@@ -91,7 +91,7 @@ sieve_capability_list(struct buf *out)
 	bool first = true;
 
 	for (size_t i = 1; i < ARRAY_LEN(ROWS); i++) {
-		if (ROWS[i].name == NULL || ROWS[i].unlisted)
+		if (ROWS[i].name == NULL)
 			continue;
 		if (!first)
 			buf_addc(out, ' ');

@@ -70,8 +70,6 @@ struct sieve_capability {
 	const char *name; /* NULL: we do not have it */
 	uint64_t implies; /* SIEVE_CAP_BITs of what comes with it */
 	bool always;      /* works without being required */
-	bool
-	    unlisted; /* can be required, but is not promised to clients: nothing here runs for it */
 };
 
 /* The row of a name; SIEVE_CAP_NONE if there is none. */

@@ -43,13 +43,13 @@ get_domain(const struct sieve_run *r)
 static const char *
 get_location(const struct sieve_run *r)
 {
-	return r->message->imap_cause != NULL ? "MS" : "MDA";
+	return r->message->mailbox != NULL ? "MS" : "MDA";
 }
 
 static const char *
 get_phase(const struct sieve_run *r)
 {
-	return r->message->imap_cause != NULL ? "post" : "during";
+	return r->message->mailbox != NULL ? "post" : "during";
 }
 
 static const char *

@@ -340,11 +340,15 @@ sieve_run_include(struct sieve_run *r, const struct sieve_call *call, const char
     const struct sieve_program *program)
 {
 	struct sieve_scope *outer = r->private->scope;
+	const char *why;
 	bool ok;
 
 	if (r->include_depth == SIEVE_INCLUDE_DEPTH)
 		return sieve_run_error(r, call->line,
 		    "scripts include each other more than %d deep", SIEVE_INCLUDE_DEPTH);
+	why = sieve_misfit(program, r->message);
+	if (why != NULL)
+		return sieve_run_error(r, call->line, "%s: %s", name, why);
 	r->include_depth++;
 	r->private->scope = scope_new(r, name, program);
 	/* it may have been compiled just now, and that took time */
@@ -354,6 +358,23 @@ sieve_run_include(struct sieve_run *r, const struct sieve_call *call, const char
 	r->private->scope = outer;
 	r->include_depth--;
 	return ok;
+}
+
+/* --- where it runs --- */
+
+const char *
+sieve_misfit(const struct sieve_program *program, const struct filter_message *message)
+{
+	static const uint64_t OF_DELIVERY = SIEVE_CAP_BIT(SIEVE_CAP_REJECT) |
+					    SIEVE_CAP_BIT(SIEVE_CAP_EREJECT) |
+					    SIEVE_CAP_BIT(SIEVE_CAP_VACATION);
+
+	if (message->imap_cause != NULL && (program->caps & OF_DELIVERY) != 0)
+		return "reject, ereject and vacation are not possible for IMAP events";
+	if (message->imap_cause == NULL && message->mailbox != NULL &&
+	    (program->caps & SIEVE_CAP_BIT(SIEVE_CAP_IMAPSIEVE)) != 0)
+		return "\"imapsieve\" is for IMAP events only";
+	return NULL;
 }
 
 /* --- a whole run --- */
@@ -393,13 +414,17 @@ static void
 run_program(struct sieve_run *r, const struct sieve_program *program)
 {
 	struct sieve_private *p = r->private;
+	const char *why;
 
 	if (!sieve_message_open(r)) {
 		sieve_run_tempfail(r, 0, "the message cannot be read");
 		return;
 	}
 	p->scope = scope_new(r, NULL, program);
-	if (sieve_run_block(r, program->commands))
+	why = sieve_misfit(program, r->message);
+	if (why != NULL)
+		(void)sieve_run_error(r, 0, "%s", why);
+	else if (sieve_run_block(r, program->commands))
 		sieve_actions_end(r);
 	sieve_message_close(r);
 }
@@ -417,7 +442,7 @@ sieve_run(const struct sieve_program *program, const struct filter_message *mess
 		.around = options->around != NULL ? options->around : &NOTHING,
 		.arena = arena,
 		.result = result_out,
-		.flags = { "", 0 },
+		.flags = str_from(message->flags != NULL ? message->flags : ""),
 		.now = message->now != 0 ? message->now : (int64_t)time(NULL),
 		.tracing = options->trace != NULL,
 		.private = &private,

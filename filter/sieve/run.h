@@ -81,6 +81,9 @@ enum filter_status sieve_run(const struct sieve_program *program,
     const struct filter_message *message, const struct filter_run_options *options,
     struct arena *arena, struct filter_result *result_out, struct filter_error *error_out);
 
+/* filter_misfit() of a program. */
+const char *sieve_misfit(const struct sieve_program *program, const struct filter_message *message);
+
 /* --- ending a run; always false, so that a function can `return sieve_run_error(…)` --- */
 
 bool sieve_run_error(struct sieve_run *r, unsigned line, const char *fmt, ...)

@@ -288,6 +288,8 @@ envelope_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_ou
 	struct sieve_matcher m;
 	bool done = false;
 
+	if (r->message->imap_cause != NULL) /* RFC 6785 §4.6 */
+		return sieve_run_error(r, call->line, "there is no envelope in an IMAP event");
 	sieve_match_begin(&m, r, call);
 	for (size_t i = 0; i < names->count && !done; i++) {
 		struct str name = sieve_expand(r, &names->strings[i]);

@@ -136,6 +136,10 @@ class Dialogue:
     def do_setting(self, _):
         """Read before the instance was started."""
 
+    def do_script(self, account, name, *text):
+        self.instance.admin("filter", "put", self.address(account), name, "-",
+                            input=self.expand(" ".join(text)).replace("\\n", "\n").encode())
+
     def do_connect(self, name, door):
         self.clients[name] = Client(self.instance, door)
 
