@@ -93,6 +93,14 @@ user_name(struct arena *a, struct str text, const char *domain)
 							   : name;
 }
 
+static bool
+name_fits(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len <= ACL_NAME_MAX_BYTES;
+}
+
 bool
 acl_id_parse(struct arena *a, struct str identifier, const char *owner, struct acl_id *id_out)
 {
@@ -114,11 +122,13 @@ acl_id_parse(struct arena *a, struct str identifier, const char *owner, struct a
 		id_out->kind = KINDS[i].kind;
 		if (KINDS[i].named)
 			id_out->name = arena_strndup(a, rest.p + word.len, rest.len - word.len);
-		return !KINDS[i].named || rest.len > word.len;
+		return !KINDS[i].named || name_fits(id_out->name);
 	}
 	if (rest.len == 0)
 		return false;
 	id_out->name = user_name(a, rest, at != NULL ? at + 1 : NULL);
+	if (!name_fits(id_out->name))
+		return false;
 	if (strcmp(id_out->name, owner) == 0)
 		*id_out = (struct acl_id){ .kind = ACL_OWNER, .negative = id_out->negative };
 	return true;
@@ -230,7 +240,7 @@ file_id(struct arena *a, struct str text, struct acl_id *id_out)
 			id_out->name = user_name(a, text, NULL);
 		else if (KINDS[i].named)
 			id_out->name = arena_strndup(a, text.p, text.len);
-		return true;
+		return id_out->name == NULL || name_fits(id_out->name);
 	}
 	return false;
 }

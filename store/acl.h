@@ -29,6 +29,7 @@
 #define ACL_FILE_MAX_BYTES       (256u * 1024)
 #define ACL_ENTRIES_MAX          1000
 #define ACL_IDENTIFIER_MAX_BYTES 300
+#define ACL_NAME_MAX_BYTES       270 /* what is named in it, with its domain */
 
 /* RFC 4314 §2.1, in the order in which rights are written. */
 enum acl_right {
