@@ -1,6 +1,7 @@
 /* The account database: one SQLite file in WAL mode, its tables are in doc/formats.md.
  *
- * Daemons open it ACCOUNT_DB_READ; only mailadmin and managesieved write.  Reading works while
+ * Daemons open it ACCOUNT_DB_READ; only mailadmin and managesieved write, and where they are told to statusd (new
+ * passwords) and imapd (SETQUOTA).  Reading works while
  * somebody writes, without write permission on the file or its directory, and when the -wal and
  * -shm files are gone.  A reader takes any version up to ours: what an older file does not have
  * yet is simply not found.  A writer migrates an older file, each step in one transaction, and
