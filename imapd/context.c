@@ -146,6 +146,8 @@ reserve(struct context *c, uint32_t count)
 void
 context_open(struct imap_session *s, struct context *c, const struct search_result *result)
 {
+	struct context **link = &s->contexts;
+
 	c->uid = result->uid;
 	uidset_copy(&c->found, &result->found);
 	if (c->sorted) {
@@ -160,8 +162,9 @@ context_open(struct imap_session *s, struct context *c, const struct search_resu
 		context_free(c);
 		return;
 	}
-	c->next = s->contexts;
-	s->contexts = c;
+	while (*link != NULL)
+		link = &(*link)->next;
+	*link = c;
 }
 
 /* --- what is said ------------------------------------------------------------------------------ */
@@ -449,16 +452,18 @@ update(struct imap_session *s, struct context *c, const struct uidset *candidate
 	return ok;
 }
 
-/* The newest contexts go first where all of them have become too large. */
+/* The newest go first where all together have become too large. */
 static void
 keep_to_limits(struct imap_session *s)
 {
 	while (s->contexts != NULL && is_too_much(s, NULL)) {
-		struct context *c = s->contexts;
+		struct context **link = &s->contexts;
 
-		context_refuse(s, c->tag, "Contexts have grown too large");
-		s->contexts = c->next;
-		context_free(c);
+		while ((*link)->next != NULL)
+			link = &(*link)->next;
+		context_refuse(s, (*link)->tag, "Contexts have grown too large");
+		context_free(*link);
+		*link = NULL;
 	}
 }
 

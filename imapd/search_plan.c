@@ -461,6 +461,8 @@ search_parse_returns(struct cursor *c, struct search_plan *plan)
 		if (!parse_return_opt(c, plan))
 			return false;
 	} while (cursor_take(c, ' '));
+	if (plan->returns == SEARCH_RETURN_CONTEXT) /* a hint, and nothing asked for: as "()" */
+		plan->returns |= SEARCH_RETURN_ALL;
 	return cursor_take(c, ')');
 }
 

@@ -159,6 +159,11 @@ static const struct parse_case {
 	{ " RETURN (MIN MAX ALL COUNT SAVE) 1", "(and seq:1-1)" },
 	{ " return (min) charset utf-8 all", "(and (and))" },
 	{ " RETURN (NOSUCH) ALL", NULL },
+	{ " RETURN (PARTIAL) ALL", NULL },
+	{ " RETURN (PARTIAL 1:2 ALL) ALL", NULL },
+	{ " RETURN (ALL PARTIAL 1:2) ALL", NULL },
+	{ " RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL", NULL },
+	{ " RETURN (PARTIAL 1:*) ALL", NULL },
 	{ " RETURN (MIN MAX ALL", NULL },
 	{ " RETURN MIN ALL", NULL },
 	{ " RETURN ()", NULL },
@@ -208,6 +213,11 @@ static const struct {
 	{ " RETURN (SAVE) ALL", true, SEARCH_RETURN_SAVE },
 	{ " RETURN (COUNT MIN) ALL", true, SEARCH_RETURN_COUNT | SEARCH_RETURN_MIN },
 	{ " RETURN (ALL MAX) ALL", true, SEARCH_RETURN_ALL | SEARCH_RETURN_MAX },
+	{ " RETURN (PARTIAL 5:1 MIN) ALL", true, SEARCH_RETURN_PARTIAL | SEARCH_RETURN_MIN },
+	{ " RETURN (partial -1:-9) ALL", true, SEARCH_RETURN_PARTIAL },
+	{ " RETURN (UPDATE) ALL", true, SEARCH_RETURN_UPDATE },
+	{ " RETURN (UPDATE CONTEXT) ALL", true, SEARCH_RETURN_UPDATE | SEARCH_RETURN_CONTEXT },
+	{ " RETURN (CONTEXT) ALL", true, SEARCH_RETURN_CONTEXT | SEARCH_RETURN_ALL },
 };
 
 static void

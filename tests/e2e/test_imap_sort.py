@@ -1,4 +1,8 @@
-"""SORT and THREAD give the same answers as Dovecot does on mail with odd subjects, dates, addresses and references."""
+"""SORT and THREAD give the same answers as Dovecot does on mail with odd subjects, dates, addresses and references.
+
+Known differences, which are not in the messages here: Dovecot takes a no-break space in a subject for a blank (it
+normalises before it looks for the base subject, RFC 5256 §2.1 afterwards), leaves two blanks where a fold with several
+stands behind an encoded word, and reads words in an unknown charset, which Sanger leaves as they are."""
 
 import email.utils
 import imaplib
@@ -247,10 +251,10 @@ def test_contexts():
         assert one.select("Box")[0] == "OK"
         followers = [Follower(one, tag, *p) for tag, p in programs.items()]
         at = 60
-        for turn in range(20):
-            for message in some[60:90] if turn == 10 else ():  # so many that all is sorted anew
+        for turn in range(12):
+            for message in some[60:90] if turn == 6 else ():  # so many that all is sorted anew
                 two.append("Box", None, *message)
-            for _ in range(rng.randrange(1, 30)):
+            for _ in range(rng.randrange(1, 20)):
                 n = rng.randrange(1, len(two.search(None, "ALL")[1][0].split()) + 1)
                 what = rng.randrange(8)
                 if what < 5:
