@@ -239,6 +239,43 @@ do_expunge(struct tree *t, struct mailbox *box)
 	return mailbox_expunge(box, NULL, NULL);
 }
 
+/* "two" makes room for another message; nothing to do where that has happened. */
+static enum store_err
+replace_into(struct tree *t, struct mailbox *box, const char *mailbox)
+{
+	const struct append_message_info info = { .internaldate_s = 1000000000 };
+	struct append *ap;
+	uint32_t validity;
+	enum store_err err;
+
+	if (mailbox_uid_to_seq(box, 2) == 0)
+		return STORE_OK;
+	err = append_begin(t->acct, mailbox, &ap);
+	if (err != STORE_OK)
+		return err;
+	err = append_replaces(ap, box, 2);
+	if (err == STORE_OK)
+		err = append_message(ap, &info);
+	if (err == STORE_OK)
+		err = append_write(ap, "instead\n", 8);
+	if (err == STORE_OK)
+		err = append_commit(ap, &validity, NULL);
+	append_end(ap);
+	return err;
+}
+
+static enum store_err
+do_replace(struct tree *t, struct mailbox *box)
+{
+	return replace_into(t, box, "INBOX");
+}
+
+static enum store_err
+do_replace_there(struct tree *t, struct mailbox *box)
+{
+	return replace_into(t, box, "Archive");
+}
+
 /* Two messages lie in new/. */
 static enum store_err
 do_arrival(struct tree *t, struct mailbox *box)
@@ -254,9 +291,10 @@ do_arrival(struct tree *t, struct mailbox *box)
 enum remains {
 	AS_BEFORE, /* the same messages, flags too */
 	FLAGS_MAY_DIFFER,
-	FEWER,   /* some of those with \Deleted may be gone already */
-	MOVED,   /* each in one of the two mailboxes */
-	ARRIVED, /* what lay in new/ may have got its UID */
+	FEWER,    /* some of those with \Deleted may be gone already */
+	MOVED,    /* each in one of the two mailboxes */
+	REPLACED, /* the old one or the new one, or both where the process died in between */
+	ARRIVED,  /* what lay in new/ may have got its UID */
 };
 static const struct op {
 	const char *name;
@@ -269,6 +307,8 @@ static const struct op {
 	{ "MOVE", do_move, MOVED },
 	{ "STORE", do_store, FLAGS_MAY_DIFFER },
 	{ "EXPUNGE", do_expunge, FEWER },
+	{ "REPLACE", do_replace, REPLACED },
+	{ "REPLACE elsewhere", do_replace_there, REPLACED },
 	{ "arrival", do_arrival, ARRIVED },
 };
 
@@ -332,6 +372,12 @@ struct before {
 };
 
 static void
+check_replaced(unsigned old, unsigned new, enum store_err err)
+{
+	CHECK(err == STORE_OK ? old == 0 && new == 1 : old <= 1 && new <= 1 && old + new > 0);
+}
+
+static void
 check_messages(struct tree *t, const struct op *op, enum store_err err, const struct before *before)
 {
 	static const char *const TEXTS[] = { "one\n", "two\n", "three\n" };
@@ -343,6 +389,8 @@ check_messages(struct tree *t, const struct op *op, enum store_err err, const st
 
 		if (op->remains == FEWER && i == 1) /* "two" has \Deleted */
 			CHECK(err == STORE_OK ? n == 0 : n <= 1);
+		else if (op->remains == REPLACED && i == 1)
+			check_replaced(n, occurrences(all, "instead\n"), err);
 		else
 			CHECK(n == (copied ? 2u : 1u));
 	}
@@ -486,23 +534,21 @@ test_each_call_fails_once(void **state)
 	}
 }
 
-/* A MOVE that dies at any call: the message is in one mailbox, whatever the next process does first. */
+/* Dies at any call: nothing is lost, whatever the next process does first. */
 static void
-test_move_dies_at_each_call(void **state)
+dies_at_each_call(const struct op *op)
 {
 	static const enum call WHERE[] = { LINK, FSYNC_DIR, UNLINK, FSYNC_FILE, RENAME, COMMIT };
 	unsigned deaths = 0;
 
-	(void)state;
 	for (size_t w = 0; w < ARRAY_LEN(WHERE); w++) {
 		for (unsigned nth = 0;; nth++) {
-			const struct op *move = &OPS[3];
 			struct mailbox *box;
 			struct tree t;
 			int status;
 			pid_t pid;
 
-			prepare(&t, &box, move);
+			prepare(&t, &box, op);
 			mailbox_close(box);
 			tree_close(&t);
 			pid = fork();
@@ -512,7 +558,7 @@ test_move_dies_at_each_call(void **state)
 				CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
 				arm(WHERE[w], nth, EIO);
 				fault.kill = true;
-				CHECK_OK(do_move(&t, box));
+				CHECK_OK(op->run(&t, box));
 				_exit(0);
 			}
 			CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
@@ -520,7 +566,7 @@ test_move_dies_at_each_call(void **state)
 			if (nth % 2 ==
 			    0) /* whoever is first: the destination's reader, or a flag change */
 				uidnext_of(&t, "Archive");
-			check_messages(&t, move, STORE_IO, &(struct before){ 0 });
+			check_messages(&t, op, STORE_IO, &(struct before){ 0 });
 			check_next(&t);
 			tree_remove(&t);
 			if (WEXITSTATUS(status) == 0)
@@ -529,8 +575,18 @@ test_move_dies_at_each_call(void **state)
 			deaths++;
 		}
 	}
-	printf("MOVE died at %u calls\n", deaths);
-	CHECK(deaths >= 12);
+	printf("%s died at %u calls\n", op->name, deaths);
+	CHECK(deaths >= 4);
+}
+
+/* After a MOVE the message is in one mailbox; after a REPLACE the old one or the new one is there. */
+static void
+test_dies_at_each_call(void **state)
+{
+	(void)state;
+	for (size_t o = 0; o < ARRAY_LEN(OPS); o++)
+		if (OPS[o].remains == MOVED || OPS[o].remains == REPLACED)
+			dies_at_each_call(&OPS[o]);
 }
 
 /* --- the kept area ------------------------------------------------------------------------------ */
@@ -564,6 +620,7 @@ static const struct kept_op {
 	enum store_err (*run)(struct tree *t, struct mailbox *box);
 } KEPT_OPS[] = {
 	{ "EXPUNGE, kept", do_expunge },
+	{ "REPLACE, kept", do_replace },
 	{ "DELETE, kept", do_delete },
 	{ "undelete", do_restore },
 };
@@ -722,7 +779,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_call_fails_once),
-		cmocka_unit_test(test_move_dies_at_each_call),
+		cmocka_unit_test(test_dies_at_each_call),
 		cmocka_unit_test(test_kept_area),
 	};
 
