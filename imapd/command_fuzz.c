@@ -1,4 +1,4 @@
-/* Whole commands on a real account: the input is one command without its tag, in a session that has a
+/* Whole commands on a real account: the input is one command without its tag and last CRLF, in a session that has a
  * mailbox with messages selected.  The account lives in memory (/dev/shm) and is made anew every
  * so often. */
 #include <stdio.h>
@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "imapd/append.h"
+#include "imapd/frame.h"
 #include "imapd/imapd.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -97,6 +99,7 @@ world_open(struct fuzz_world *w)
 	add_message(w->s.acct, MESSAGE_SEEN);
 	add_message(w->s.acct, 0);
 	add_message(w->s.acct, MESSAGE_DELETED);
+	w->imapd.store = w->store;
 	w->imapd.message_max_bytes = 1000000;
 	w->imapd.config = w->config;
 	w->s.imapd = &w->imapd;
@@ -129,6 +132,92 @@ run_command(struct imap_session *s, struct str text)
 	s->bad_commands = 0;
 }
 
+/* --- APPEND and REPLACE: literals go by the parser, as in connection.c --- */
+
+struct streaming {
+	struct imap_session *s;
+	struct imap_run run;
+	enum imap_result result;
+	bool begun;
+};
+
+static enum imap_result
+head(struct streaming *st, const struct frame *f)
+{
+	struct str text = { f->text.data, f->text.len };
+	const struct imap_literal lit = { f->literal.size_bytes, true, f->literal.binary };
+	struct imap_request *req = &st->run.req;
+	struct str tag;
+
+	if (!st->begun) {
+		req->arena = &st->run.arena;
+		req->command = imap_command_of(text, &tag, &req->uid, &req->args);
+		req->tag = STR("a");
+		text = (struct str){ req->args.p, cursor_left(&req->args) };
+		st->begun = true;
+		st->result = imap_command_allowed(st->s, req);
+		if (st->result != IMAP_OK)
+			return st->result;
+	}
+	do {
+		st->result = imap_append_head(st->s, req, text, &lit);
+	} while (st->result == IMAP_MORE);
+	return st->result;
+}
+
+/* Takes the literal's bytes, as far as there are any; false: the command is over. */
+static bool
+data(struct streaming *st, const struct frame *f, struct cursor *input)
+{
+	size_t len = f->literal.size_bytes < cursor_left(input) ? (size_t)f->literal.size_bytes
+								: cursor_left(input);
+
+	if (len > 0)
+		st->result = imap_append_data(st->s, &st->run.req, (struct str){ input->p, len });
+	input->p += len;
+	return st->result == IMAP_WAIT;
+}
+
+static void
+finish(struct streaming *st, const struct frame *f)
+{
+	st->run.req.args = cursor_from((struct str){ f->text.data, f->text.len });
+	do {
+		st->result = imap_run_step(st->s, &st->run);
+		buf_reset(&st->s->out);
+	} while (st->result == IMAP_MORE);
+}
+
+/* The input with whatever literals it announces; one command. */
+static void
+run_framed(struct imap_session *s, struct str bytes)
+{
+	struct streaming st = { .s = s };
+	struct cursor input = cursor_from(bytes);
+	struct frame f = { 0 };
+	enum frame_event event;
+	bool go_on = true;
+	size_t used;
+
+	while (go_on && !cursor_at_end(&input)) {
+		event = frame_feed(&f, imap_frame_rules(true), input.p, cursor_left(&input), &used);
+		input.p += used;
+		go_on = event == FRAME_NEED_INPUT || event == FRAME_CONTINUE;
+		if (event == FRAME_STREAM && head(&st, &f) == IMAP_WAIT && data(&st, &f, &input)) {
+			frame_resume(&f);
+			go_on = true;
+		} else if (event == FRAME_COMMAND && f.streamed) {
+			finish(&st, &f);
+		} else if (event == FRAME_COMMAND) {
+			run_command(s, (struct str){ f.text.data, f.text.len });
+		}
+	}
+	imap_run_abort(&st.run);
+	frame_reset(&f);
+	buf_reset(&s->out);
+	check_session(s);
+}
+
 static void
 be_selected(struct fuzz_world *w)
 {
@@ -151,7 +240,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	be_selected(&world);
 	buf_adds(&text, "a ");
 	buf_add(&text, data, size);
-	run_command(&world.s, (struct str){ text.data, text.len });
+	buf_adds(&text, "\r\n");
+	run_framed(&world.s, (struct str){ text.data, text.len });
 	buf_free(&text);
 	return 0;
 }

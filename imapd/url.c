@@ -117,14 +117,26 @@ parse_parameters(struct cursor *c, struct arena *a, struct imap_url *url)
 	url->section = arena_strdup(a, "");
 	if (cursor_at_end(c))
 		return true;
-	cursor_take(c, '/'); /* RFC 2192 had none before ";SECTION=" */
+	if (!cursor_take(c, '/'))
+		return false;
 	if (cursor_take_nocase(c, STR(";SECTION="))) {
 		if (!decode(a, take_path(c, &slash), &url->section))
 			return false;
 		if (cursor_at_end(c))
 			return true;
+		if (!slash)
+			return false;
 	}
 	return cursor_take_nocase(c, STR(";PARTIAL=")) && parse_partial(c, url) && cursor_at_end(c);
+}
+
+/* A colon in the first segment of a relative path is another scheme's, RFC 3986 §4.2. */
+static bool
+has_scheme(struct str path)
+{
+	size_t colon = str_find(path, STR(":"));
+
+	return colon != SIZE_MAX && colon < str_find(path, STR("/"));
 }
 
 /* imapurl, or imapurl-rel with a path, RFC 5092 §11 */
@@ -149,6 +161,8 @@ imap_url_parse(struct str text, const char *base, struct arena *a, struct imap_u
 	}
 	absolute = cursor_take(&c, '/');
 	path = take_path(&c, &slash);
+	if (!absolute && has_scheme(path))
+		return false;
 	/* UIDVALIDITY stands right behind the mailbox, UID behind a "/". */
 	validity =
 	    str_has_prefix_nocase((struct str){ c.p, cursor_left(&c) }, STR(";UIDVALIDITY="));
