@@ -5,6 +5,7 @@
 #include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
+#include "store/mailbox.h"
 #include "store/state_metadata.h"
 
 static enum store_err
@@ -102,7 +103,10 @@ set_all(struct imap_session *s, struct imap_request *req, const struct imap_plac
 	for (size_t i = 0; i < count; i++)
 		if (imap_metadata_is_computed(&m, entries[i].name, &value))
 			return imap_no(req, "CANNOT", "The administrator sets this entry");
-	err = set_both(&m, entries, count);
+	if (place != NULL) /* first: too many mod-sequences are harmless, one too few is not; RFC 7162 §3.2 */
+		err = mailbox_raise_modseq(place->acct, place->name);
+	if (err == STORE_OK)
+		err = set_both(&m, entries, count);
 	imap_metadata_close(&m);
 	if (err == STORE_LIMIT)
 		return imap_no(req, "METADATA TOOMANY", "No room for more annotations");

@@ -288,6 +288,8 @@ enum store_err mailbox_store_flags(struct mailbox *box, const struct uidset *uid
  * store's options say so (store/kept.h). */
 enum store_err mailbox_expunge(
     struct mailbox *box, const struct uidset *uids, struct uidset *expunged_out);
+/* Gives mailbox `name` a new highest mod-sequence that no message has: its annotations change, RFC 7162 §3.2. */
+enum store_err mailbox_raise_modseq(struct account *acct, const char *name);
 enum mailbox_expunge_flags {
 	MAILBOX_EXPUNGE_UNMARKED = 1 << 0, /* also those without \Deleted; `uids` is not NULL */
 	MAILBOX_EXPUNGE_FOR_GOOD = 1 << 1, /* nothing is kept */

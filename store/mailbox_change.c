@@ -401,3 +401,27 @@ mailbox_expunge_in(
 	uidset_free(&expunged);
 	return err;
 }
+
+/* --- the mailbox itself ------------------------------------------------------------------------- */
+
+enum store_err
+mailbox_raise_modseq(struct account *acct, const char *name)
+{
+	char *canonical = mailbox_canonical(name);
+	enum store_err err;
+	int tries = 0;
+
+	do {
+		struct sync_box sb;
+
+		err = account_write_begin(acct);
+		if (err != STORE_OK)
+			break;
+		err = sync_begin(acct, canonical, 0, &sb);
+		if (err == STORE_OK)
+			err = sync_end(&sb, sync_modseq(&sb));
+		err = account_write_end(acct, err);
+	} while (account_should_retry(acct, err, &tries));
+	free(canonical);
+	return err;
+}

@@ -98,6 +98,11 @@ test_remembered(void **state)
 	expect_gone(box, m[3], "1:9", "");
 	expect_gone(box, m[3] + 7, "1:9", "2,4,7:8"); /* of a future that we know nothing of */
 	expect_changed(box, m[1], "5");
+	CHECK_OK(mailbox_raise_modseq(t.acct, "INBOX")); /* no message changes by that */
+	tree_sync(box);
+	assert_true(modseq_of(box) > m[3]);
+	expect_changed(box, m[3], "");
+	expect_gone(box, m[3], "1:9", "");
 	/* who has not been told yet will be, by a sync */
 	expect_gone(late, m[0], "1:9", "");
 	tree_sync(late);
