@@ -45,7 +45,7 @@ idle_run(struct imap_session *s, struct imap_request *req)
 		return IMAP_BAD;
 	req->state = s; /* from now on it is idle; an arena's block would be kept for hours */
 	buf_adds(&s->out, "+ idling\r\n");
-	s->watch = s->box != NULL;
+	s->watch = s->box != NULL || imap_enabled(s, IMAP_ENABLED_METADATA);
 	return wait_for_more(s);
 }
 

@@ -228,15 +228,26 @@ set_watch(void *arg, unsigned number, enum watch_kind kind, const char *path)
 		note_moved(conn, number);
 }
 
-/* After each job: the selected mailbox in IDLE, and all that NOTIFY asks for. */
+/* In IDLE, annotations that others change (RFC 5464 §4.4.2); with NOTIFY that is NOTIFY's, and so is the number. */
+static void
+watch_metadata(struct imap_connection *conn, bool wanted)
+{
+	char *path = wanted ? mem_printf("%s/state.db-wal", account_path(conn->s.acct)) : NULL;
+
+	set_watch(conn, NOTIFY_WATCH_SELECTED + 1, WATCH_FILE, path);
+	free(path);
+}
+
+/* After each job: the selected mailbox and annotations in IDLE, and all that NOTIFY asks for. */
 static void
 watch_what_is_wanted(struct imap_connection *conn)
 {
 	struct imap_session *s = &conn->s;
 	bool selected = (s->watch && s->box != NULL) || imap_notify_wants_selected(s);
+	bool metadata = s->watch && s->notify == NULL && imap_enabled(s, IMAP_ENABLED_METADATA);
 	unsigned count;
 
-	if (!selected && s->notify == NULL) {
+	if (!selected && !metadata && s->notify == NULL) {
 		unwatch(conn);
 		return;
 	}
@@ -244,6 +255,8 @@ watch_what_is_wanted(struct imap_connection *conn)
 		conn->watch = watch_new(conn->c.all->service->loop, s->log, on_moved, conn);
 	set_watch(
 	    conn, NOTIFY_WATCH_SELECTED, WATCH_MAILBOX, selected ? mailbox_path(s->box) : NULL);
+	if (s->notify == NULL)
+		watch_metadata(conn, metadata);
 	if (imap_notify_watches(s, set_watch, conn, &count))
 		watch_cut(conn->watch, count);
 }
