@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "base/log.h"
 #include "imapd/append_url.h"
 #include "imapd/imapd.h"
@@ -132,7 +133,15 @@ watch_header(struct header_watch *w, const char *bytes, size_t len)
 	}
 }
 
-/* RFC 6855 §4: without ENABLE UTF8=ACCEPT no 8-bit character comes into a header. */
+/* RFC 6855 §4: without ENABLE UTF8=ACCEPT no 8-bit character comes into a header.  Mail of decades has such fields,
+ * and a client that moves it here shall not stop half way: so only where the administrator wants it. */
+static bool
+refuses_8bit(const struct imap_session *s)
+{
+	return !imap_enabled(s, IMAP_ENABLED_UTF8) &&
+	       !config_bool(s->imapd->config, "imapd.append_8bit_headers");
+}
+
 static enum imap_result
 take_bytes(struct imap_session *s, struct imap_request *req, const char *bytes, size_t len)
 {
@@ -140,7 +149,7 @@ take_bytes(struct imap_session *s, struct imap_request *req, const char *bytes, 
 	enum store_err err;
 
 	watch_header(&st->header, bytes, len);
-	if (st->header.eight_bit && !imap_enabled(s, IMAP_ENABLED_UTF8))
+	if (st->header.eight_bit && refuses_8bit(s))
 		return imap_no(req, "CANNOT", "8-bit header fields need ENABLE UTF8=ACCEPT first");
 	err = append_write(st->ap, bytes, len);
 	return err == STORE_OK ? IMAP_WAIT : imap_append_refuse(req, err);
