@@ -81,7 +81,7 @@ struct search_plan {
 	unsigned returns; /* enum search_return; 0: no RETURN */
 	bool has_return;
 	struct imap_partial partial; /* of SEARCH_RETURN_PARTIAL */
-	bool names_charset; /* CHARSET is said */
+	bool names_charset;          /* CHARSET is said */
 	bool uses_modseq;
 	bool uses_sent;
 	bool uses_ids;           /* EMAILID, THREADID */

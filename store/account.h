@@ -192,7 +192,8 @@ struct account_quota {
 	uint64_t used_bytes, used_messages; /* without exempt mailboxes */
 	uint64_t limit_bytes;               /* 0: unlimited */
 	uint64_t limit_messages;            /* 0: unlimited */
-	uint64_t limit_mailboxes, used_mailboxes; /* the latter is counted only where there is a limit */
+	uint64_t limit_mailboxes,
+	    used_mailboxes; /* the latter is counted only where there is a limit */
 };
 /* The limits come from the account DB (service/account_quota.h): whoever opens the account says them, the last one
  * counts. */

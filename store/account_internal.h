@@ -50,13 +50,13 @@ struct account {
 	struct home_lock lock;
 	bool cleaned; /* folder_clean() has run */
 	pthread_mutex_t db_mutex;
-	struct index *ix;          /* NULL: not open; under db_mutex */
-	atomic_bool index_is_open; /* the same, for a look without the mutex */
-	pthread_mutex_t search_mutex;   /* taken alone */
-	atomic_bool search_full_told;   /* the log knows that search.db has no room */
-	pthread_mutex_t build_mutex;    /* held while search.db is written; taken before all others */
-	struct search_index *building;  /* open for that; under build_mutex */
-	struct search_index *search;    /* NULL: not open; under search_mutex */
+	struct index *ix;             /* NULL: not open; under db_mutex */
+	atomic_bool index_is_open;    /* the same, for a look without the mutex */
+	pthread_mutex_t search_mutex; /* taken alone */
+	atomic_bool search_full_told; /* the log knows that search.db has no room */
+	pthread_mutex_t build_mutex;  /* held while search.db is written; taken before all others */
+	struct search_index *building; /* open for that; under build_mutex */
+	struct search_index *search;   /* NULL: not open; under search_mutex */
 	/* Stamps of new/ folders that were empty when the stamp was old enough to be trusted; under db_mutex. */
 	struct index_stamp empty_new[ACCOUNT_EMPTY_NEW];
 };

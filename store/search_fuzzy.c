@@ -297,6 +297,8 @@ fuzzy_score(const struct fuzzy *f)
 			return 0;
 		sum += f->words[i].best;
 	}
+	if (f->count == 0)
+		return 0;
 	sum /= (unsigned)f->count;
 	return sum > 0 ? sum : 1;
 }

@@ -573,6 +573,7 @@ get_box(struct search_index *ix, const struct search_index_box *box, int64_t *id
 	enum store_err err;
 	sqlite3_stmt *st = statement(ix, BOX_GET, &err);
 
+	*id_out = 0;
 	if (st == NULL)
 		return err;
 	sqlite3_bind_text(st, 1, box->mailbox_id, -1, SQLITE_STATIC);

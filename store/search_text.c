@@ -220,8 +220,8 @@ look_fuzzily_in_field(struct search_text *st, const struct header_field *h, bool
 
 	header_decode(&value, h->value);
 	casefold_all(&folded, (struct str){ value.data, value.len });
-	look_fuzzily(st, (struct str){ folded.data, folded.len },
-	    top ? place_of(h->name) : FUZZY_IN_HEADER);
+	look_fuzzily(
+	    st, (struct str){ folded.data, folded.len }, top ? place_of(h->name) : FUZZY_IN_HEADER);
 	buf_free(&value);
 	buf_free(&folded);
 }
