@@ -103,7 +103,7 @@ static enum imap_result
 check_program(struct imap_session *s, struct imap_request *req, struct esearch *st)
 {
 	struct cursor c = cursor_from(st->program);
-	struct search_plan plan = { .root = { .op = SEARCH_AND } };
+	struct search_plan plan = { .returns = st->returns.returns, .root = { .op = SEARCH_AND } };
 
 	switch (search_parse_program(&c, req->arena, st->now_s, SEARCH_CHARSET_OPTIONAL, &plan)) {
 	case SEARCH_PARSED: break;
@@ -185,7 +185,8 @@ begin_mailbox(struct imap_session *s, struct esearch *st)
 	search_parse_program(&c, &st->arena, st->now_s, SEARCH_CHARSET_OPTIONAL, &st->plan);
 	search_bind(&st->plan, box, selected ? s->search_saved : NULL);
 	st->run = search_run_new(box, &st->plan, NULL);
-	st->result = (struct search_result){ .box = box, .plan = &st->plan, .uid = true };
+	st->result =
+	    (struct search_result){ .box = box, .plan = &st->plan, .uid = true, .run = st->run };
 	st->running = true;
 	return STORE_OK;
 }
