@@ -17,7 +17,7 @@ reaches(const char *pattern)
 {
 	size_t literal = strcspn(pattern, "*%"), prefix = strlen(PREFIX);
 
-	if (pattern[literal] == '\0' && literal < prefix)
+	if (literal < prefix && pattern[literal] == '\0')
 		return strcmp(pattern, IMAP_OTHER_USERS) == 0;
 	return strncmp(pattern, PREFIX, literal < prefix ? literal : prefix) == 0;
 }

@@ -340,7 +340,7 @@ make_default_folders(struct account *acct)
 
 	for (size_t i = 0; i < ARRAY_LEN(DEFAULT_FOLDERS); i++) {
 		err = account_create_mailbox(acct, DEFAULT_FOLDERS[i].name, DEFAULT_FOLDERS[i].use);
-		if (err != STORE_OK && err != STORE_EXISTS)
+		if (err != STORE_OK && err != STORE_EXISTS && err != STORE_OVER_QUOTA)
 			return err;
 		names[i + 1] = DEFAULT_FOLDERS[i].name;
 	}

@@ -441,6 +441,26 @@ DIALOGUE = [
 ]
 
 
+ENFORCED = [
+    "STATUS {} (MESSAGES)", "SELECT {}", r"STORE 1 +FLAGS (\Seen)", r"STORE 1 +FLAGS (\Flagged)",
+    r"STORE 1 +FLAGS ($Label)", r"STORE 1 +FLAGS (\Deleted)", r"STORE 2 +FLAGS (\Seen \Flagged)",
+    "EXPUNGE", "FETCH 1:* FLAGS", "CLOSE", "SELECT INBOX", "COPY 1 {}", "APPEND {}", "CREATE {}/x", "GETACL {}", "DELETE {}",
+]
+
+
+def enforced(client, name):
+    """OK or not, command by command; of those that change messages what has become of the flags.  (Where there is no
+    right to any of it, Dovecot says OK and does nothing; here that is NO.)"""
+    results = []
+    for line in ENFORCED:
+        lines, reply = say(client, line.format(name), MESSAGE if "APPEND" in line else None)
+        if not line.startswith(("STORE", "EXPUNGE")):
+            results.append((line, reply.split()[0]))
+        if line.startswith("FETCH"):
+            results += [sorted(re.findall(r"\\(?!Recent)\w+|\$\w+", l)) for l in lines if "FLAGS" in l]
+    return results
+
+
 def normal(lines, reply):
     """Words, with the letters of rights sorted: their order is nobody's business."""
     out = []
@@ -495,6 +515,19 @@ def test_answers_and_files_are_dovecots():
                 again = d.connect(ANN)
                 assert normal(*say(ours, "MYRIGHTS P")) == normal(*say(again, "MYRIGHTS P")), text
                 again.logout()
+            # what the owner has left herself is enforced alike
+            for rights in ["la", *("la" + r for r in "rik"), *("lar" + r for r in "swtei"), "larxte"]:
+                name, results = "E" + rights, []
+                for client, home in ((ours, mine.parents[1]),
+                                     (d.connect(ANN), other.parents[1])):
+                    ok(client, f"CREATE {name}")
+                    for box in (name, name, "INBOX"):
+                        ok(client, f"APPEND {box}", MESSAGE)
+                    (home / f".{name}" / "dovecot-acl").write_text(f"owner {rights}\n")
+                for client in (ours, d.connect(ANN)):
+                    results.append(enforced(client, name))
+                assert results[0] == results[1], rights
+                ok(ours, "UNSELECT")
             bob = i.connect_imap(BOB)
             expected = ["lw", "", "ls", "lwi", "lri", "lrs", "lr", "lw", "lri"]  # as seen there
             for text, rights in zip(cases, expected):
