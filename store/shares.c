@@ -123,7 +123,7 @@ pairs_same(const struct pairs *a, const struct pairs *b)
 	return true;
 }
 
-/* Those of a text, but for those of `owner` (NULL: all). */
+/* Those of a text, but for those of `owner` ("": all). */
 static void
 pairs_of_text(struct str text, const char *owner, struct pairs *p)
 {
@@ -134,7 +134,7 @@ pairs_of_text(struct str text, const char *owner, struct pairs *p)
 		const char *tab = memchr(line.p, '\t', line.len);
 		size_t user = tab != NULL ? (size_t)(tab - line.p) : line.len;
 
-		if (tab == NULL || (owner != NULL && line.len - user - 1 == strlen(owner) &&
+		if (tab == NULL || (line.len - user - 1 == strlen(owner) &&
 				       memcmp(tab + 1, owner, strlen(owner)) == 0))
 			continue;
 		pairs_add(p, line.p, line.len);
@@ -381,7 +381,7 @@ shares_note(struct account *acct, const struct acl_id *id)
 	buf_reset(&text);
 	err = read_file(acct->st, &text, &old);
 	if (err == STORE_OK) {
-		pairs_of_text(old, NULL, &pairs);
+		pairs_of_text(old, "", &pairs);
 		err = write_file(acct->st, &pairs);
 	}
 	dotlock_release(&held);
@@ -408,7 +408,7 @@ shares_refresh(struct account *acct)
 		goto out;
 	}
 	if (err == STORE_OK) {
-		pairs_of_text(old, NULL, &before);
+		pairs_of_text(old, "", &before);
 		pairs_of_text(old, acct->address, &pairs);
 		err = look_at_account(acct->home->fd, acct->address, &pairs);
 		pairs_sort(&pairs);
