@@ -122,9 +122,8 @@ extern const struct imap_command imap_cmd_compress;
 extern const struct imap_command imap_cmd_uidbatches;
 /* the rows: the selected mailbox and its messages */
 extern const struct imap_command imap_cmd_check, imap_cmd_close, imap_cmd_copy, imap_cmd_examine,
-    imap_cmd_expunge, imap_cmd_fetch, imap_cmd_move,
-    imap_cmd_replace, imap_cmd_search, imap_cmd_select,
-    imap_cmd_cancelupdate, imap_cmd_sort, imap_cmd_thread,
-    imap_cmd_store, imap_cmd_unselect;
+    imap_cmd_expunge, imap_cmd_fetch, imap_cmd_move, imap_cmd_replace, imap_cmd_search,
+    imap_cmd_select, imap_cmd_cancelupdate, imap_cmd_sort, imap_cmd_thread, imap_cmd_store,
+    imap_cmd_unselect;
 
 #endif

@@ -77,10 +77,10 @@ struct imap_session {
 
 	/* The selected mailbox: SELECT and EXAMINE set it, imap_deselect() ends it.  The view that the
 	 * client has of it (sequence numbers, what it was told) is the mailbox handle's. */
-	struct mailbox *box; /* perhaps of another account: mailbox_account(), never s->acct */
-	unsigned rights;     /* enum acl_right bits on it */
-	bool read_only;      /* EXAMINE, or no right to change anything */
-	struct context *contexts;    /* whose changes are told, imapd/context.h */
+	struct mailbox *box;      /* perhaps of another account: mailbox_account(), never s->acct */
+	unsigned rights;          /* enum acl_right bits on it */
+	bool read_only;           /* EXAMINE, or no right to change anything */
+	struct context *contexts; /* whose changes are told, imapd/context.h */
 	struct uidset *search_saved; /* "$", RFC 9051 §6.4.4.1; NULL is empty */
 	/* STORE with .SILENT sets it: the next imap_send_updates() reports this view's own changes with
 	 * MODSEQ only (CONDSTORE) or not at all, and clears it. */

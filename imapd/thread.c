@@ -602,8 +602,10 @@ make_tree(struct thread *t, struct tree *tree)
 static void
 order_by_youngest(struct thread *t, struct tree *tree, uint32_t *stack)
 {
+	static const struct thread_node OLDEST = { .date_s = INT64_MIN };
+
 	for (uint32_t i = tree->head_at; i < tree->count; i++) {
-		const struct thread_node *youngest = NULL;
+		const struct thread_node *youngest = &OLDEST;
 		uint32_t depth = 0;
 
 		stack[depth++] = tree->nodes[i];
@@ -611,8 +613,7 @@ order_by_youngest(struct thread *t, struct tree *tree, uint32_t *stack)
 			uint32_t n = stack[--depth];
 			const struct thread_node *node = &t->nodes[n];
 
-			if (node->message != NONE &&
-			    (youngest == NULL || compare_places(node, youngest) > 0))
+			if (node->message != NONE && compare_places(node, youngest) > 0)
 				youngest = node;
 			for (uint32_t k = 0; k < tree->counts[n]; k++)
 				stack[depth++] = tree->nodes[tree->first[n] + k];

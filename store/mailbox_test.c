@@ -968,6 +968,32 @@ on_searched(void *arg, const struct message_searched *m)
 	return ++g->count != g->stop_at;
 }
 
+/* What SORT and THREAD compare, of the same messages. */
+static bool
+on_sorted(void *arg, const struct message_sorted *m)
+{
+	struct got_searched *g = arg;
+	bool hello = str_eq(m->keys.text[SORT_TEXT_SUBJECT], STR("HELLO"));
+
+	assert_true(m->uid > g->last);
+	assert_int_equal(m->has_sent, hello);
+	if (m->has_sent)
+		assert_int_equal(m->sent_s, 1761987600);
+	g->last = m->uid;
+	g->hello += hello;
+	return ++g->count != g->stop_at;
+}
+
+static void
+assert_sorted(struct mailbox *box, unsigned count, unsigned hello)
+{
+	struct got_searched got = { 0 };
+
+	assert_int_equal(mailbox_sorted(box, mailbox_view(box), on_sorted, &got), STORE_OK);
+	assert_int_equal(got.count, count);
+	assert_int_equal(got.hello, hello);
+}
+
 static void
 empty_files(struct tree *t, const char *dir)
 {
@@ -1013,6 +1039,7 @@ test_searched(void **state)
 	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &first), STORE_OK);
 	assert_int_equal(first.count, 300);
 	assert_int_equal(first.hello, 100);
+	assert_sorted(box, 300, 100);
 	assert_int_equal(mailbox_copy(box, &one, NULL, "INBOX", &copies), STORE_OK);
 	mailbox_close(box);
 	/* From the index now: no file says anything any more. */
@@ -1021,6 +1048,7 @@ test_searched(void **state)
 	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &second), STORE_OK);
 	assert_int_equal(second.count, 301);
 	assert_int_equal(second.hello, 101);
+	assert_sorted(box, 301, 101);
 	/* An expunged message is not in it. */
 	assert_int_equal(
 	    mailbox_store_flags(box, &one,
@@ -1030,6 +1058,7 @@ test_searched(void **state)
 	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &third), STORE_OK);
 	assert_int_equal(third.count, 300);
 	assert_int_equal(third.hello, 100);
+	assert_sorted(box, 300, 100);
 	uidset_free(&one);
 	uidset_free(&copies.from);
 	uidset_free(&copies.to);
