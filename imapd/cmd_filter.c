@@ -95,10 +95,11 @@ send_result(struct imap_session *s, struct imap_request *req, uint32_t uid,
     enum imap_filtered result, const struct buf *text)
 {
 	uint32_t seq = mailbox_uid_to_seq(s->box, uid);
+	bool uidonly = imap_enabled(s, IMAP_ENABLED_UIDONLY); /* no number then, RFC 9586 §3 */
 
 	if (seq == 0 || result == IMAP_FILTERED_GONE)
 		return;
-	buf_printf(&s->out, "* %u FILTERED ", seq);
+	buf_printf(&s->out, "* %u FILTERED ", uidonly ? uid : seq);
 	out_correlator(s, req);
 	buf_printf(&s->out, " UID %u ", uid);
 	if (result == IMAP_FILTERED_OK) {
