@@ -178,6 +178,13 @@ narrow_in(struct mailbox *box, const struct search_key *key, struct uidset *uids
 	return err;
 }
 
+/* Where index.db has the field, nothing is gained by a search.db that is not there. */
+static bool
+needs_files(const struct search_key *key)
+{
+	return key->where != SEARCH_HEADER || !search_fields_keep(key->header);
+}
+
 static bool
 narrow(void *arg, const struct search_key *key, struct uidset *uids)
 {
@@ -195,7 +202,7 @@ narrow(void *arg, const struct search_key *key, struct uidset *uids)
 			give_up(acct, err);
 	}
 	pthread_mutex_unlock(&acct->search_mutex);
-	if (!whole && acct->st->search_wanted != NULL)
+	if (!whole && needs_files(key) && acct->st->search_wanted != NULL)
 		acct->st->search_wanted(acct->st->search_wanted_arg, acct, box->name);
 	return err == STORE_OK;
 }

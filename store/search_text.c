@@ -49,6 +49,12 @@ kept_number(struct str name)
 	return -1;
 }
 
+bool
+search_fields_keep(struct str name)
+{
+	return kept_number(name) >= 0;
+}
+
 struct search_text *
 search_text_new(const struct search_key *keys, size_t count)
 {

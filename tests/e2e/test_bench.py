@@ -15,7 +15,7 @@ def test_quick_benchmark():
                           timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     for title in ("LMTP", "LMTP, ten-rule filter", "Syncs of a delivery", "Logins", "Memory", "IDLE", "APPEND", "STORE",
-                  "COPY", "FETCH ENVELOPE", "FETCH FLAGS", "FETCH BODY[]", "SELECT", "SEARCH TEXT"):
+                  "COPY", "FETCH ENVELOPE", "FETCH FLAGS", "FETCH BODY[]", "SELECT", "SEARCH TEXT", "SEARCH of 500, indexed"):
         assert f"\n{title}" in done.stdout, done.stdout
 
 

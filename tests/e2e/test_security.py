@@ -746,7 +746,7 @@ def test_message_too_large(box):
 def tree(i):
     """Everything of the instance but what daemons write by themselves."""
     return {str(p.relative_to(i.temp)) for p in i.temp.rglob("*")
-            if "spool" not in p.parts and not p.name.startswith(("index.db", "state.db"))}
+            if "spool" not in p.parts and not p.name.startswith(("index.db", "search.db", "state.db"))}
 
 
 @pytest.mark.parametrize("name", [
