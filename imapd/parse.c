@@ -212,7 +212,11 @@ imap_parse_seq_number(struct cursor *c, uint32_t *n_out)
 		*n_out = IMAP_SEQ_STAR;
 		return true;
 	}
-	return imap_parse_nz_number(c, n_out);
+	if (!imap_parse_nz_number(c, n_out))
+		return false;
+	if (*n_out == IMAP_SEQ_STAR) /* the number is not "*"; no message ever has it */
+		*n_out = IMAP_SEQ_STAR - 1;
+	return true;
 }
 
 /* seq-range = seq-number ":" seq-number; either end may be the larger */

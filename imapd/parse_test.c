@@ -107,7 +107,7 @@ static const struct {
 	{ "*:4", true, "4-*" },
 	{ "5:1", true, "1-5" }, /* ends may come swapped */
 	{ "1,3:4,9", true, "1-1,3-4,9-9" },
-	{ "4294967295", true, "*-*" },
+	{ "4294967295", true, "4294967294-4294967294" },
 	{ "$", true, "$" },
 	{ "0", false, NULL }, /* nz-number starts at 1 */
 	{ "0:4", false, NULL },

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "imapd/blanks.h"
 #include "imapd/context.h"
 #include "imapd/imapd.h"
 #include "imapd/imapsieve.h"
@@ -114,6 +115,8 @@ imap_command_of(struct str text, struct str *tag_out, bool *uid_out, struct curs
 		*tag_out = STR("*");
 		return NULL;
 	}
+	while (imap_parse_sp(&c)) /* imapd/blanks.h */
+		continue;
 	if (!imap_parse_atom(&c, &name))
 		return NULL;
 	if (str_eq_nocase(name, STR("UID"))) {
@@ -316,7 +319,8 @@ imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 	if (s->imapd != NULL)
 		req->progress_due_ns = run->since_ns + s->imapd->progress_ns;
 	req->arena = &run->arena;
-	req->command = imap_command_of(text, &req->tag, &req->uid, &req->args);
+	req->command = imap_command_of(
+	    imap_squeeze_blanks(&run->arena, text), &req->tag, &req->uid, &req->args);
 	if (imap_command_allowed(s, req) == IMAP_OK) {
 		if ((req->command->states & IMAP_AUTHENTICATED) != 0 || imap_selected_is_open(s))
 			return handle(s, run);
