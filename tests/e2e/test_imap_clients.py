@@ -1,0 +1,389 @@
+"""More real mail clients, and what others say on the wire: neomutt, offlineimap, imaplib, asyncio, and the command
+patterns of Thunderbird, Apple Mail, K-9 and Outlook."""
+
+import asyncio
+import base64
+import os
+import re
+import ssl
+import subprocess
+import zlib
+
+import pytest
+
+from imap_wire import Wire, trusting
+from sanger import make_message, run, wait_for
+
+pytestmark = pytest.mark.once
+
+
+def account(i, name, count=0):
+    address = i.add_account(f"{name}@example.org")
+    if count:
+        with Wire(i.imaps, trusting()) as wire:
+            wire.login(address, i.accounts[address])
+            for n in range(count):
+                assert wire.append("INBOX", bytes(make_message(address, subject=f"number {n}"))).startswith(b"OK")
+    return address
+
+
+def test_neomutt(shared_instance, tmp_path):
+    i = shared_instance
+    address = account(i, "neo")
+    i.deliver(address, subject="for neomutt", body="Read by neomutt.\n")
+    (tmp_path / "muttrc").write_text(f"""
+set folder = "imaps://localhost:{i.imaps}"
+set spoolfile = "imaps://localhost:{i.imaps}/INBOX"
+set imap_user = "{address}"
+set imap_pass = "{i.accounts[address]}"
+set imap_idle = yes
+set imap_qresync = yes
+set imap_condstore = yes
+set imap_check_subscribed = yes
+set certificate_file = "{i.dir}/tls/cert.pem"
+set ssl_force_tls = yes
+set confirmappend = no
+set delete = yes
+unset wait_key
+push "<pipe-message>cat > {tmp_path}/read<enter><copy-message>=Archive<enter><tag-pattern>~A<enter><flag-message><sync-mailbox><delete-message><quit>"
+""")
+    with open(tmp_path / "screen", "wb") as screen:
+        client = subprocess.Popen(["script", "-qec", f"neomutt -n -F {tmp_path}/muttrc", "/dev/null"],
+                                  stdin=subprocess.PIPE, stdout=screen, stderr=screen,
+                                  env=dict(os.environ, TERM="xterm", HOME=str(tmp_path)))
+        try:
+            assert client.wait(60) == 0
+        finally:
+            client.kill()
+            client.stdin.close()
+    assert "Read by neomutt." in (tmp_path / "read").read_text()
+    with Wire(i.imaps, trusting()) as wire:
+        wire.login(address, i.accounts[address])
+        assert b"* STATUS INBOX (MESSAGES 0)" in wire.ok("STATUS INBOX (MESSAGES)")
+        assert b"* STATUS Archive (MESSAGES 1)" in wire.ok("STATUS Archive (MESSAGES)")
+
+
+def test_offlineimap(shared_instance, tmp_path):
+    i = shared_instance
+    address = account(i, "offline", 12)
+    (tmp_path / "rc").write_text(f"""
+[general]
+accounts = a
+metadata = {tmp_path}/meta
+[Account a]
+localrepository = near
+remoterepository = far
+[Repository near]
+type = Maildir
+localfolders = {tmp_path}/mail
+[Repository far]
+type = IMAP
+remotehost = localhost
+remoteport = {i.imaps}
+ssl = yes
+sslcacertfile = {i.dir}/tls/cert.pem
+remoteuser = {address}
+remotepass = {i.accounts[address]}
+""")
+
+    def sync():
+        run("offlineimap", "-o", "-c", tmp_path / "rc", "-u", "basic", env=dict(os.environ, HOME=str(tmp_path)))
+
+    def near(folder="INBOX"):
+        return sorted(p for sub in ("new", "cur") for p in (tmp_path / "mail" / folder / sub).glob("*"))
+
+    sync()
+    assert len(near()) == 12
+    with Wire(i.imaps, trusting()) as wire:
+        wire.login(address, i.accounts[address])
+        wire.ok("SELECT INBOX")
+        wire.ok("STORE 1:3 +FLAGS (\\Flagged)")
+        wire.ok("STORE 4 +FLAGS (\\Deleted)")
+        wire.ok("EXPUNGE")
+    files = near()
+    files[-1].unlink()
+    (tmp_path / "mail" / "INBOX" / "cur" / "1.2.host:2,S").write_bytes(bytes(make_message(subject="from the client")))
+    sync()
+    with Wire(i.imaps, trusting()) as wire:
+        wire.login(address, i.accounts[address])
+        wire.ok("SELECT INBOX")
+        assert wire.ok("SEARCH RETURN (COUNT) ALL")[0].endswith(b" COUNT 11")
+        assert wire.ok('SEARCH RETURN (COUNT) SEEN SUBJECT "from the client"')[0].endswith(b" COUNT 1")
+    assert len(near()) == 11
+    assert sum("F" in p.name.rpartition(",")[2] for p in near()) == 3
+
+
+def test_imaplib_with_everything(shared_instance):
+    i = shared_instance
+    address = account(i, "lib", 3)
+    client = i.connect_imap(address)
+    assert client.enable("CONDSTORE")[0] == "OK"
+    assert client.select("INBOX") == ("OK", [b"3"])
+    assert client.sort("(REVERSE DATE)", "UTF-8", "ALL")[0] == "OK"
+    assert client.thread("REFERENCES", "UTF-8", "ALL")[0] == "OK"
+    assert client.uid("SEARCH", None, "SUBJECT", '"number 1"') == ("OK", [b"2"])
+    client.literal = "number 2".encode()
+    assert client.uid("SEARCH", "CHARSET", "UTF-8", "SUBJECT") == ("OK", [b"3"])
+    assert client.getquotaroot("INBOX")[0] == "OK"
+    assert client.myrights("INBOX")[0] == "OK"
+    assert client.namespace()[0] == "OK"
+    assert client.fetch("1:*", "(FLAGS)")[0] == "OK"
+    assert client.uid("MOVE", "1", "Archive")[0] == "OK"
+    assert client.expunge()[0] == "OK"
+    assert client.status("Archive", "(MESSAGES UIDNEXT)")[1] == [b"Archive (MESSAGES 1 UIDNEXT 2)"]
+    assert client.unselect()[0] == "OK"
+    client.logout()
+
+
+class AsyncClient:
+    """One asyncio connection as aioimaplib uses it: tags of letters and digits, synchronising literals,
+    IDLE with what is pushed in a queue."""
+
+    async def connect(self, i):
+        context = i.tls()
+        context.check_hostname = False
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", i.imaps, ssl=context)
+        self.count, self.pushed = 0, asyncio.Queue()
+        assert (await self.reader.readline()).startswith(b"* OK")
+        return self
+
+    async def command(self, text, literal=None):
+        self.count += 1
+        tag = f"EHNK{self.count}"
+        self.writer.write(f"{tag} {text}\r\n".encode())
+        lines = []
+        while True:
+            line = await asyncio.wait_for(self.reader.readline(), 60)
+            if line.startswith(b"+") and literal is not None:
+                self.writer.write(literal + b"\r\n")
+            elif line.startswith(tag.encode()):
+                return line.split()[1], lines
+            else:
+                lines.append(line)
+
+    async def idle(self, until):
+        """IDLE until a pushed line begins so; then DONE."""
+        self.count += 1
+        tag = f"EHNK{self.count}".encode()
+        self.writer.write(tag + b" IDLE\r\n")
+        assert (await self.reader.readline()).startswith(b"+")
+        while True:
+            line = await asyncio.wait_for(self.reader.readline(), 60)
+            if re.match(until, line):
+                break
+        self.writer.write(b"DONE\r\n")
+        while not line.startswith(tag):
+            line = await asyncio.wait_for(self.reader.readline(), 60)
+        assert line.startswith(tag + b" OK")
+
+
+def test_asyncio(shared_instance):
+    i = shared_instance
+    address = account(i, "aio")
+
+    async def talk():
+        clients = [await AsyncClient().connect(i) for _ in range(5)]
+        for c in clients:
+            assert (await c.command(f"LOGIN {address} {i.accounts[address]}"))[0] == b"OK"
+            assert (await c.command("SELECT INBOX"))[0] == b"OK"
+        idlers = [asyncio.create_task(c.idle(rb"\* 2 EXISTS")) for c in clients[1:]]
+        message = bytes(make_message(address))
+        for _ in range(2):
+            assert (await clients[0].command(f"APPEND INBOX (\\Seen) {{{len(message)}}}", message))[0] == b"OK"
+        await asyncio.gather(*idlers)
+        answers = await asyncio.gather(*(c.command("UID FETCH 1:* (UID FLAGS RFC822.SIZE)") for c in clients))
+        assert all(status == b"OK" and len([x for x in lines if b" FETCH " in x]) == 2 for status, lines in answers)
+        for c in clients:
+            await c.command("LOGOUT")
+            c.writer.close()
+    asyncio.run(talk())
+
+
+THUNDERBIRD_HEADERS = "From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To"
+
+
+def test_thunderbird(shared_instance):
+    """What it says when an account is opened, a message read, moved and deleted, and a folder made."""
+    i = shared_instance
+    address = account(i, "bird", 4)
+    with Wire(i.imap) as wire:
+        assert b"STARTTLS" in b"".join(wire.ok("capability"))
+        wire.ok("STARTTLS")
+        wire.sock = trusting().wrap_socket(wire.sock)
+        wire.reader = wire.sock.makefile("rb")
+        wire.ok("capability")
+        wire.send(b"4 authenticate PLAIN\r\n")
+        assert wire.response().startswith(b"+")
+        wire.send(base64.b64encode(f"\0{address}\0{i.accounts[address]}".encode()) + b"\r\n")
+        assert wire.until(b"4")[-1].startswith(b"OK")
+        wire.ok("capability")
+        assert wire.ok('ID ("name" "Thunderbird" "version" "128.4.0")')[0].startswith(b"* ID (")
+        wire.ok("namespace")
+        subscribed = wire.ok('list (subscribed) "" "*" return (special-use)')
+        assert any(b"\\Trash" in line for line in subscribed)
+        wire.ok('list "" "INBOX"')
+        assert any(b"HIGHESTMODSEQ" in line for line in wire.ok('select "INBOX" (CONDSTORE)'))
+        wire.ok('getquotaroot "INBOX"')
+        assert len([x for x in wire.ok("UID fetch 1:* (FLAGS)") if b" FETCH " in x]) == 4
+        found = wire.ok(f"UID fetch 1:4 (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS ({THUNDERBIRD_HEADERS})])")
+        assert len(found) == 4 and b"Subject: number 0" in found[0]
+        assert len(wire.ok("UID fetch 3 (UID RFC822.SIZE BODY.PEEK[])")) == 1
+        wire.ok("uid store 3 +Flags (\\Seen)")
+        wire.ok('uid store 3 +Flags ($label1 NonJunk)')
+        assert any(b"COPYUID" in line for line in wire.ok('uid move 4 "Trash"'))
+        wire.ok('create "Neu &AOQ-/Unter"')
+        wire.ok('subscribe "Neu &AOQ-/Unter"')
+        wire.ok('list "" "Neu &AOQ-/Unter"')
+        wire.ok('STATUS "Neu &AOQ-/Unter" (UIDNEXT MESSAGES UNSEEN RECENT)')
+        wire.ok('rename "Neu &AOQ-/Unter" "Neu &AOQ-/Anders"')
+        tag = wire.tag()
+        wire.send(tag + b" IDLE\r\n")
+        assert wire.response().startswith(b"+")
+        i.deliver(address)
+        while not re.match(rb"\* \d+ EXISTS", wire.response()):
+            pass
+        wire.send(b"DONE\r\n")
+        wire.until(tag)
+        assert len(wire.ok("UID fetch 5:* (FLAGS)")) >= 1
+        wire.ok("noop")
+        wire.ok("close")
+        wire.ok("logout")
+
+
+class Deflated:
+    """A socket under COMPRESS=DEFLATE."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.out, self.into = zlib.compressobj(wbits=-15), zlib.decompressobj(-15)
+        self.pending = b""
+
+    def sendall(self, data):
+        self.sock.sendall(self.out.compress(data) + self.out.flush(zlib.Z_SYNC_FLUSH))
+
+    def more(self):
+        data = self.sock.recv(65536)
+        assert data, "closed"
+        self.pending += self.into.decompress(data)
+
+    def readline(self):
+        while b"\n" not in self.pending:
+            self.more()
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line + b"\n"
+
+    def read(self, n):
+        while len(self.pending) < n:
+            self.more()
+        data, self.pending = self.pending[:n], self.pending[n:]
+        return data
+
+    def close(self):
+        self.sock.close()
+
+
+def test_apple_mail(shared_instance):
+    """ENABLE QRESYNC, COMPRESS, LIST with special uses, SELECT with what it knows, its own mailboxes."""
+    i = shared_instance
+    address = account(i, "apple", 6)
+    with Wire(i.imaps, trusting()) as wire:
+        said = b"".join(wire.ok("CAPABILITY"))
+        assert b"AUTH=PLAIN" in said
+        plain = base64.b64encode(f"\0{address}\0{i.accounts[address]}".encode()).decode()
+        said = b"".join(wire.ask(f"AUTHENTICATE PLAIN {plain}"))
+        said += b"".join(wire.ok("CAPABILITY"))
+        assert b"QRESYNC" in said and b"COMPRESS=DEFLATE" in said
+        wire.ok("COMPRESS DEFLATE")
+        wire.sock = wire.reader = Deflated(wire.sock)
+        wire.ok('ID ("name" "Mac OS X Mail" "version" "16.0 (3826.300.87.4.3)" "os" "Mac OS X" "os-version" "15.3" "vendor" "Apple Inc.")')
+        assert b"QRESYNC" in wire.ok("ENABLE CONDSTORE QRESYNC")[0]
+        wire.ok('LIST "" "*" RETURN (SPECIAL-USE)')
+        wire.ok('LIST "" ""')
+        wire.ok('CREATE "Notes"')
+        wire.ok('SUBSCRIBE "Notes"')
+        made = wire.ask('CREATE "Sent Messages" (USE (\\Sent))')[-1]
+        assert made.startswith((b"OK", b"NO [USEATTR]")), made
+        first = b"\n".join(wire.ok("SELECT INBOX"))
+        validity, modseq = re.search(rb"UIDVALIDITY (\d+)", first)[1], re.search(rb"HIGHESTMODSEQ (\d+)", first)[1]
+        wire.ok("UID FETCH 1:* (FLAGS UID) (CHANGEDSINCE 1 VANISHED)")
+        wire.ok("UID FETCH 1:6 (INTERNALDATE UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (date subject from to cc message-id in-reply-to references "
+                "content-type x-priority x-uniform-type-identifier x-universally-unique-identifier list-id list-unsubscribe bimi-indicator)])")
+        wire.ok("UID FETCH 2 (BODYSTRUCTURE BODY.PEEK[HEADER])")
+        wire.ok("UID FETCH 2 BODY.PEEK[1]<0.10240>")
+        wire.ok("UNSELECT")
+        with Wire(i.imaps, trusting()) as other:
+            other.login(address, i.accounts[address])
+            other.ok("SELECT INBOX")
+            other.ok("STORE 2 +FLAGS (\\Flagged)")
+            other.ok("STORE 5 +FLAGS (\\Deleted)")
+            other.ok("EXPUNGE")
+        again = wire.ok(f"SELECT INBOX (QRESYNC ({validity.decode()} {modseq.decode()} 1:6))")
+        assert b"* VANISHED (EARLIER) 5" in again
+        assert any(re.match(rb"\* 2 FETCH \(.*UID 2.*Flagged", line) for line in again)
+        wire.ok("STATUS Notes (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)")
+        wire.ok("UID STORE 3 +FLAGS.SILENT (\\Seen)")
+        assert any(b"VANISHED 3" in line for line in wire.ok("UID MOVE 3 Archive"))
+        wire.ok("CLOSE")
+        wire.ask("LOGOUT")
+
+
+def test_k9_reconnects_while_idle(shared_instance):
+    """Connections that vanish in the middle of IDLE, one after another, and none of them harms the next."""
+    i = shared_instance
+    address = account(i, "k9", 2)
+    for n in range(9):
+        wire = Wire(i.imaps, trusting()).login(address, i.accounts[address])
+        wire.ok('ID ("name" "K-9 Mail" "version" "6.8")')
+        wire.ok('LIST "" "*"')
+        wire.ok('SELECT "INBOX"')
+        wire.ok("UID SEARCH 1:* NOT DELETED")
+        wire.ok("UID FETCH 1,2 (INTERNALDATE RFC822.SIZE FLAGS ENVELOPE UID)")
+        tag = wire.tag()
+        wire.send(tag + b" IDLE\r\n")
+        assert wire.response().startswith(b"+")
+        if n % 3 == 0:
+            wire.send(b"DONE\r\n")
+            wire.until(tag)
+        elif n % 3 == 1:
+            wire.send(b"DO")  # cut off
+        wire.close()
+    with Wire(i.imaps, trusting()) as wire:
+        wire.login(address, i.accounts[address])
+        wire.ok("SELECT INBOX")
+        tag = wire.tag()
+        wire.send(tag + b" IDLE\r\n")
+        assert wire.response().startswith(b"+")
+        i.deliver(address)
+        assert wire.response() == b"* 3 EXISTS"
+        wire.send(b"DONE\r\n")
+        wire.until(tag)
+    wait_for(lambda: i.log().count(f"closed user={address}") >= 9, "the sessions to end")
+
+
+def test_outlook(shared_instance):
+    """LOGIN with literals, no LSUB, blanks at the ends of lines."""
+    i = shared_instance
+    address = account(i, "outlook", 3)
+    with Wire(i.imaps, trusting()) as wire:
+        wire.ok("CAPABILITY ")
+        tag = b"o1x"
+        wire.send(tag + b" LOGIN {%d}\r\n" % len(address))
+        assert wire.response().startswith(b"+")
+        password = i.accounts[address]
+        wire.send(address.encode() + b" {%d}\r\n" % len(password))
+        assert wire.response().startswith(b"+")
+        wire.send(password.encode() + b"\r\n")
+        assert wire.until(tag)[-1].startswith(b"OK")
+        assert any(b"INBOX" in line for line in wire.ok('LIST "" * '))
+        wire.ok('LIST "" "Sent"')
+        wire.ok('SELECT "INBOX" ')
+        assert len(wire.ok("UID FETCH 1:* (UID  FLAGS)")) == 3
+        wire.ok("UID FETCH 1:2 (BODY.PEEK[HEADER] ENVELOPE UID FLAGS RFC822.SIZE INTERNALDATE) ")
+        wire.ok("UID FETCH 2 (UID RFC822.SIZE BODY[]<0.65536>)")
+        wire.ok("UID STORE 2 +FLAGS.SILENT (\\Deleted \\Seen )")
+        message = bytes(make_message(address))
+        assert wire.append('"Sent"', message, b'(\\Seen) "02-Mar-2026 10:00:00 +0100" ').startswith(b"OK [APPENDUID")
+        wire.ok("EXPUNGE ")
+        wire.ok("CHECK")
+        wire.ok("NOOP ")
+        wire.ask("LOGOUT ")
