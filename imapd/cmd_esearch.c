@@ -24,6 +24,7 @@ struct esearch {
 	size_t at;
 
 	/* the mailbox in hand */
+	struct context *context; /* of the selected mailbox, until it is searched; or NULL */
 	bool running;
 	struct mailbox *opened; /* ours to close; NULL: it is the selected one */
 	struct arena arena;
@@ -52,6 +53,7 @@ state_free(void *arg)
 	struct esearch *st = arg;
 
 	end_mailbox(st);
+	context_free(st->context);
 	arena_free(&st->arena);
 }
 
@@ -113,6 +115,9 @@ check_program(struct imap_session *s, struct imap_request *req, struct esearch *
 		    imap_no(req, "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-15 WINDOWS-1252)",
 			"Charset not known"));
 	}
+	if (plan.names_charset && imap_enabled(s, IMAP_ENABLED_UTF8)) /* RFC 6855 §3 */
+		return searching_refuse(
+		    s, &st->returns, imap_bad(req, "No CHARSET once UTF8=ACCEPT is enabled"));
 	if (plan.uses_numbers && imap_enabled(s, IMAP_ENABLED_UIDONLY))
 		return searching_refuse(s, &st->returns, imap_uid_required(req));
 	req->keeps_numbers = plan.uses_numbers;
@@ -129,9 +134,11 @@ check_sources(struct imap_session *s, struct imap_request *req, const struct ese
 		return imap_bad(req, "Select a mailbox first");
 	if (st->others && (st->returns.returns & SEARCH_RETURN_SAVE) != 0)
 		return imap_bad(req, "SAVE is for the selected mailbox alone");
-	if ((st->returns.returns & SEARCH_RETURN_UPDATE) != 0)
-		context_refuse(s, req->tag, "Only SEARCH and SORT are kept up");
-	return IMAP_OK;
+	if ((st->returns.returns & SEARCH_RETURN_UPDATE) == 0)
+		return IMAP_OK;
+	if (s->box == NULL)
+		return imap_bad(req, "UPDATE is for the selected mailbox");
+	return context_tag_is_used(s, req->tag) ? imap_bad(req, "Tag reuse") : IMAP_OK;
 }
 
 /* The selected mailbox is the first if it is asked for, and then not searched twice. */
@@ -236,6 +243,10 @@ finish_mailbox(struct imap_session *s, struct imap_request *req, struct esearch 
 		save_result(s, st);
 	if (err == STORE_OK && !uidset_is_empty(&st->result.found))
 		send_result(s, req, st);
+	if (err == STORE_OK && st->context != NULL && st->opened == NULL) {
+		context_open(s, st->context, &st->result);
+		st->context = NULL;
+	}
 	return err;
 }
 
@@ -273,6 +284,19 @@ step(struct imap_session *s, struct imap_request *req, struct esearch *st)
 	return st->at == st->scope.count ? IMAP_OK : IMAP_MORE;
 }
 
+/* UPDATE is for the selected mailbox alone, RFC 7377 §2.2: where that is not searched, nothing is kept up. */
+static void
+begin_context(struct imap_session *s, struct imap_request *req, struct esearch *st)
+{
+	for (size_t i = 0; i < st->scope.count && st->context == NULL; i++)
+		if (imap_place_is_selected(s, &st->scope.places[i]))
+			st->context = context_new(
+			    s, req->tag, st->program, SEARCH_CHARSET_OPTIONAL, st->now_s, NULL);
+	if (st->context == NULL)
+		context_refuse(s, req->tag, "Only the selected mailbox is kept up");
+	context_wants(st->context, st->returns.update_atts);
+}
+
 static enum imap_result
 start(struct imap_session *s, struct imap_request *req, struct esearch *st)
 {
@@ -289,7 +313,11 @@ start(struct imap_session *s, struct imap_request *req, struct esearch *st)
 	if (result != IMAP_OK)
 		return result;
 	err = find_mailboxes(s, req, st, sources);
-	return err == STORE_OK ? step(s, req, st) : imap_finish(req, err);
+	if (err != STORE_OK)
+		return imap_finish(req, err);
+	if ((st->returns.returns & SEARCH_RETURN_UPDATE) != 0)
+		begin_context(s, req, st);
+	return step(s, req, st);
 }
 
 /* ESEARCH searches several mailboxes, none of which has to be selected.  RFC 7377. */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "imapd/news.h"
 #include "imapd/response.h"
 #include "imapd/search_run.h"
 #include "imapd/session.h"
@@ -16,6 +17,7 @@ struct context {
 	bool uid; /* results are said as UIDs */
 	bool sorted;
 	struct sort_plan sort;
+	struct str atts; /* FETCH items of new messages; p NULL: none */
 	struct search_plan plan; /* bound when the command came; copied for each search */
 	struct uidset found;
 	uint32_t *order; /* `found` in the order of SORT, if sorted */
@@ -103,6 +105,13 @@ context_new(struct imap_session *s, struct str tag, struct str program, enum sea
 	}
 	search_bind(&c->plan, s->box, s->search_saved);
 	return c;
+}
+
+void
+context_wants(struct context *c, struct str atts)
+{
+	if (c != NULL && atts.p != NULL)
+		c->atts = keep(&c->arena, atts);
 }
 
 static size_t
@@ -422,7 +431,8 @@ search_again(struct imap_session *s, const struct context *c, const struct uidse
 
 /* False: the context cannot be kept up. */
 static bool
-update(struct imap_session *s, struct context *c, const struct uidset *candidates)
+update(struct imap_session *s, struct context *c, const struct uidset *candidates,
+    const struct uidset *arrived)
 {
 	struct uidset found = { 0 }, removed = { 0 }, added = { 0 };
 	struct report r = { .s = s, .c = c };
@@ -445,6 +455,9 @@ update(struct imap_session *s, struct context *c, const struct uidset *candidate
 			say_set(&r, "ADDTO", &added);
 		uidset_union(&c->found, &added);
 		end_report(&r);
+		uidset_intersect(&added, arrived); /* not what only has other flags now */
+		if (c->atts.p != NULL)
+			imap_news_found(s, &added, c->atts);
 	}
 	uidset_free(&found);
 	uidset_free(&removed);
@@ -483,7 +496,7 @@ context_report(struct imap_session *s, const struct mailbox_changes *changes)
 	while (*link != NULL) {
 		struct context *c = *link;
 
-		if (update(s, c, &candidates)) {
+		if (update(s, c, &candidates, &changes->arrived)) {
 			link = &c->next;
 			continue;
 		}

@@ -22,6 +22,8 @@ bool context_tag_is_used(const struct imap_session *s, struct str tag);
  * be NULL.  NULL if it does not parse.  The caller gives it to context_open() or ends it with context_free(). */
 struct context *context_new(struct imap_session *s, struct str tag, struct str program,
     enum search_charset charset, int64_t now_s, const struct sort_plan *sort);
+/* What is sent of new messages that come into it: fetch-att, checked; RFC 5465 §7. */
+void context_wants(struct context *c, struct str atts);
 void context_free(struct context *c); /* NULL is fine */
 /* The command's result: from now on changes of it are told, or "* NO [NOUPDATE "tag"]" says that they are not.  Owns the
  * context. */

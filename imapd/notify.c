@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "imapd/messages.h"
+#include "imapd/news.h"
 #include "imapd/notify_internal.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
@@ -24,25 +25,13 @@ own_names_free(struct imap_notify *n)
 }
 
 static void
-fetch_end(struct imap_notify *n)
-{
-	if (n->fetching != NULL)
-		fetch_run_free(n->fetching);
-	n->fetching = NULL;
-	arena_free(&n->fetch_arena);
-}
-
-static void
 notify_free(struct imap_notify *n)
 {
 	if (n == NULL)
 		return;
-	fetch_end(n);
 	own_names_free(n);
 	notify_boxes_free(&n->boxes);
 	free(n->state_path);
-	uidset_free(&n->arrived);
-	uidset_free(&n->own_uids);
 	arena_free(&n->arena);
 	free(n);
 }
@@ -50,6 +39,7 @@ notify_free(struct imap_notify *n)
 void
 imap_notify_free(struct imap_session *s)
 {
+	imap_news_free(s);
 	notify_free(s->notify);
 	s->notify = NULL;
 }
@@ -135,46 +125,10 @@ imap_notify_selected(const struct imap_session *s)
 	return s->notify == NULL ? NOTIFY_MESSAGES : s->notify->selected;
 }
 
-void
-imap_notify_arrived(struct imap_session *s, const struct uidset *uids)
+const struct fetch_plan *
+imap_notify_fetch_plan(const struct imap_session *s)
 {
-	struct imap_notify *n = s->notify;
-	struct uidset foreign = { 0 };
-
-	if (n == NULL || uidset_is_empty(uids))
-		return;
-	if (n->fetch != NULL) {
-		uidset_copy(&foreign, uids);
-		uidset_subtract(&foreign, &n->own_uids);
-		uidset_union(&n->arrived, &foreign);
-		uidset_free(&foreign);
-	}
-	uidset_subtract(&n->own_uids, uids);
-}
-
-bool
-imap_notify_fetch(struct imap_session *s)
-{
-	struct imap_notify *n = s->notify;
-	struct uidset uids = { 0 };
-
-	if (n == NULL || (n->fetching == NULL && uidset_is_empty(&n->arrived)))
-		return true;
-	if (n->fetching == NULL) {
-		uidset_swap(&uids, &n->arrived);
-		n->fetching = fetch_run_new(s, &n->fetch_arena, n->fetch, &uids);
-		uidset_free(&uids);
-	}
-	switch (fetch_run_step(n->fetching)) {
-	case FETCH_MORE: return false;
-	case FETCH_DONE: break;
-	case FETCH_BROKEN:
-		s->broken = true;
-		s->state = IMAP_LOGOUT;
-		return false;
-	}
-	fetch_end(n);
-	return true;
+	return s->notify != NULL ? s->notify->fetch : NULL;
 }
 
 /* From now on it is a mailbox like the others: what the client saw of it is what it was told. */
@@ -186,9 +140,6 @@ imap_notify_deselect(struct imap_session *s)
 
 	if (n == NULL || s->box == NULL)
 		return;
-	fetch_end(n);
-	uidset_free(&n->arrived);
-	uidset_free(&n->own_uids);
 	mailbox_facts(s->box, &facts);
 	for (size_t i = 0; i < n->boxes.count; i++) {
 		struct notify_box *box = &n->boxes.items[i];
@@ -215,11 +166,11 @@ imap_notify_own_messages(
 {
 	struct imap_notify *n = s->notify;
 
-	if (n == NULL)
-		return;
 	if (s->box != NULL && mailbox_account(s->box) == acct &&
 	    strcmp(mailbox_name(s->box), name) == 0)
-		uidset_union(&n->own_uids, uids);
+		imap_news_own(s, uids);
+	if (n == NULL)
+		return;
 	for (size_t i = 0; i < n->boxes.count; i++)
 		if (n->boxes.items[i].acct == acct && strcmp(n->boxes.items[i].name, name) == 0)
 			n->boxes.items[i].own_messages += uidset_count(uids);
@@ -278,7 +229,7 @@ imap_notify_run(struct imap_session *s, bool idle)
 {
 	struct imap_notify *n = s->notify;
 
-	if (n->fetching != NULL || n->selected_moved) {
+	if (imap_news_is_pending(s) || n->selected_moved) {
 		if (!tell_selected(s, idle))
 			return IMAP_MORE;
 		if (s->state == IMAP_LOGOUT)

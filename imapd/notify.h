@@ -46,10 +46,8 @@ void imap_notify_free(struct imap_session *s); /* as if there had been no NOTIFY
 /* --- the selected mailbox: imapd/updates.c asks --- */
 /* enum notify_event bits that are told of it; all of them without NOTIFY. */
 unsigned imap_notify_selected(const struct imap_session *s);
-/* New messages were announced: what the client wants of them will be sent. */
-void imap_notify_arrived(struct imap_session *s, const struct uidset *uids);
-/* Sends it.  False: s->out is full, call again before anything else is written. */
-bool imap_notify_fetch(struct imap_session *s);
+/* The items wanted of new messages in it; or NULL. */
+const struct fetch_plan *imap_notify_fetch_plan(const struct imap_session *s);
 /* It is going to be deselected. */
 void imap_notify_deselect(struct imap_session *s);
 

@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include "base/mem.h"
-#include "imapd/fetch_run.h"
 #include "imapd/notify.h"
 #include "store/account.h"
 #include "store/uidset.h"
@@ -68,10 +67,6 @@ struct imap_notify {
 	uint64_t metadata_last, own_metadata_first, own_metadata_last;
 	bool metadata_moved;
 	char *state_path; /* to watch; NULL: no annotations are asked for */
-
-	struct uidset arrived, own_uids; /* in the selected mailbox */
-	struct arena fetch_arena;
-	struct fetch_run *fetching;
 };
 
 /* Frees what one holds. */

@@ -1,5 +1,7 @@
 #include "imapd/search_plan.h"
 
+#include "imapd/fetch_plan.h"
+
 #include "store/charset.h"
 
 #define DAY_S    86400
@@ -420,6 +422,25 @@ parse_return_partial(struct cursor *c, struct search_plan *plan)
 	       imap_parse_sp(c) && imap_parse_partial(c, &plan->partial);
 }
 
+/* modifier-update = "UPDATE" ["(" fetch-att *(SP fetch-att) ")"], RFC 5465 §8; its example (§7) has a SP between them. */
+static bool
+parse_return_update(struct cursor *c, struct search_plan *plan)
+{
+	struct cursor at = *c;
+	struct arena arena = { 0 };
+	struct fetch_plan fetch = { 0 };
+	bool ok;
+
+	cursor_take(&at, ' ');
+	if (!cursor_take(&at, '('))
+		return true;
+	*c = at;
+	ok = fetch_plan_parse_atts(c, &arena, &fetch);
+	arena_free(&arena);
+	plan->update_atts = (struct str){ at.p, (size_t)(c->p - at.p) };
+	return ok && cursor_take(c, ')');
+}
+
 static bool
 parse_return_opt(struct cursor *c, struct search_plan *plan)
 {
@@ -430,6 +451,8 @@ parse_return_opt(struct cursor *c, struct search_plan *plan)
 
 		if (!str_eq_nocase(name, str_from(RETURNS[i].name)))
 			continue;
+		if (bit == SEARCH_RETURN_UPDATE && !parse_return_update(c, plan))
+			return false;
 		if (bit == SEARCH_RETURN_PARTIAL && !parse_return_partial(c, plan))
 			return false;
 		if (bit == SEARCH_RETURN_ALL && (plan->returns & SEARCH_RETURN_PARTIAL) != 0)

@@ -81,6 +81,7 @@ struct search_plan {
 	unsigned returns; /* enum search_return; 0: no RETURN */
 	bool has_return;
 	struct imap_partial partial; /* of SEARCH_RETURN_PARTIAL */
+	struct str update_atts;      /* of SEARCH_RETURN_UPDATE: fetch-att, checked; p NULL: none */
 	bool names_charset;          /* CHARSET is said */
 	bool uses_modseq;
 	bool uses_sent;

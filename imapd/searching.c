@@ -70,6 +70,7 @@ searching_start(struct imap_session *s, struct imap_request *req, struct searchi
 	if ((st->plan.returns & SEARCH_RETURN_UPDATE) != 0)
 		st->context = context_new(
 		    s, req->tag, program, charset, now_s, st->sorted ? &st->sort : NULL);
+	context_wants(st->context, st->plan.update_atts);
 	if (st->plan.uses_modseq)
 		messages_enable_condstore(s);
 	st->run = search_run_new(s->box, &st->plan, NULL);

@@ -9,6 +9,7 @@
 #include "imapd/imapsieve.h"
 #include "imapd/messages.h"
 #include "imapd/meters.h"
+#include "imapd/news.h"
 #include "imapd/notify.h"
 #include "imapd/parse.h"
 #include "imapd/place.h"
@@ -33,6 +34,7 @@ imap_deselect(struct imap_session *s)
 {
 	if (s->box == NULL)
 		return;
+	imap_news_free(s);
 	imap_notify_deselect(s);
 	context_close_all(s);
 	mailbox_close(s->box);

@@ -1,5 +1,6 @@
 /* What has changed in the selected mailbox, told to the client: RFC 9051 §7.5.1 and RFC 7162 §3.2.4. */
 #include "imapd/context.h"
+#include "imapd/news.h"
 #include "imapd/notify.h"
 #include "imapd/place.h"
 #include "imapd/response.h"
@@ -248,14 +249,14 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 		imap_bye(s, NULL, "The selected mailbox is not shared any more");
 		return true;
 	}
-	if (!imap_notify_fetch(s))
+	if (!imap_news_fetch(s))
 		return false;
 	mailbox_hold(s->box, holds(s));
 	do {
 		err = mailbox_sync(s->box, expunges_too && wants_expunges(s), &changes);
 		if (err == STORE_OK) {
 			send_changes(s, &changes);
-			imap_notify_arrived(s, &changes.arrived);
+			imap_news_arrived(s, &changes.arrived);
 			if (!uidset_is_empty(&changes.arrived))
 				imap_search_look(s);
 		}
@@ -269,5 +270,5 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 		s->own_expunge = false;
 		send_highestmodseq(s);
 	}
-	return !more && imap_notify_fetch(s);
+	return !more && imap_news_fetch(s);
 }
