@@ -32,6 +32,8 @@ const struct admin_command *const ADMIN_COMMANDS[] = {
 	&admin_cmd_mailbox_acl,
 	&admin_cmd_mailbox_share,
 	&admin_cmd_mailbox_unshare,
+	&admin_cmd_mailbox_annotations,
+	&admin_cmd_mailbox_annotate,
 	&admin_cmd_reindex,
 	&admin_cmd_import_imap,
 	&admin_cmd_import_mbox,

@@ -28,6 +28,7 @@ extern const struct admin_command admin_cmd_quota_recount;
 extern const struct admin_command admin_cmd_mailbox_list;
 extern const struct admin_command admin_cmd_mailbox_create;
 extern const struct admin_command admin_cmd_mailbox_delete;
+extern const struct admin_command admin_cmd_mailbox_annotate, admin_cmd_mailbox_annotations;
 extern const struct admin_command admin_cmd_mailbox_subscribe;
 extern const struct admin_command admin_cmd_mailbox_unsubscribe;
 extern const struct admin_command admin_cmd_mailbox_acl;

@@ -65,7 +65,7 @@ print_commands(const char *group)
 			continue;
 		left = mem_printf("%s%s%s%s%s", c->group, c->name != NULL ? " " : "",
 		    c->name != NULL ? c->name : "", *c->args != '\0' ? " " : "", c->args);
-		printf("  %-36s %s\n", left, c->summary);
+		printf("  %-35s  %s\n", left, c->summary);
 		free(left);
 	}
 }

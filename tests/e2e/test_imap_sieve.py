@@ -172,6 +172,21 @@ def test_filter_redirects_and_notifies(box, user, relay):
     assert relay.wait_to("pager@example.net")[0][1]["Subject"] == "seen"
 
 
+def test_the_administrator_sees_and_sets_annotations(box, user):
+    box.admin("mailbox", "annotate", user, "Junk", "/shared/imapsieve/script", "learn")
+    box.admin("mailbox", "annotate", user, "server", "/private/comment", "hello")
+    client = connect(box, user)
+    typ, data = client.xatom("GETMETADATA", "Junk", "/shared/imapsieve/script")
+    assert client.response("METADATA")[1] == [b'Junk (/shared/imapsieve/script "learn")']
+    rows = box.admin_json("mailbox", "annotations", user)
+    assert [(r["mailbox"], r["entry"], r["value"]) for r in rows] == [
+        ("server", "/private/comment", "hello"), ("Junk", "/shared/imapsieve/script", "learn")]
+    box.admin("mailbox", "annotate", user, "Junk", "/shared/imapsieve/script")
+    assert box.admin_json("mailbox", "annotations", user, "Junk") == []
+    for wrong in (("Nowhere", "/private/x", "y"), ("Junk", "/other/x", "y"), ("Junk", "/private/x/", "y")):
+        assert box.admin("mailbox", "annotate", user, *wrong, check=False).returncode != 0
+
+
 def test_without_a_spool_mail_stays(box, user):
     """The last one: it takes the spool away."""
     put(box, user, "all", 'require ["imapsieve"]; redirect "elsewhere@example.net";')
