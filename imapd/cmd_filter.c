@@ -220,8 +220,6 @@ filter_command(struct imap_session *s, struct imap_request *req)
 
 	if (st != NULL)
 		return step(s, req, st);
-	if (s->imapd->filters == NULL)
-		return imap_no(req, "UNAVAILABLE", "No filters here");
 	req->state = st = arena_zalloc(req->arena, sizeof(*st));
 	req->state_free = state_free;
 	if (!parse_spec(req, st))
@@ -231,6 +229,8 @@ filter_command(struct imap_session *s, struct imap_request *req)
 	result = searching_start(s, req, &st->search, SEARCH_CHARSET_OPTIONAL);
 	if (result != IMAP_OK)
 		return result;
+	if (s->imapd->filters == NULL)
+		return imap_no(req, "UNAVAILABLE", "No filters here");
 	if (mailbox_account(s->box) != s->acct)
 		return imap_no(req, "NOPERM", "Only one's own mailboxes are filtered");
 	if (s->read_only)

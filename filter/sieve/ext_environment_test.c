@@ -70,6 +70,85 @@ test_environment(void **state)
 	sieve_test_expect_all(TESTS, ARRAY_LEN(TESTS));
 }
 
+/* IMAP events, RFC 6785, and messages that merely lie in a mailbox (draft-bosch-imap-filter-sieve). */
+static const struct filter_message EVENT = {
+	.sender = "",
+	.rcpt = "ann@example.org",
+	.account = "ann@example.org",
+	.mailbox = "Box",
+	.flags = "\\Seen $old",
+	.imap_cause = "FLAG",
+	.imap_mailbox = "Box",
+	.imap_user = "bob@example.org",
+	.imap_email = "bob@example.org",
+	.imap_changed_flags = "\\Seen",
+};
+static const struct filter_message LYING = {
+	.sender = "a@b.example",
+	.rcpt = "ann@example.org",
+	.account = "ann@example.org",
+	.mailbox = "Box",
+	.flags = "\\Seen $old",
+};
+
+static void
+test_imap(void **state)
+{
+	static const struct sieve_test TESTS[] = {
+		{ .script = "require [\"environment\", \"imapsieve\", \"fileinto\", \"variables\", "
+			    "\"vnd.dovecot.environment\"];\n"
+			    "fileinto \"${env.location} ${env.phase} ${env.imap.cause} "
+			    "${env.imap.mailbox} ${env.imap.user} ${env.imap.email} "
+			    "${env.imap.changedflags}\";",
+		    .envelope = &EVENT,
+		    .expect = "fileinto \"MS post FLAG Box bob@example.org bob@example.org "
+			      "\\Seen\" flags=\\Seen $old" },
+		/* the flags that it has are what a script begins with, and hasflag sees */
+		{ .script = "require \"imap4flags\";\n"
+			    "if hasflag \"$old\" { removeflag \"\\\\Seen\"; }",
+		    .envelope = &EVENT,
+		    .expect = "keep flags=$old implicit" },
+		{ .script = "require \"imap4flags\";\nsetflag \"\";",
+		    .envelope = &LYING,
+		    .expect = "keep implicit" },
+		/* §4.6, §3.11 */
+		{ .script = "require \"envelope\";\n"
+			    "if envelope \"to\" \"ann@example.org\" { discard; }",
+		    .envelope = &EVENT,
+		    .expect = "run error line 2: there is no envelope in an IMAP event" },
+		{ .script = "require \"envelope\";\n"
+			    "if envelope \"to\" \"ann@example.org\" { discard; }",
+		    .envelope = &LYING,
+		    .expect = "discard" },
+		{ .script = "require \"reject\";\nkeep;",
+		    .envelope = &EVENT,
+		    .expect = "run error line 0",
+		    .error_begins = true },
+		{ .script = "require \"vacation-seconds\";\nkeep;",
+		    .envelope = &EVENT,
+		    .expect = "run error line 0",
+		    .error_begins = true },
+		{ .script = "require \"reject\";\nreject \"no\";",
+		    .envelope = &LYING,
+		    .expect = "reject \"no\"" },
+		{ .script = "require \"imapsieve\";\ndiscard;",
+		    .envelope = &LYING,
+		    .expect = "run error line 0",
+		    .error_begins = true },
+		/* what a copy in the mailbox itself makes of the implicit keep */
+		{ .script = "require [\"fileinto\", \"copy\"];\nfileinto :copy \"Box\";",
+		    .envelope = &LYING,
+		    .expect = "fileinto \"Box\" flags=\\Seen $old" },
+		{ .script = "require [\"fileinto\", \"copy\"];\nfileinto :copy \"INBOX\";",
+		    .envelope = &LYING,
+		    .expect = "fileinto \"INBOX\" flags=\\Seen $old\n"
+			      "keep flags=\\Seen $old implicit" },
+	};
+
+	(void)state;
+	sieve_test_expect_all(TESTS, ARRAY_LEN(TESTS));
+}
+
 /* vnd.dovecot.environment. */
 static void
 test_variables(void **state)
@@ -158,6 +237,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_imap),
 		cmocka_unit_test(test_variables),
 		cmocka_unit_test(test_debug),
 		cmocka_unit_test(test_report),
