@@ -184,7 +184,7 @@ narrow(struct search_run *run)
 {
 	struct uidset uids = { 0 };
 
-	if (run->plan->key_count == 0 || uidset_is_empty(&run->candidates))
+	if (run->plan->key_count == 0 || uidset_count(&run->candidates) <= SEARCH_READ_MAX)
 		return;
 	ask_proposals(run);
 	may_match(run, &run->plan->root, &uids);

@@ -103,7 +103,7 @@ find_word(struct search_index *ix, unsigned parts, const struct fuzzy *f, size_t
 /* A message must have all words.  STORE_INVALID: nothing can be said. */
 static enum store_err
 narrow_fuzzily(struct search_index *ix, const struct search_index_box *box,
-    const struct search_key *key, struct uidset *uids)
+    const struct search_key *key, struct uidset *uids, bool *whole_out)
 {
 	struct fuzzy *f = fuzzy_new(key->text);
 	struct uidset docs = { 0 };
@@ -114,7 +114,7 @@ narrow_fuzzily(struct search_index *ix, const struct search_index_box *box,
 		uidset_clear(&docs);
 		err = find_word(ix, parts_of(key->where), f, i, &docs);
 		if (err == STORE_OK)
-			err = search_index_keep(ix, box, &docs, uids);
+			err = search_index_keep(ix, box, &docs, uids, whole_out);
 		said |= err == STORE_OK;
 		err = err == STORE_INVALID ? STORE_OK : err;
 	}
@@ -125,7 +125,7 @@ narrow_fuzzily(struct search_index *ix, const struct search_index_box *box,
 
 static enum store_err
 narrow_exactly(struct search_index *ix, const struct search_index_box *box,
-    const struct search_key *key, struct uidset *uids)
+    const struct search_key *key, struct uidset *uids, bool *whole_out)
 {
 	struct buf text = { 0 };
 	struct uidset docs = { 0 };
@@ -135,7 +135,7 @@ narrow_exactly(struct search_index *ix, const struct search_index_box *box,
 	err =
 	    search_index_find(ix, parts_of(key->where), (struct str){ text.data, text.len }, &docs);
 	if (err == STORE_OK)
-		err = search_index_keep(ix, box, &docs, uids);
+		err = search_index_keep(ix, box, &docs, uids, whole_out);
 	uidset_free(&docs);
 	buf_free(&text);
 	return err;
@@ -152,28 +152,24 @@ has_words(const struct search_key *key)
 	return has;
 }
 
+/* *whole_out: all of the messages are known, or that would be of no use. */
 static enum store_err
 narrow_in(struct mailbox *box, const struct search_key *key, struct uidset *uids, bool *whole_out)
 {
 	struct search_index *ix = box->acct->search;
 	struct search_index_box at = index_box(box);
-	struct uidset known = { 0 }, left = { 0 };
+	struct uidset left = { 0 };
 	enum store_err err = search_index_begin(ix);
 
+	*whole_out = true;
 	if (err != STORE_OK)
 		return err;
 	uidset_copy(&left, uids);
-	err = search_index_known(ix, &at, &known);
-	if (err == STORE_OK)
-		err = has_words(key) ? narrow_fuzzily(ix, &at, key, &left)
-				     : narrow_exactly(ix, &at, key, &left);
+	err = has_words(key) ? narrow_fuzzily(ix, &at, key, &left, whole_out)
+			     : narrow_exactly(ix, &at, key, &left, whole_out);
 	search_index_end(ix);
 	if (err == STORE_OK)
 		uidset_swap(uids, &left);
-	uidset_copy(&left, uids);
-	uidset_subtract(&left, &known);
-	*whole_out = uidset_is_empty(&left);
-	uidset_free(&known);
 	uidset_free(&left);
 	return err;
 }

@@ -606,8 +606,9 @@ walk(struct search_index *ix, const struct search_index_box *box,
 }
 
 struct keeping {
-	const struct uidset *docs;
+	const struct uidset *docs, *uids;
 	struct uidset no;
+	uint32_t known;
 };
 
 static void
@@ -615,17 +616,21 @@ on_kept(void *arg, uint32_t uid, int64_t doc)
 {
 	struct keeping *k = arg;
 
+	if (!uidset_contains(k->uids, uid))
+		return;
+	k->known++;
 	if (doc > 0 && doc <= UINT32_MAX && !uidset_contains(k->docs, (uint32_t)doc))
 		uidset_add(&k->no, uid);
 }
 
 enum store_err
 search_index_keep(struct search_index *ix, const struct search_index_box *box,
-    const struct uidset *docs, struct uidset *uids)
+    const struct uidset *docs, struct uidset *uids, bool *whole_out)
 {
-	struct keeping k = { .docs = docs };
+	struct keeping k = { .docs = docs, .uids = uids };
 	enum store_err err = walk(ix, box, on_kept, &k);
 
+	*whole_out = k.known == uidset_count(uids);
 	if (err == STORE_OK)
 		uidset_subtract(uids, &k.no);
 	uidset_free(&k.no);

@@ -64,9 +64,9 @@ enum search_index_part { SEARCH_INDEX_HEAD = 1, SEARCH_INDEX_BODY = 2 };
  * `parts`.  STORE_INVALID: it is too short to be looked for. */
 enum store_err search_index_find(
     struct search_index *ix, unsigned parts, struct str text, struct uidset *docs);
-/* Takes out of `uids` the messages whose text is known and none of `docs`. */
+/* Takes out of `uids` the messages whose text is known and none of `docs`.  *whole_out: all were known. */
 enum store_err search_index_keep(struct search_index *ix, const struct search_index_box *box,
-    const struct uidset *docs, struct uidset *uids);
+    const struct uidset *docs, struct uidset *uids, bool *whole_out);
 /* The UIDs of the mailbox that it knows, replacing *uids_out. */
 enum store_err search_index_known(
     struct search_index *ix, const struct search_index_box *box, struct uidset *uids_out);

@@ -186,7 +186,7 @@ def test_whatever_becomes_of_the_file():
 
 @pytest.mark.once
 def test_new_mail_and_mail_that_goes():
-    with Instance() as instance:
+    with Instance(settings={"store.search_index": "always"}) as instance:
         instance.add_account(ANN)
         instance.deliver(ANN, subject="first", body="needle one\n")
         with session(instance) as client:
