@@ -2,7 +2,8 @@
 
 #include "imapd/parse.h"
 
-#define SELECTED_KINDS (MAILBOX_FILTER_SELECTED | MAILBOX_FILTER_SELECTED_DELAYED)
+#define GROUP_MIN_BYTES 14 /* " (inboxes (X))" */
+#define SELECTED_KINDS  (MAILBOX_FILTER_SELECTED | MAILBOX_FILTER_SELECTED_DELAYED)
 
 /* AnnotationChange (RFC 5257) is not among them: no message has annotations. */
 static const struct {
@@ -117,15 +118,17 @@ is_second_selected(const struct notify_plan *plan, const struct notify_group *gr
 enum notify_parsed
 notify_plan_parse(struct cursor *c, struct arena *a, bool utf7, struct notify_plan *plan_out)
 {
+	size_t room = cursor_left(c) / GROUP_MIN_BYTES + 1;
+	size_t max = room < NOTIFY_GROUPS_MAX ? room : NOTIFY_GROUPS_MAX;
 	struct notify_group group;
 	bool unknown = false;
 
 	*plan_out = (struct notify_plan){ 0 };
-	plan_out->groups = arena_alloc(a, NOTIFY_GROUPS_MAX * sizeof(*plan_out->groups));
+	plan_out->groups = arena_alloc(a, max * sizeof(*plan_out->groups));
 	plan_out->status = cursor_take_nocase(c, STR(" STATUS"));
 	do {
 		group = (struct notify_group){ 0 };
-		if (plan_out->group_count == NOTIFY_GROUPS_MAX || !imap_parse_sp(c) ||
+		if (plan_out->group_count == max || !imap_parse_sp(c) ||
 		    !parse_group(c, a, utf7, &group, &unknown) ||
 		    is_second_selected(plan_out, &group))
 			return NOTIFY_SYNTAX;
