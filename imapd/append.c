@@ -200,10 +200,19 @@ take_utf8(const struct piece *p)
 	       literal_follows(p) && p->literal->binary;
 }
 
+/* The limit of the account that gets the message. */
+static uint64_t
+limit_bytes(const struct piece *p)
+{
+	uint64_t own = account_message_max_bytes(p->st->target.to.acct);
+
+	return own != 0 ? own : p->s->imapd->message_max_bytes;
+}
+
 static bool
 add_bytes(const struct piece *p, uint64_t bytes, enum imap_result *result_out)
 {
-	uint64_t limit = imap_append_limit_bytes(p->s);
+	uint64_t limit = limit_bytes(p);
 
 	if (bytes > limit || p->st->bytes > limit - bytes)
 		return stop(imap_no(p->req, "TOOBIG", "Larger than APPENDLIMIT"), result_out);
