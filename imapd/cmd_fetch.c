@@ -81,7 +81,7 @@ send_vanished(
 	enum store_err err;
 
 	messages_known_uids(s, set, &known);
-	err = mailbox_expunged_since(s->box, plan->changed_since, &known, &gone);
+	err = mailbox_expunged_since(s->box, plan->changed_since, &known, &gone, NULL);
 	if (err == STORE_OK)
 		imap_send_vanished(s, true, &gone);
 	uidset_free(&known);

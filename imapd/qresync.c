@@ -130,14 +130,16 @@ qresync_matched_uid(const struct qresync *q, const struct uidset *view)
 
 /* --- the answer -------------------------------------------------------------------------------- */
 
+/* What is remembered is said as it was; match data is for the rest, which would be long, RFC 7162 §5.3. */
 static enum store_err
 send_vanished(struct imap_session *s, const struct qresync *q, const struct uidset *known)
 {
 	uint32_t matched = qresync_matched_uid(q, mailbox_view(s->box));
 	struct uidset gone = { 0 };
-	enum store_err err = mailbox_expunged_since(s->box, q->modseq, known, &gone);
+	bool exact = false;
+	enum store_err err = mailbox_expunged_since(s->box, q->modseq, known, &gone, &exact);
 
-	if (matched != 0)
+	if (!exact && matched != 0)
 		uidset_remove_range(&gone, 1, matched);
 	if (err == STORE_OK)
 		imap_send_vanished(s, true, &gone);

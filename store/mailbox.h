@@ -154,9 +154,10 @@ void mailbox_changes_free(struct mailbox_changes *changes);
 
 /* The UIDs of `known` whose messages have been expunged after mod-sequence `modseq`, replacing *gone_out; what the view still
  * shows is not among them, as a sync will announce it.  Where that much is not remembered (a long history, a lost
- * index) they are all UIDs of `known` that are not there: never too few.  RFC 7162 §3.2.6, §5.3. */
-enum store_err mailbox_expunged_since(
-    struct mailbox *box, uint64_t modseq, const struct uidset *known, struct uidset *gone_out);
+ * index) they are all UIDs of `known` that are not there: never too few.  *exact_out (may be NULL): it was
+ * remembered.  RFC 7162 §3.2.6, §5.3. */
+enum store_err mailbox_expunged_since(struct mailbox *box, uint64_t modseq,
+    const struct uidset *known, struct uidset *gone_out, bool *exact_out);
 
 /* Compares the whole folder with the index if that is due (a foreign program may have changed something while we
  * did).  For idle moments: when no command runs.  Cheap if not due. */

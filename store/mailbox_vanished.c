@@ -26,24 +26,26 @@ all_missing(struct mailbox *box, const struct index_mailbox *row, struct uidset 
 }
 
 enum store_err
-mailbox_expunged_since(
-    struct mailbox *box, uint64_t modseq, const struct uidset *known, struct uidset *gone_out)
+mailbox_expunged_since(struct mailbox *box, uint64_t modseq, const struct uidset *known,
+    struct uidset *gone_out, bool *exact_out)
 {
 	struct index_mailbox row;
 	enum store_err err;
+	bool exact;
 	int tries = 0;
 
 	do {
 		err = mailbox_read_begin(box, &row);
 		if (err != STORE_OK)
 			return err;
-		if (is_remembered(&row, modseq))
-			err = index_expunged(box->acct->ix, row.id, modseq, gone_out);
-		else
-			err = all_missing(box, &row, gone_out);
+		exact = is_remembered(&row, modseq);
+		err = exact ? index_expunged(box->acct->ix, row.id, modseq, gone_out)
+			    : all_missing(box, &row, gone_out);
 		mailbox_read_end(box, &row);
 	} while (account_should_retry(box->acct, err, &tries));
 	uidset_intersect(gone_out, known);
 	uidset_subtract(gone_out, &box->view);
+	if (exact_out != NULL)
+		*exact_out = exact;
 	return err;
 }

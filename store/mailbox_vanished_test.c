@@ -42,7 +42,7 @@ expect_gone(struct mailbox *box, uint64_t since, const char *known, const char *
 	struct uidset set = tree_set(known), gone = { 0 };
 	struct buf text = { 0 };
 
-	CHECK_OK(mailbox_expunged_since(box, since, &set, &gone));
+	CHECK_OK(mailbox_expunged_since(box, since, &set, &gone, NULL));
 	uidset_format(&gone, &text);
 	assert_string_equal(buf_cstr(&text), want);
 	buf_free(&text);
