@@ -103,7 +103,8 @@ set_all(struct imap_session *s, struct imap_request *req, const struct imap_plac
 	for (size_t i = 0; i < count; i++)
 		if (imap_metadata_is_computed(&m, entries[i].name, &value))
 			return imap_no(req, "CANNOT", "The administrator sets this entry");
-	if (place != NULL) /* first: too many mod-sequences are harmless, one too few is not; RFC 7162 §3.2 */
+	/* First: too many mod-sequences are harmless, one too few is not; RFC 7162 §3.2. */
+	if (place != NULL)
 		err = mailbox_raise_modseq(place->acct, place->name);
 	if (err == STORE_OK)
 		err = set_both(&m, entries, count);

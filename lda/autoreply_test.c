@@ -7,12 +7,12 @@
 
 #include <cmocka.h>
 
-#include "sending/autoreply.h"
-#include "sending/complaint.h"
 #include "lda/filter_report.h"
-#include "sending/notification.h"
 #include "lda/receipt.h"
 #include "lda/rejection.h"
+#include "sending/autoreply.h"
+#include "sending/complaint.h"
+#include "sending/notification.h"
 
 struct stage {
 	struct arena arena;

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "lda/duplicates.h"
-#include "sending/loops.h"
 #include "lda/warning.h"
+#include "sending/loops.h"
 
 static void
 open_view(struct view *view, struct arena *arena, const char *message)

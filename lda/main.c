@@ -6,8 +6,8 @@
 #include "lda/lda.h"
 #include "lda/lookup.h"
 #include "lda/meters.h"
-#include "sending/outgoing.h"
 #include "lda/session.h"
+#include "sending/outgoing.h"
 #include "service/service.h"
 
 struct lda_worker {
@@ -56,7 +56,8 @@ start(struct service *sv, struct net_worker *w)
 		free(lw);
 		return false;
 	}
-	outgoing_spool(&lw->lda.outgoing); /* made before the sandbox closes; logged if it cannot be */
+	outgoing_spool(
+	    &lw->lda.outgoing); /* made before the sandbox closes; logged if it cannot be */
 	lda_door_open(&lw->lmtp, &lw->lda, SMTP_PROTOCOL_LMTP);
 	lda_door_open(&lw->smtp, &lw->lda, SMTP_PROTOCOL_SMTP);
 	lw->lookup = lookup_open(&lw->lda);

@@ -4,8 +4,8 @@
 #define LDA_MESSAGE_LOG_H
 
 #include "base/log.h"
-#include "sending/content.h"
 #include "lda/lda.h"
+#include "sending/content.h"
 
 #define MESSAGE_LOG_ID_BYTES 48
 

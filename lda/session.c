@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sending/content.h"
 #include "lda/delivery_record.h"
 #include "lda/lda.h"
 #include "lda/message_log.h"
@@ -13,6 +12,7 @@
 #include "lda/reply.h"
 #include "net/cidr.h"
 #include "net/stream.h"
+#include "sending/content.h"
 #include "service/service.h"
 
 /* One connection.  The list it hangs in is the loop's; all else belongs to the handler that runs. */

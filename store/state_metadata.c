@@ -281,7 +281,7 @@ static enum store_err
 set_all(struct sql *sql, void *arg)
 {
 	struct metadata *m = arg;
-	uint64_t before, after, bytes;
+	uint64_t before = 0, after = 0, bytes = 0;
 	enum store_err err;
 
 	m->first = m->last = 0;
