@@ -173,26 +173,14 @@ def lay_out(sanger, dovecot, found):
             os.chown(p, owner.st_uid, owner.st_gid)
 
 
-@pytest.fixture(scope="module")
-def servers():
+@pytest.fixture
+def connect():
+    """Connects to both servers, which have the samples."""
     with Instance() as i, Dovecot(separator="/") as dovecot:
         i.add_account(USER)
         lay_out(i, dovecot, samples())
-
-        def connect():
-            return (Wire(i.imaps, trusting()).login(USER, i.accounts[USER]),
-                    Wire(dovecot.imaps, trusting()).login(USER, dovecot.password))
-        yield connect
-
-
-@pytest.fixture
-def pair(servers):
-    p = Pair(*servers(), [name for name, _, _ in samples()])
-    p.connect = servers
-    p.ok("EXAMINE INBOX")
-    yield p
-    p.sanger.close()
-    p.dovecot.close()
+        yield lambda: (Wire(i.imaps, trusting()).login(USER, i.accounts[USER]),
+                       Wire(dovecot.imaps, trusting()).login(USER, dovecot.password))
 
 
 # --- FETCH
@@ -205,7 +193,7 @@ def sections(numbers):
             yield from (f"{n}.HEADER", f"{n}.TEXT", f"{n}.HEADER.FIELDS (SUBJECT CONTENT-TYPE)")
 
 
-def test_fetch(pair):
+def compare_fetch(pair):
     items = pair.fetch([f"FETCH 1:* {STRUCTURE}"])
     pair.fetch([f"FETCH 1:* ({' '.join(WHOLE)})"])
     numbers = {seq: part_numbers(have["BODY"]) for seq, have in items.items()}
@@ -221,7 +209,7 @@ def test_fetch(pair):
     pair.known.check()
 
 
-def test_append(pair):
+def compare_append(pair):
     """The same bytes by APPEND, all in one command.  NULs only Dovecot takes in a literal (RFC 9051 4.3.1)."""
     found = [(name, data) for name, _, data in samples() if b"\0" not in data]
     command = b"APPEND Appended" + b"".join(b" {%d+}\r\n%s" % (len(data), data) for _, data in found)
@@ -394,7 +382,7 @@ def found_by(wire, programs, charset=b"UTF-8", prefix=b""):
     return [found[first + n] for n in range(len(programs))]
 
 
-def test_search(pair):
+def compare_search(pair):
     known = Known(SEARCH_DIFFERENCES)
     sizes = [int(v["RFC822.SIZE"]) for v in pair.fetch(["FETCH 1:* RFC822.SIZE"]).values()]
     named = [*text_programs(), *number_programs(sizes)]
@@ -424,7 +412,7 @@ def test_search(pair):
     known.check()
 
 
-def test_search_refused(pair):
+def compare_search_refused(pair):
     ours, theirs = pair.both(REFUSED)
     different = [(c, a[-1], b[-1]) for c, a, b in zip(REFUSED, ours, theirs) if a[-1].split()[0] != b[-1].split()[0]]
     assert not different
@@ -454,7 +442,7 @@ def flags_of(wire, mailbox):
     return found
 
 
-def test_flags(pair):
+def compare_flags(pair):
     for wire in (pair.sanger, pair.dovecot):
         for name in ("Flags", "Other"):
             wire.ok(f"CREATE {name}")
@@ -516,7 +504,7 @@ def named(name):
     return name.encode() if isinstance(name, str) else name
 
 
-def test_tree(pair):
+def compare_tree(pair):
     for wire in (pair.sanger, pair.dovecot):
         for name in ("Archive", "Drafts", "Junk", "Sent", "Trash", "INBOX"):
             wire.ask(f"UNSUBSCRIBE {name}")
@@ -529,3 +517,14 @@ def test_tree(pair):
         assert a == b, command
     for command, words in TREE_DIFFERENCES.items():
         assert tuple(wire.ask(command)[-1].split()[0].decode() for wire in (pair.sanger, pair.dovecot)) == words, command
+
+
+def test_compare(connect):
+    """One test, for the servers take longer to start than all of it."""
+    for compare in (compare_fetch, compare_append, compare_search, compare_search_refused, compare_flags, compare_tree):
+        pair = Pair(*connect(), [name for name, _, _ in samples()])
+        pair.connect = connect
+        pair.ok("EXAMINE INBOX")
+        compare(pair)
+        pair.sanger.close()
+        pair.dovecot.close()
