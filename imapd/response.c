@@ -70,11 +70,11 @@ static const struct no_reply {
 	[STORE_FULL] = { "UNAVAILABLE", "The server's disk is full" },
 	[STORE_OVER_QUOTA] = { "OVERQUOTA", "Over quota" },
 	[STORE_INVALID] = { "CANNOT", "Not a possible name or value" },
-	[STORE_CORRUPT] = { "SERVERBUG", "The mailbox is damaged, see the server's log" },
+	[STORE_CORRUPT] = { "CORRUPTION", "The mailbox is damaged, see the server's log" },
 	[STORE_LIMIT] = { "LIMIT", "Beyond a limit of this server" },
 	[STORE_DENIED] = { "NOPERM", "Not permitted" },
 	[STORE_CHANGED] = { "INUSE", "It changed meanwhile, try again" },
-	[STORE_VERSION] = { "UNAVAILABLE", "Made by a newer version of this server" },
+	[STORE_VERSION] = { "CONTACTADMIN", "Made by a newer version of this server" },
 };
 
 enum imap_result

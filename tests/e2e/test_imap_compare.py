@@ -519,9 +519,43 @@ def compare_tree(pair):
         assert tuple(wire.ask(command)[-1].split()[0].decode() for wire in (pair.sanger, pair.dovecot)) == words, command
 
 
+# --- what another session has expunged: (command, tagged reply here, there)
+
+EXPUNGED = [
+    ("FETCH 1:3 BODY.PEEK[]", "NO [EXPUNGEISSUED", "OK [EXPUNGEISSUED"), ("STORE 1:3 +FLAGS (\\Flagged)", "NO [EXPUNGEISSUED", "OK"),
+    ("SEARCH ALL", "OK", "OK"), ("UID STORE 1:3 +FLAGS (\\Seen)", "OK", "OK"), ("COPY 1:3 {o}", "OK [COPYUID", "NO [EXPUNGEISSUED"),
+    ("UID MOVE 1:3 {o}", "OK", "NO [EXPUNGEISSUED")]
+
+
+def compare_expunged(pair):
+    others = pair.connect()
+    for wire in (pair.sanger, pair.dovecot):
+        wire.ok("CREATE Target")
+    for n, (command, *words) in enumerate(EXPUNGED):
+        for wire, other, word in zip((pair.sanger, pair.dovecot), others, words):
+            wire.ok(f"CREATE Gone{n}")
+            for _ in range(3):
+                assert wire.append(f"Gone{n}", b"Subject: x\r\n\r\nx\r\n").startswith(b"OK")
+            wire.ok(f"SELECT Gone{n}")
+            other.ok(f"SELECT Gone{n}")
+            other.ok("STORE 2 +FLAGS.SILENT (\\Deleted)")
+            other.ok("EXPUNGE")
+            said = wire.ask(command.format(o="Target"))
+            assert status(said) == word.encode(), (command, said)
+            assert command.startswith(("UID", "COPY")) or not any(b"EXPUNGE" in line for line in said[:-1])
+    for wire in (pair.sanger, pair.dovecot, *others):
+        wire.ok("UNSELECT")
+    for wire in (pair.sanger, pair.dovecot):
+        for name in ["Target", *(f"Gone{n}" for n in range(len(EXPUNGED)))]:
+            wire.ok(f"DELETE {name}")
+    for wire in others:
+        wire.close()
+
+
 def test_compare(connect):
     """One test, for the servers take longer to start than all of it."""
-    for compare in (compare_fetch, compare_append, compare_search, compare_search_refused, compare_flags, compare_tree):
+    for compare in (compare_fetch, compare_append, compare_search, compare_search_refused, compare_flags, compare_expunged,
+                    compare_tree):
         pair = Pair(*connect(), [name for name, _, _ in samples()])
         pair.connect = connect
         pair.ok("EXAMINE INBOX")

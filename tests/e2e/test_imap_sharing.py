@@ -304,7 +304,7 @@ def test_what_is_lost_or_damaged(box, ann, bob):
     acl.write_text("user=bob@example.org lrs\nuser=cat@example.org lrQ\n")
     assert say(bob, f'SELECT "{SHARED}Broken"')[1].startswith("NO [NONEXISTENT]")
     ok(ann, "SELECT Broken")
-    assert say(ann, "GETACL Broken")[1].startswith("NO [SERVERBUG]")
+    assert say(ann, "GETACL Broken")[1].startswith("NO [CORRUPTION]")
     assert "mailbox=Broken op=read" in box.log()
     ok(ann, "UNSELECT")
     acl.unlink()
