@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "imapd/messages.h"
 #include "imapd/news.h"
 #include "imapd/response.h"
 #include "imapd/search_run.h"
@@ -351,8 +352,7 @@ sorted_insert_many(struct report *r, struct context *c, const struct uidset *uid
 		uidset_free(&gone);
 		return false;
 	}
-	for (uint32_t i = 0; i < count; i++)
-		uidset_add(&all, order[i]);
+	messages_add_all(&all, order, count);
 	uidset_subtract(&gone, &all);
 	sorted_remove(r, c, &gone);
 	uidset_subtract(&c->found, &gone);

@@ -125,6 +125,27 @@ messages_to_seqs(const struct mailbox *box, const struct uidset *uids, struct ui
 	uidset_free(&in_view);
 }
 
+static int
+uid_order(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+void
+messages_add_all(struct uidset *to, const uint32_t *uids, uint32_t count)
+{
+	uint32_t *sorted = mem_realloc_array(NULL, count + (size_t)1, sizeof(*sorted));
+
+	if (count > 0)
+		memcpy(sorted, uids, count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), uid_order);
+	for (uint32_t i = 0; i < count; i++)
+		uidset_add(to, sorted[i]);
+	free(sorted);
+}
+
 /* The first run that has a member above `after`. */
 static size_t
 run_above(const struct uidset *set, uint32_t after)

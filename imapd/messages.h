@@ -45,6 +45,9 @@ enum imap_result messages_refuse_limit(struct imap_request *req, uint32_t limit,
 void messages_to_seqs(
     const struct mailbox *box, const struct uidset *uids, struct uidset *seqs_out);
 
+/* Adds UIDs that are in no order: sorted first, so that each is added at the end. */
+void messages_add_all(struct uidset *to, const uint32_t *uids, uint32_t count);
+
 /* Up to `max` members of `set` above `after`, replacing *slice_out. */
 void messages_slice(
     const struct uidset *set, uint32_t after, uint32_t max, struct uidset *slice_out);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "imapd/messages.h"
 #include "imapd/response.h"
 #include "imapd/search_run.h"
 #include "imapd/session.h"
@@ -44,8 +45,11 @@ search_result_returned(const struct search_result *r, struct uidset *uids_out)
 		return;
 	if ((returns & SEARCH_RETURN_PARTIAL) != 0) {
 		imap_partial_bounds(&r->plan->partial, count, &from, &to);
-		for (uint32_t i = from; i < to; i++)
-			uidset_add(uids_out, search_result_at(r, i));
+		if (r->order != NULL)
+			messages_add_all(uids_out, r->order + from, to - from);
+		else
+			for (uint32_t i = from; i < to; i++)
+				uidset_add(uids_out, uidset_nth(&r->found, i + 1));
 	}
 	if ((returns & SEARCH_RETURN_MIN) != 0)
 		uidset_add(uids_out, search_result_at(r, 0));

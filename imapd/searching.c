@@ -139,8 +139,7 @@ take_order(struct searching *st)
 	if (count == found)
 		return;
 	uidset_clear(&r->found);
-	for (uint32_t i = 0; i < count; i++)
-		uidset_add(&r->found, r->order[i]);
+	messages_add_all(&r->found, r->order, count);
 }
 
 static enum store_err
