@@ -50,7 +50,8 @@ struct fetch_run {
 
 	struct uidset uids;
 	uint32_t done_uid; /* all up to this one are in the batch or behind */
-	bool downwards;    /* from the highest UID to the lowest: all from done_uid on are; RFC 9738 §3.1 */
+	bool
+	    downwards; /* from the highest UID to the lowest: all from done_uid on are; RFC 9738 §3.1 */
 	struct arena batch_arena;
 	struct fetch_message *batch;
 	size_t batch_count, batch_at;

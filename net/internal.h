@@ -59,7 +59,7 @@ struct net_loop {
 struct net_stream_owner {
 	void (*on_logged_in)(struct net_stream *st);
 	bool (*on_logged_out)(struct net_stream *st); /* false: too many of its address */
-	void (*on_gone)(struct net_stream *st); /* its session has had on_closed */
+	void (*on_gone)(struct net_stream *st);       /* its session has had on_closed */
 };
 
 enum net_stream_state {
