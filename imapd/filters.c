@@ -14,7 +14,9 @@
 #include "store/account_limits.h"
 #include "store/root.h"
 
-#define SIEVE_PORT 4190
+#define SIEVE_PORT    4190
+#define CACHE_ENTRIES 200
+#define CACHE_BYTES   (16 * 1024 * 1024) /* clients send scripts that nobody asks for again */
 
 /* sieveurl-server, RFC 5804 §3 */
 static char *
@@ -44,7 +46,7 @@ imap_filters_new(const struct service *sv)
 		return NULL;
 	}
 	f->sv = sv;
-	f->cache = filter_cache_new(0, 0);
+	f->cache = filter_cache_new(CACHE_ENTRIES, CACHE_BYTES);
 	f->settings = filter_settings_new(sv->config);
 	f->hostname = service_hostname(sv->config);
 	f->sieve_url = sieve_url(sv->config);

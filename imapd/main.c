@@ -106,6 +106,7 @@ static const struct service_spec SPEC = {
 	.needs_also = needs_also,
 	/* redirects and notifications of scripts (imapd/filters.h); filter.global_dir comes with the store */
 	.writes_spool = true,
+	.no_records = true,
 	.doors = DOORS,
 	.door_count = ARRAY_LEN(DOORS),
 	.name_meters = imap_meters_name,

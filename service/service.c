@@ -314,7 +314,7 @@ service_open_stores(struct service *sv)
 {
 	unsigned needs = needs_of(sv);
 
-	if (uses_spool(sv))
+	if (uses_spool(sv) && !sv->spec->no_records)
 		open_records(sv);
 	return open_accounts(sv) && ((needs & SERVICE_STORE) == 0 || open_store(sv)) &&
 	       ((needs & SERVICE_AUTH) == 0 || open_auth(sv)) &&
@@ -376,7 +376,8 @@ lock_in(struct service *sv)
 		{ store ? config_string(c, "store.mail_root") : NULL, NET_WRITE },
 		{ store ? config_string(c, "store.index_root") : NULL, NET_WRITE },
 		{ spool ? config_string(c, "store.spool") : NULL, NET_WRITE },
-		{ spool ? config_string(c, "record.dir") : NULL, NET_WRITE },
+		{ spool && !sv->spec->no_records ? config_string(c, "record.dir") : NULL,
+		    NET_WRITE },
 		{ sv->spec->may_connect ? ca_dir : NULL, NET_READ },
 		{ sv->spec->may_connect ? relay_cert_dir : NULL, NET_READ },
 		{ sv->spec->may_connect ? relay_key_dir : NULL, NET_READ },

@@ -65,6 +65,7 @@ struct service_spec {
 	bool may_connect;   /* makes connections of its own */
 	bool counts_logins; /* also without SERVICE_AUTH */
 	bool writes_spool;  /* opens the spool by itself, when it needs it */
+	bool no_records;    /* has to do with the spool, and yet keeps no records */
 	/* Settings of directories that the daemon reads by itself, beside what it needs; at most SERVICE_READS_MAX, and NULL. */
 	const char *const *reads;
 	const struct service_door *doors;

@@ -1,12 +1,13 @@
 """Scripts that IMAP runs: events (RFC 6785) and FILTER, with a real relay, two clients and things that go wrong."""
 
 import email.policy
+import shutil
 import threading
 
 import pytest
 
 from relay import Relay
-from sanger import Instance, make_message, wait_for
+from sanger import Instance, make_message, temp_dir, wait_for
 
 LEARN = """require ["imapsieve", "environment", "copy", "imap4flags", "variables", "editheader"];
 if environment :matches "imap.user" "*" { set "who" "${1}"; }
@@ -27,10 +28,15 @@ def relay():
 
 @pytest.fixture(scope="module")
 def box(relay):
+    scripts = temp_dir()
+    scripts.chmod(0o755)
+    (scripts / "everyone.sieve").write_text('require "imap4flags"; addflag "$Global";')
     with Instance(relay=relay.address(), settings={
             "submitd.relay_tls": "none", "submitd.retry_first": "1s",
-            "submitd.rate_messages_hour": "25"}) as i:
+            "submitd.rate_messages_hour": "25", "filter.global_dir": scripts,
+            "imapd.server_admin": "mailto:postmaster@example.org"}) as i:
         yield i
+    shutil.rmtree(scripts)
 
 
 counter = iter(range(1000))
@@ -185,6 +191,54 @@ def test_the_administrator_sees_and_sets_annotations(box, user):
     assert box.admin_json("mailbox", "annotations", user, "Junk") == []
     for wrong in (("Nowhere", "/private/x", "y"), ("Junk", "/other/x", "y"), ("Junk", "/private/x/", "y")):
         assert box.admin("mailbox", "annotate", user, *wrong, check=False).returncode != 0
+
+
+def test_a_global_script_is_filtered_with(box, user):
+    client = connect(box, user)
+    append(client, "INBOX", "One")
+    client.select("INBOX")
+    assert client.xatom("FILTER", "SIEVE", "GLOBAL", "everyone", "ALL")[0] == "OK"
+    assert "$Global" in flags(client)[0]
+    for name in ("other", '"../everyone"'):
+        assert client.xatom("FILTER", "SIEVE", "GLOBAL", name, "ALL")[0] == "NO"
+
+
+def test_in_a_shared_mailbox_the_owners_script_runs(box, user, relay):
+    guest = box.add_account(f"guest{next(counter)}@example.org")
+    put(box, user, "who", LEARN.replace("learn-spam@", "owners@"))
+    put(box, guest, "who", 'require "imap4flags"; addflag "$Wrong";')
+    owner, other = connect(box, user), connect(box, guest)
+    owner.create("Shared")
+    setmetadata(owner, "Shared", "who")
+    box.admin("mailbox", "share", user, "Shared", guest, "write")
+    append(other, "INBOX", "From a guest")
+    other.select("INBOX")
+    local = user.split("@")[0]
+    assert other.copy("1", f'"Other Users/{local}/Shared"')[0] == "OK"
+    mail, sent = relay.wait_to("owners@example.net")[0]
+    assert f"<{user}>" in mail and sent["X-Learnt-From"] == guest
+    owner.select("Shared")
+    assert "$Learnt" in flags(owner)[0] and "$Wrong" not in flags(owner)[0]
+
+
+def test_delivery_sees_what_clients_have_annotated(box, user):
+    client = connect(box, user)
+    client.create("Lists")
+    assert client.xatom("SETMETADATA", "Lists", '(/private/comment "of them")')[0] == "OK"
+    assert client.xatom("SETMETADATA", '""', '(/private/vendor/x/y "mine")')[0] == "OK"
+    put(box, user, "active", """require ["fileinto", "mboxmetadata", "servermetadata"];
+if allof (metadata :is "Lists" "/private/comment" "of them",
+          servermetadata :is "/private/vendor/x/y" "mine",
+          servermetadata :is "/shared/admin" "mailto:postmaster@example.org",
+          not servermetadataexists "/shared/comment") { fileinto "Lists"; }
+""")
+    box.admin("filter", "activate", user, "active")
+    box.deliver(user, subject="To the lists")
+    client.select("Lists")
+    assert len(flags(client)) == 1
+    typ, data = client.xatom("GETMETADATA", '""', "(/shared/admin /shared/comment)")
+    assert client.response("METADATA")[1] == [
+        b'"" (/shared/admin "mailto:postmaster@example.org" /shared/comment NIL)']
 
 
 def test_without_a_spool_mail_stays(box, user):
