@@ -29,6 +29,15 @@ struct learnt_call {
 	bool known_only; /* passes over what would have to be parsed */
 };
 
+/* What is damaged is learnt again. */
+static bool
+is_usable(enum index_learnt kind, struct str bytes)
+{
+	struct sort_keys keys;
+
+	return kind != INDEX_SORTED || sort_keys_unpack(bytes, &keys);
+}
+
 static bool
 on_row(void *arg, const struct index_learnt_row *row)
 {
@@ -41,7 +50,7 @@ on_row(void *arg, const struct index_learnt_row *row)
 		return false;
 	item = &s->items[s->at++];
 	*item = (struct learnt_item){ .uid = row->uid,
-		.have = true,
+		.have = is_usable(s->kind, row->bytes),
 		.has_sent = row->has_sent,
 		.sent = row->sent,
 		.at = s->bytes.len,

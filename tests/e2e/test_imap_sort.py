@@ -91,7 +91,7 @@ def load(client, name, some):
 def ask(client, command):
     """What the server says to a command: its untagged SORT, THREAD and ESEARCH lines and the tagged word."""
     tag = client._new_tag().decode()
-    client.send(f"{tag} {command}\r\n".encode())
+    client.send(f"{tag} {command}\r\n".encode("latin-1"))
     lines = []
     while True:
         line = client.readline().decode().rstrip("\r\n")
@@ -120,7 +120,8 @@ KEYS = ["ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM",
 @pytest.mark.once
 @pytest.mark.parametrize("keys", KEYS)
 def test_sort(servers, keys):
-    for command in (f"SORT ({keys}) UTF-8 ALL", f"UID SORT ({keys}) US-ASCII SUBJECT hello"):
+    for command in (f"SORT ({keys}) UTF-8 ALL", f"UID SORT ({keys}) US-ASCII SUBJECT hello",
+                    f"SORT ({keys}) ISO-8859-1 SUBJECT {{3+}}\r\ngr\xfc"):
         ours, theirs = (ask(c, command) for c in servers)
         assert ours == theirs, command
 
@@ -129,7 +130,8 @@ def test_sort(servers, keys):
 @pytest.mark.parametrize("algorithm", ["ORDEREDSUBJECT", "REFERENCES"])
 def test_thread(servers, algorithm):
     for command in (f"THREAD {algorithm} UTF-8 ALL", f"UID THREAD {algorithm} UTF-8 UID 100:200",
-                    f"THREAD {algorithm} US-ASCII SUBJECT hello", f"THREAD {algorithm} UTF-8 SUBJECT nowhere"):
+                    f"THREAD {algorithm} US-ASCII SUBJECT hello",
+                    f"UID THREAD {algorithm} ISO-8859-1 SUBJECT {{3+}}\r\ngr\xfc", f"THREAD {algorithm} UTF-8 SUBJECT nowhere"):
         ours, theirs = (ask(c, command) for c in servers)
         assert ours == theirs, command
 
