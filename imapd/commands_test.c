@@ -38,7 +38,7 @@ static const struct {
 	{ "a1 UID", "a1", NULL, true },
 	{ "a1 NOOPS", "a1", NULL, false },
 	{ "a1 NOO", "a1", NULL, false },
-	{ "a1  NOOP", "a1", NULL, false },
+	{ "a1  NOOP", "a1", "NOOP", false }, /* imapd/blanks.h */
 	{ "NOOP", "*", NULL, false },
 	{ "", "*", NULL, false },
 	{ "* NOOP", "*", NULL, false },
