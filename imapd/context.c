@@ -18,7 +18,7 @@ struct context {
 	bool uid; /* results are said as UIDs */
 	bool sorted;
 	struct sort_plan sort;
-	struct str atts; /* FETCH items of new messages; p NULL: none */
+	struct str atts;         /* FETCH items of new messages; p NULL: none */
 	struct search_plan plan; /* bound when the command came; copied for each search */
 	struct uidset found;
 	uint32_t *order; /* `found` in the order of SORT, if sorted */

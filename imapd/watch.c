@@ -164,9 +164,7 @@ start(struct slot *slot)
 		slot->of[0] = watch_path(slot, "/new", entries);
 		slot->of[1] = watch_path(slot, "/cur", entries);
 		break;
-	case WATCH_TREE:
-		slot->of[0] = watch_path(slot, "", entries | NET_WATCH_WRITTEN);
-		break;
+	case WATCH_TREE: slot->of[0] = watch_path(slot, "", entries | NET_WATCH_WRITTEN); break;
 	case WATCH_FILE:
 		slot->of[0] = watch_path(slot, "", NET_WATCH_MODIFY | NET_WATCH_WRITTEN);
 		break;

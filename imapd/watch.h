@@ -17,8 +17,8 @@ struct net_loop;
 
 enum watch_kind {
 	WATCH_MAILBOX, /* a Maildir folder: what comes and goes in its new/ and cur/ */
-	WATCH_TREE,    /* a directory: what comes and goes in it, and files in it that are written */
-	WATCH_FILE,    /* a file that is written to; it may be missing */
+	WATCH_TREE, /* a directory: what comes and goes in it, and files in it that are written */
+	WATCH_FILE, /* a file that is written to; it may be missing */
 };
 
 struct watch;

@@ -201,8 +201,7 @@ net_limits_logged_out(struct net_limits *l, const struct net_ip *ip, struct net_
 	if (!slot->held || slot->address_slot != 0 || ip == NULL || slot->reserved ||
 	    lim->per_address_max == 0)
 		return NET_LIMIT_OK;
-	slot->address_slot =
-	    claim_address(&l->rows[slot->worker], slot->listener, address_key(ip));
+	slot->address_slot = claim_address(&l->rows[slot->worker], slot->listener, address_key(ip));
 	if (slot->address_slot == 0)
 		return NET_LIMIT_TOTAL;
 	return count_address(l, slot->listener, address_key(ip)) > lim->per_address_max
