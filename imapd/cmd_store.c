@@ -69,7 +69,9 @@ store_report(struct imap_session *s, struct imap_request *req, const struct stor
 		s->silent_store = true;
 		uidset_clear(uids);
 	}
-	if (req->uid && !imap_enabled(s, IMAP_ENABLED_UIDONLY))
+	/* with CONDSTORE always, RFC 7162 §3.2.4; with UIDONLY it stands in front */
+	if ((req->uid || imap_enabled(s, IMAP_ENABLED_CONDSTORE)) &&
+	    !imap_enabled(s, IMAP_ENABLED_UIDONLY))
 		fetch_plan_add(&st->plan, req->arena, "UID");
 	fetch_plan_add(&st->plan, req->arena, "FLAGS");
 	if ((s->enabled & IMAP_ENABLED_CONDSTORE) != 0)

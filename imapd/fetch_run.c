@@ -318,6 +318,12 @@ end_message(struct fetch_run *run)
 		buf_adds(out, " FLAGS ");
 		imap_out_flags(run->s, m->row.flags, &m->row.keywords);
 	}
+	/* RFC 7162 §3.2.4 */
+	if (m->seen_now && imap_enabled(run->s, IMAP_ENABLED_CONDSTORE) &&
+	    !imap_enabled(run->s, IMAP_ENABLED_UIDONLY) && !plan_has(run->plan, "UID")) {
+		buf_adds(out, " UID ");
+		put_number(out, m->row.uid);
+	}
 	if (m->seen_now && (run->s->enabled & IMAP_ENABLED_CONDSTORE) != 0 &&
 	    !plan_has(run->plan, "MODSEQ")) {
 		buf_adds(out, " MODSEQ (");
