@@ -165,7 +165,12 @@ imap_command_allowed(struct imap_session *s, struct imap_request *req)
 
 	if (problem != NULL)
 		return imap_bad(req, problem);
-	return uid_is_required(s, req) ? imap_uid_required(req) : IMAP_OK;
+	if (uid_is_required(s, req))
+		return imap_uid_required(req);
+	if ((req->command->states & IMAP_AUTHENTICATED) != 0 || imap_selected_is_open(s))
+		return IMAP_OK;
+	imap_bye(s, NULL, "The selected mailbox is not shared any more");
+	return imap_no(req, NULL, "Not any more");
 }
 
 static const char *
@@ -316,6 +321,7 @@ enum imap_result
 imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 {
 	struct imap_request *req = &run->req;
+	enum imap_result result;
 
 	run->since_ns = metrics_now_ns();
 	if (s->imapd != NULL)
@@ -323,15 +329,12 @@ imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 	req->arena = &run->arena;
 	req->command = imap_command_of(
 	    imap_squeeze_blanks(&run->arena, text), &req->tag, &req->uid, &req->args);
-	if (imap_command_allowed(s, req) == IMAP_OK) {
-		if ((req->command->states & IMAP_AUTHENTICATED) != 0 || imap_selected_is_open(s))
-			return handle(s, run);
-		imap_bye(s, NULL, "The selected mailbox is not shared any more");
-		return imap_run_settle(s, run, imap_no(req, NULL, "Not any more"));
-	}
+	result = imap_command_allowed(s, req);
+	if (result == IMAP_OK)
+		return handle(s, run);
 	if (req->command != NULL && (req->command->flags & IMAP_CMD_UID) == 0 && req->uid)
 		req->command = NULL;
-	return imap_run_settle(s, run, IMAP_BAD);
+	return imap_run_settle(s, run, result);
 }
 
 enum imap_result

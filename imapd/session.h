@@ -163,7 +163,7 @@ struct imap_run {
  * behind the name.  Any thread. */
 const struct imap_command *imap_command_of(
     struct str text, struct str *tag_out, bool *uid_out, struct cursor *args_out);
-/* May the request's command run now?  IMAP_OK, otherwise the reply. */
+/* May the request's command run now?  IMAP_OK, otherwise the reply; looks at the rights on the selected mailbox anew. */
 enum imap_result imap_command_allowed(struct imap_session *s, struct imap_request *req);
 enum imap_result imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text);
 enum imap_result imap_run_step(struct imap_session *s, struct imap_run *run);

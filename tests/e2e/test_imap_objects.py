@@ -211,21 +211,44 @@ OTHERWISE = {  # ours: control characters are dropped, encrypted text is none
 }
 
 
-def test_previews_are_dovecots(server):
-    """The same text where neither is wrong."""
+# Of the first message, with the mailbox selected; what differs is in doc/rfc.md.
+URLS = ["/INBOX/;UID=1", ";UID=1", "/in%62ox/;uid=1", "/INBOX/;UID=1/;SECTION=HEADER", "/INBOX/;UID=1/;SECTION=TEXT",
+        "/INBOX/;UID=1/;SECTION=1", "/INBOX/;UID=1/;SECTION=HEADER/;PARTIAL=0.5", "/INBOX/;UID=1/;PARTIAL=5",
+        "/INBOX/;UID=1/;SECTION=HEADER.FIELDS%20(Subject)", "/INBOX/;UID=1/;PARTIAL=5000.5", "/INBOX/;UID=01",
+        "/INBOX/;UID=99", "/INBOX/;UID=1;SECTION=HEADER", "/INBOX;UIDVALIDITY=1/;UID=1", "/Nowhere/;UID=1",
+        "http://example.org/", "/INBOX/;UID=1/;SECTION=1/;PARTIAL=0.0", "/INBOX/;UID=x", "bad url"]
+
+
+def catenated(client, url):
+    """What a message of "x" and the URL is: its text, or the reply."""
+    tag = client._new_tag()
+    client.send(tag + b" APPEND INBOX CATENATE (TEXT {3+}\r\nx:  URL {%d+}\r\n%s)\r\n" % (len(url), url.encode()))
+    while not (line := client.readline()).startswith(tag):
+        assert line
+    if m := re.search(rb" OK \[APPENDUID \d+ (\d+)\]", line):
+        return client.uid("FETCH", m[1].decode(), "BODY.PEEK[]")[1][0][1]
+    return re.search(rb" NO \[\w+", line)[0]
+
+
+def test_dovecot_does_the_same(server):
+    """Previews and CATENATE, where the RFCs leave room or both are right."""
     address = server.add_account("dan@example.org")
     with Dovecot() as dovecot:
         clients = [server.connect_imap(address), dovecot.connect("dan")]
-        texts = []
+        texts, pieces = [], []
         for client in clients:
             for m in [*SAME.values(), *(m for m, _ in OTHERWISE.values())]:
                 append(client, "INBOX", b"Subject: x\r\n" + m)
             texts.append(fetch(client, "INBOX", "PREVIEW"))
+            client.select("INBOX")
+            pieces.append([catenated(client, url) for url in URLS])
             client.logout()
     for name, ours, theirs in zip(SAME, *texts):
         assert ours == theirs, name
     for (name, (_, wanted)), ours in zip(OTHERWISE.items(), texts[0][len(SAME):]):
         assert ours == b"PREVIEW " + wanted, name
+    for url, ours, theirs in zip(URLS, *pieces):
+        assert ours == theirs, url
 
 
 def test_catenate_in_slices(server):
