@@ -1,12 +1,26 @@
-/* The arguments of FETCH, STORE and SEARCH, whatever the bytes. */
+/* The arguments of FETCH, STORE, SEARCH and SORT, whatever the bytes. */
 #include <stddef.h>
 #include <stdint.h>
 
 #include "imapd/fetch_plan.h"
 #include "imapd/search_plan.h"
+#include "imapd/sort.h"
 #include "imapd/store_plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* SORT's: return options, criteria, the charset first. */
+static void
+sort_arguments(struct str text, struct arena *a)
+{
+	struct search_plan plan = { 0 };
+	struct cursor c = cursor_from(text);
+	struct sort_plan sort;
+
+	if (search_parse_returns(&c, &plan) && imap_parse_sp(&c) && sort_plan_parse(&c, &sort) &&
+	    imap_parse_sp(&c))
+		search_parse_program(&c, a, 1000000000, SEARCH_CHARSET_FIRST, &plan);
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -31,6 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		search_push_down(&search, &query, &within);
 		search_unbind(&search);
 	}
+	sort_arguments(text, &a);
 	uidset_free(&within);
 	arena_free(&a);
 	return 0;
