@@ -56,6 +56,7 @@ class Session:
     def __init__(self, number, wire, model, extension):
         self.number, self.wire, self.model, self.extension = number, wire, model, extension
         self.box, self.view, self.log = None, [], []
+        self.uid = "UID " if extension == "UIDONLY" else ""  # what it must say before commands that take a set
         self.last = 0  # the largest UID that is or was in the view
         if extension:
             wire.ok(f"ENABLE {extension}")
@@ -98,19 +99,25 @@ class Session:
             self.last = max([self.last, *self.view])
         elif m := re.match(r"(\d+) EXPUNGE$", line):
             self.check(not keeps, "EXPUNGE during a command that uses numbers")
-            self.check(self.extension != "QRESYNC", "EXPUNGE under QRESYNC")
+            self.check(self.extension not in ("QRESYNC", "UIDONLY"), "EXPUNGE where VANISHED is to come")
             self.check(1 <= int(m[1]) <= len(self.view), "EXPUNGE of a number that is not there")
             self.forget(int(m[1]) - 1, going)
         elif m := re.match(r"VANISHED (\S+)$", line):
             self.check(not keeps, "VANISHED during a command that uses numbers")
-            self.check(self.extension == "QRESYNC", "VANISHED without QRESYNC")
+            self.check(self.extension in ("QRESYNC", "UIDONLY"), "VANISHED without QRESYNC")
             for uid in uids_of(m[1]):
                 self.check(uid in self.view, f"UID {uid} was never told of")
                 self.forget(self.view.index(uid), going)
         elif m := re.match(r"(\d+) FETCH (\(.*\))$", line, re.DOTALL):
             self.check(1 <= int(m[1]) <= len(self.view), "FETCH of a number that is not there")
+            self.check(self.extension != "UIDONLY", "a number under UIDONLY")
             items = tree(m[2].encode("latin-1"))[0]
             self.fetched(int(m[1]) - 1, dict(zip([k.upper() for k in items[::2]], items[1::2])), going)
+        elif m := re.match(r"(\d+) UIDFETCH (\(.*\))$", line, re.DOTALL):
+            self.check(self.extension == "UIDONLY", "UIDFETCH without UIDONLY")
+            self.check(int(m[1]) in self.view, f"UIDFETCH of {m[1]}, which is not there")
+            items = tree(m[2].encode("latin-1"))[0]
+            self.fetched(self.view.index(int(m[1])), dict(zip([k.upper() for k in items[::2]], items[1::2])), going)
 
     def forget(self, at, going):
         uid = self.view.pop(at)
@@ -154,8 +161,8 @@ class Session:
         self.check(len(self.view) == len(self.box.flags), f"{len(self.view)} messages after NOOP, not {len(self.box.flags)}")
         self.check(self.view == sorted(self.box.flags), f"the client sees {self.view}, not {sorted(self.box.flags)}")
         if self.view:
-            _, lines = self.ask("FETCH 1:* (UID FLAGS)")
-            self.check(len([line for line in lines if " FETCH (" in line]) >= len(self.view), "FETCH leaves messages out")
+            _, lines = self.ask(f"{self.uid}FETCH 1:* (UID FLAGS)")
+            self.check(len([line for line in lines if "FETCH (" in line]) >= len(self.view), "FETCH leaves messages out")
 
 
 class Play:
@@ -182,7 +189,7 @@ class Play:
         if text is None:
             return None
         uids = [s.view[n - 1] for n in picked]
-        if self.rng.random() < .5:
+        if s.uid or self.rng.random() < .5:
             return "UID ", ",".join(map(str, self.rng.sample(uids, len(uids)))), uids
         return "", text, uids
 
@@ -249,7 +256,7 @@ class Play:
             for u in there:
                 s.box.flags[u].add("\\seen")
         reply, lines = s.ask(f"{prefix}FETCH {text} {items}")
-        numbers = {int(m[1]) for line in lines if (m := re.match(r"(\d+) FETCH", line))}
+        numbers = {int(m[1]) for line in lines if (m := re.match(r"(\d+) (UID)?FETCH", line))}
         if len(there) == len(uids):
             s.check(reply.startswith("OK"), "FETCH fails")
             s.check(len(numbers) >= len(uids), f"FETCH answers for {numbers}")
@@ -257,7 +264,7 @@ class Play:
     def search(self, s):
         key = self.rng.choice(list(SEARCHES))
         fits = SEARCHES[key]
-        uid = self.rng.random() < .5
+        uid = bool(s.uid) or self.rng.random() < .5
         before = list(s.view)
         reply, lines = s.ask(f"{'UID ' if uid else ''}SEARCH RETURN (ALL) {key}")
         s.check(reply.startswith("OK"), "SEARCH fails")
@@ -359,7 +366,10 @@ class Play:
         uids = [s.view[n - 1] for n in picked]
         for u in uids:
             s.box.flags[u].add("\\deleted")
-        commands = [f"STORE {text} +FLAGS.SILENT (\\Deleted)", f"FETCH {text} (UID FLAGS)", "EXPUNGE", "FETCH 1:* (UID FLAGS)", "NOOP"]
+        if s.uid:
+            text = ",".join(map(str, uids))
+        commands = [f"{s.uid}STORE {text} +FLAGS.SILENT (\\Deleted)", f"{s.uid}FETCH {text} (UID FLAGS)", "EXPUNGE",
+                    f"{s.uid}FETCH 1:* (UID FLAGS)", "NOOP"]
         tags = s.send(*commands)
         for tag, command in zip(tags, commands):
             going = self.marked(s) if command == "EXPUNGE" else []
@@ -386,7 +396,7 @@ def test_sessions_agree_with_a_model():
                 first.ok(f"CREATE {name}")
         rng = random.Random(SEED)
         sessions = []
-        for n, extension in enumerate(["", "", "CONDSTORE", "QRESYNC", ""]):
+        for n, extension in enumerate(["", "", "CONDSTORE", "QRESYNC", "UIDONLY"]):
             s = Session(n, Wire(i.imaps, trusting()).login(USER, i.accounts[USER]), model, extension)
             s.select("One")
             sessions.append(s)
