@@ -589,6 +589,141 @@ test_dies_at_each_call(void **state)
 			dies_at_each_call(&OPS[o]);
 }
 
+/* --- into another account ----------------------------------------------------------------------- */
+
+static struct tree
+other_account(const struct tree *t)
+{
+	struct tree other = *t;
+
+	CHECK_OK(account_open(t->st, "bob", "example.org", ACCOUNT_CREATE, &other.acct));
+	return other;
+}
+
+static enum store_err
+run_across(struct mailbox *box, struct account *to, bool move)
+{
+	struct copy_result r = { 0 };
+	enum store_err err = move ? mailbox_move(box, mailbox_view(box), to, "INBOX", &r)
+				  : mailbox_copy(box, mailbox_view(box), to, "INBOX", &r);
+
+	if (err == STORE_OK)
+		CHECK(uidset_count(&r.from) == uidset_count(&r.to));
+	uidset_free(&r.from);
+	uidset_free(&r.to);
+	return err;
+}
+
+/* A copy is whole or not there, unless the process died; a move loses nothing, and where it failed or died the mail may be
+ * in both. */
+static void
+check_across(struct tree *t, bool move, bool died, enum store_err err)
+{
+	static const char *const TEXTS[] = { "one", "two", "three", "new 1", "new 2" };
+	struct tree other = other_account(t);
+	char *here = contents(t, false, false), *there = contents(&other, false, false);
+	unsigned copied = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++) {
+		unsigned old = occurrences(here, TEXTS[i]), new = occurrences(there, TEXTS[i]);
+
+		CHECK(old <= 1 && new <= 1 && old + new >= 1);
+		CHECK(move || old == 1);
+		CHECK(err != STORE_OK || (new == 1 && old == (move ? 0 : 1)));
+		copied += new;
+	}
+	CHECK(died || copied == 0 || copied == ARRAY_LEN(TEXTS));
+	CHECK(move || err == STORE_OK || copied == 0);
+	free(here);
+	free(there);
+	account_close(other.acct);
+}
+
+/* False: there are fewer such calls than that. */
+static bool
+across_with_fault(bool move, enum call call, unsigned nth, int errnum)
+{
+	const struct op op = { "across", do_move, MOVED };
+	struct mailbox *box;
+	struct tree t, other;
+	enum store_err err;
+	bool fired;
+
+	prepare(&t, &box, &op);
+	other = other_account(&t);
+	arm(call, nth, errnum);
+	err = run_across(box, other.acct, move);
+	fault.armed = false;
+	fired = fault.fired;
+	CHECK(err == STORE_OK || (fired && err == (errnum == ENOSPC ? STORE_FULL : STORE_IO)));
+	tree_sync(box);
+	check_across(&t, move, false, err);
+	check_next(&t);
+	check_next(&other);
+	mailbox_close(box);
+	account_close(other.acct);
+	tree_remove(&t);
+	return fired;
+}
+
+static void
+across_dies(enum call call, unsigned nth, bool *died_out)
+{
+	const struct op op = { "across", do_move, MOVED };
+	struct mailbox *box;
+	struct tree t, other;
+	int status;
+	pid_t pid;
+
+	prepare(&t, &box, &op);
+	other = other_account(&t);
+	account_close(other.acct);
+	mailbox_close(box);
+	tree_close(&t);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		tree_open(&t);
+		other = other_account(&t);
+		CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+		arm(call, nth, EIO);
+		fault.kill = true;
+		CHECK_OK(run_across(box, other.acct, true));
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	tree_open(&t);
+	*died_out = WEXITSTATUS(status) != 0;
+	check_across(&t, true, *died_out, *died_out ? STORE_IO : STORE_OK);
+	check_next(&t);
+	tree_remove(&t);
+}
+
+static void
+test_into_another_account(void **state)
+{
+	static const enum call FAIL[] = { LINK, FSYNC_DIR, UNLINK, RENAME_NEW, COMMIT };
+	static const enum call DIE[] = { FSYNC_DIR, UNLINK, RENAME_NEW, COMMIT };
+	unsigned runs = 0, deaths = 0;
+	bool died;
+
+	(void)state;
+	for (int move = 0; move < 2; move++)
+		for (size_t c = 0; c < ARRAY_LEN(FAIL); c++)
+			for (unsigned nth = 0; across_with_fault(move, FAIL[c], nth, EIO); nth++)
+				runs++;
+	across_with_fault(true, RENAME_NEW, 0, ENOSPC);
+	for (size_t w = 0; w < ARRAY_LEN(DIE); w++) {
+		died = true;
+		for (unsigned nth = 0; died; nth++) {
+			across_dies(DIE[w], nth, &died);
+			deaths += died;
+		}
+	}
+	printf("into another account: %u calls failed, died at %u\n", runs, deaths);
+	CHECK(runs > 20 && deaths > 8);
+}
+
 /* --- the kept area ------------------------------------------------------------------------------ */
 
 static enum store_err
@@ -777,9 +912,11 @@ test_kept_area(void **state)
 int
 main(void)
 {
+	cmocka_set_test_filter(getenv("TEST_ONLY"));
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_call_fails_once),
 		cmocka_unit_test(test_dies_at_each_call),
+		cmocka_unit_test(test_into_another_account),
 		cmocka_unit_test(test_kept_area),
 	};
 
