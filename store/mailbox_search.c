@@ -338,6 +338,9 @@ compare(struct build *b, struct uidset *missing, struct uidset *gone)
 	err = search_index_known(b->ix, &at, gone);
 	search_index_end(b->ix);
 	uidset_copy(missing, &b->box->view);
+	/* UIDs that have not been given: the tree was put back to what it once was, and gives them again. */
+	if (uidset_last(gone) >= b->box->facts.uidnext)
+		return err;
 	uidset_subtract(missing, gone);
 	uidset_subtract(gone, &b->box->view);
 	return err;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -421,6 +422,71 @@ it_keeps_to_its_size(void **state)
 	tree_remove(&t);
 }
 
+/* It knows a UID that has not been given: the tree is an older one than it has seen, and gives UIDs again. */
+static void
+an_older_tree_is_indexed_anew(void **state)
+{
+	struct uidset known = { 0 }, all = tree_set("1:5");
+	struct search_texts texts = { 0 };
+	struct search_index_box at;
+	struct mailbox_facts facts;
+	struct search_index *ix;
+	struct mailbox *box;
+	struct tree t;
+	int lock;
+
+	(void)state;
+	make(&t, 5);
+	build(&t);
+	CHECK_OK(mailbox_open(t.acct, "INBOX", true, &box));
+	mailbox_facts(box, &facts);
+	mailbox_close(box);
+	at = (struct search_index_box){ facts.id, facts.uidvalidity };
+	lock = search_index_lock(account_path(t.acct));
+	CHECK(lock >= 0);
+	CHECK_OK(search_index_open_to_write(account_path(t.acct), t.log, &ix));
+	CHECK_OK(search_index_begin_write(ix));
+	CHECK_OK(search_index_add(ix, &at, facts.uidnext, &texts));
+	CHECK_OK(search_index_commit(ix));
+	close(lock);
+	build(&t);
+	CHECK_OK(search_index_begin(ix));
+	CHECK_OK(search_index_known(ix, &at, &known));
+	search_index_end(ix);
+	assert_true(uidset_eq(&known, &all));
+	search_index_close(ix);
+	uidset_free(&known);
+	uidset_free(&all);
+	tree_remove(&t);
+}
+
+/* As on a full disk: what cannot be written is not there, and is read. */
+static void
+a_full_disk_changes_no_answer(void **state)
+{
+	struct rlimit before, small;
+	struct tree t;
+	bool done;
+
+	(void)state;
+	make(&t, 30);
+	build(&t);
+	fill(&t, 30);
+	CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+	signal(SIGXFSZ, SIG_IGN);
+	for (unsigned kib = 4; kib < 400; kib *= 2) {
+		small = (struct rlimit){ kib * 1024, before.rlim_max };
+		CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+		account_search_build(t.acct, "INBOX", 20, &done);
+		compare_needles(&t, 20);
+		CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+		compare_needles(&t, 20);
+	}
+	build(&t);
+	assert_int_equal(proposed(&t, "xyzzy"), 0);
+	tree_remove(&t);
+}
+
 static void
 large_messages_are_always_proposed(void **state)
 {
@@ -485,6 +551,8 @@ main(void)
 		cmocka_unit_test(damage_never_hides_a_message),
 		cmocka_unit_test(other_files_are_replaced),
 		cmocka_unit_test(it_keeps_to_its_size),
+		cmocka_unit_test(an_older_tree_is_indexed_anew),
+		cmocka_unit_test(a_full_disk_changes_no_answer),
 		cmocka_unit_test(large_messages_are_always_proposed),
 		cmocka_unit_test(two_build_and_one_is_killed),
 	};

@@ -18,7 +18,8 @@
 #include "store/sql_checksum.h"
 
 #define DIGEST_BYTES   32
-#define BUSY_MS        2000 /* another process makes its journal new; writers have the lock */
+#define BUSY_READ_MS   100 /* for another process that makes its journal new */
+#define BUSY_WRITE_MS  2000
 #define CACHE_KIB      2048
 #define WAL_PAGES      1000
 #define WAL_KEEP_BYTES 4194304 /* of a journal that has grown */
@@ -273,7 +274,7 @@ open_existing(struct search_index *ix)
 	if (rc != SQLITE_OK)
 		return check(ix, rc, "open");
 	sqlite3_extended_result_codes(ix->db, 1);
-	sqlite3_busy_timeout(ix->db, BUSY_MS);
+	sqlite3_busy_timeout(ix->db, BUSY_READ_MS);
 	sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	err = check(ix, sqlite3_exec(ix->db, SETUP, NULL, NULL, NULL), "setup");
 	if (err == STORE_OK)
@@ -379,8 +380,8 @@ search_index_set_aside(const char *dir, const struct log *log)
 	free(aside);
 }
 
-enum store_err
-search_index_open_to_write(const char *dir, const struct log *log, struct search_index **ix_out)
+static enum store_err
+open_or_create(const char *dir, const struct log *log, struct search_index **ix_out)
 {
 	enum store_err err = search_index_open(dir, log, ix_out);
 	struct search_index *ix;
@@ -394,6 +395,16 @@ search_index_open_to_write(const char *dir, const struct log *log, struct search
 	err = create(ix, log);
 	search_index_close(ix);
 	return err == STORE_OK ? search_index_open(dir, log, ix_out) : err;
+}
+
+enum store_err
+search_index_open_to_write(const char *dir, const struct log *log, struct search_index **ix_out)
+{
+	enum store_err err = open_or_create(dir, log, ix_out);
+
+	if (err == STORE_OK)
+		sqlite3_busy_timeout((*ix_out)->db, BUSY_WRITE_MS);
+	return err;
 }
 
 void
