@@ -26,8 +26,8 @@ set_in(
 	err = imap_metadata_state(m, shared, true, &st);
 	if (err == STORE_OK)
 		err = state_metadata_set_all(st, m->mailbox_id, part, n, &first, &last);
-	if (err == STORE_OK && st == m->own)
-		imap_metadata_own(m->s, first, last);
+	if (err == STORE_OK)
+		imap_metadata_own(m->s, st == m->own ? m->s->acct : m->place->acct, first, last);
 	return err;
 }
 
@@ -70,7 +70,7 @@ set_both(struct imap_metadata *m, const struct state_metadata_entry *entries, si
 			err = state_metadata_set_all(
 			    st, m->mailbox_id, entries, count, &first, &last);
 		if (err == STORE_OK)
-			imap_metadata_own(m->s, first, last);
+			imap_metadata_own(m->s, m->s->acct, first, last);
 		return err;
 	}
 	old = arena_zalloc(m->arena, count * sizeof(*old));

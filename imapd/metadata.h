@@ -96,17 +96,24 @@ void imap_metadata_inbox_renamed(struct imap_session *s, struct account *acct, c
 
 /* --- changes by others, §4.4.2 ------------------------------------------------------------------ */
 
-/* What a session that has enabled METADATA was told of: of its own account. */
+/* What a session that has enabled METADATA was told of an account: its own, and each other one that it has open
+ * (imapd/place.h), of which it hears what is shared and what it may read. */
 struct imap_metadata_seen {
 	bool begun;
 	uint64_t last;                /* number of the change */
 	uint64_t own_first, own_last; /* this session's own after that; 0: none */
 	struct state_stamp stamp;     /* of state.db before the last look */
 };
+struct imap_metadata_other {
+	const struct account *acct; /* only compared */
+	struct imap_metadata_seen seen;
+};
 /* Says what others have changed since the last time, or since METADATA was enabled; the first call only begins. */
 void imap_metadata_report(struct imap_session *s);
-/* This session's own changes are not said. */
-void imap_metadata_own(struct imap_session *s, uint64_t first, uint64_t last);
+/* This session's own changes, in that account, are not said. */
+void imap_metadata_own(
+    struct imap_session *s, const struct account *acct, uint64_t first, uint64_t last);
+void imap_metadata_report_end(struct imap_session *s);
 
 /* For NOTIFY (RFC 5465 §5.7): entries of an account that have changed after *since, which is moved on; each with the name of
  * its mailbox, NULL for the server's, but for changes numbered skip_first to skip_last.  Watch the file state.db-wal of

@@ -1,8 +1,10 @@
 /* Changes of annotations by others, RFC 5464 §4.4.2: names of entries, never values. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "imapd/metadata.h"
 #include "imapd/notify.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
@@ -119,55 +121,137 @@ imap_metadata_changes(struct account *acct, uint64_t *since, uint64_t skip_first
 	arena_free(&c.arena);
 }
 
-void
-imap_metadata_own(struct imap_session *s, uint64_t first, uint64_t last)
-{
-	struct imap_metadata_seen *seen = &s->metadata_seen;
+/* --- what a session was told -------------------------------------------------------------------- */
 
-	imap_notify_own_metadata(s, first, last);
-	if (first == 0 || !seen->begun)
+/* NULL: one that is not watched, since METADATA is not enabled. */
+static struct imap_metadata_seen *
+seen_of(struct imap_session *s, const struct account *acct)
+{
+	if (acct == s->acct)
+		return &s->metadata_seen;
+	for (size_t i = 0; i < s->metadata_other_count; i++)
+		if (s->metadata_others[i].acct == acct)
+			return &s->metadata_others[i].seen;
+	return NULL;
+}
+
+static struct imap_metadata_seen *
+seen_of_other(struct imap_session *s, const struct account *acct)
+{
+	struct imap_metadata_seen *seen = seen_of(s, acct);
+
+	if (seen != NULL)
+		return seen;
+	s->metadata_others = mem_realloc_array(
+	    s->metadata_others, s->metadata_other_count + 1, sizeof(*s->metadata_others));
+	s->metadata_others[s->metadata_other_count] = (struct imap_metadata_other){ .acct = acct };
+	return &s->metadata_others[s->metadata_other_count++].seen;
+}
+
+void
+imap_metadata_report_end(struct imap_session *s)
+{
+	free(s->metadata_others);
+	s->metadata_others = NULL;
+	s->metadata_other_count = 0;
+	s->metadata_seen = (struct imap_metadata_seen){ 0 };
+}
+
+void
+imap_metadata_own(struct imap_session *s, const struct account *acct, uint64_t first, uint64_t last)
+{
+	struct imap_metadata_seen *seen = seen_of(s, acct);
+
+	if (acct == s->acct)
+		imap_notify_own_metadata(s, first, last);
+	if (first == 0 || seen == NULL || !seen->begun)
 		return;
 	if (seen->own_first == 0)
 		seen->own_first = first;
 	seen->own_last = last;
 }
 
+/* --- telling it --------------------------------------------------------------------------------- */
+
+struct telling {
+	struct imap_session *s;
+	const struct account *owner; /* of another account; NULL: the own one */
+};
+
 /* metadata-resp = "METADATA" SP mailbox SP entry-list */
 static void
-say(void *arg, const char *mailbox, const char *entry)
+say_entry(struct imap_session *s, const char *shown, const char *entry)
 {
-	struct imap_session *s = arg;
-
 	buf_adds(&s->out, "* METADATA ");
-	imap_out_mailbox(s, mailbox != NULL ? mailbox : "");
+	imap_out_mailbox(s, shown);
 	buf_addc(&s->out, ' ');
 	imap_out_astring(&s->out, str_from(entry));
 	buf_adds(&s->out, "\r\n");
 }
 
-void
-imap_metadata_report(struct imap_session *s)
+/* Of another user's: what is shared, in mailboxes whose annotations this user may read (§3.3). */
+static void
+say_others(
+    struct imap_session *s, const struct account *owner, const char *mailbox, const char *entry)
 {
-	struct imap_metadata_seen *seen = &s->metadata_seen;
-	struct state_stamp stamp;
+	static const unsigned ANY = ACL_READ | ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_POST;
+	struct arena arena = { 0 };
+	struct imap_place place;
+	const char *shown;
+
+	if (mailbox == NULL || !imap_metadata_is_shared(entry))
+		return;
+	shown = imap_place_shown(s, &arena, account_address(owner), mailbox);
+	if (imap_place_of(s, &arena, shown, &place) == STORE_OK && place.acct != NULL &&
+	    (place.rights & ACL_LOOKUP) != 0 && (place.rights & ANY) != 0)
+		say_entry(s, place.shown, entry);
+	arena_free(&arena);
+}
+
+static void
+say(void *arg, const char *mailbox, const char *entry)
+{
+	const struct telling *t = arg;
+
+	if (t->owner != NULL)
+		say_others(t->s, t->owner, mailbox, entry);
+	else
+		say_entry(t->s, mailbox != NULL ? mailbox : "", entry);
+}
+
+static void
+report(struct imap_session *s, struct account *acct, struct imap_metadata_seen *seen)
+{
+	struct telling t = { s, acct != s->acct ? acct : NULL };
 	struct changes c = { .skip_first = seen->own_first, .skip_last = seen->own_last };
+	struct state_stamp stamp;
 	bool settled;
 
-	if (!imap_enabled(s, IMAP_ENABLED_METADATA) || s->acct == NULL)
-		return;
 	if (!seen->begun) {
 		seen->begun = true;
-		seen->last = imap_metadata_last(s->acct);
+		seen->last = imap_metadata_last(acct);
 		return;
 	}
-	settled = state_stamp(account_dir_fd(s->acct), &stamp);
+	settled = state_stamp(account_dir_fd(acct), &stamp);
 	if (memcmp(&stamp, &seen->stamp, sizeof(stamp)) == 0)
 		return;
-	if (read_changes(s->acct, seen->last, &c)) {
+	if (read_changes(acct, seen->last, &c)) {
 		seen->last = c.last;
 		seen->own_first = seen->own_last = 0;
 		seen->stamp = settled ? stamp : (struct state_stamp){ 0 };
-		with_names(s->acct, &c, say, s);
+		with_names(acct, &c, say, &t);
 	}
 	arena_free(&c.arena);
+}
+
+void
+imap_metadata_report(struct imap_session *s)
+{
+	size_t others = s->other_count; /* saying it may open no more of them */
+
+	if (!imap_enabled(s, IMAP_ENABLED_METADATA) || s->acct == NULL)
+		return;
+	report(s, s->acct, &s->metadata_seen);
+	for (size_t i = 0; i < others; i++)
+		report(s, s->others[i], seen_of_other(s, s->others[i]));
 }

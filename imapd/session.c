@@ -69,7 +69,7 @@ void
 imap_session_clear(struct imap_session *s)
 {
 	imap_sieve_end(s);
-	s->metadata_seen = (struct imap_metadata_seen){ 0 };
+	imap_metadata_report_end(s);
 	imap_notify_free(s);
 	imap_deselect(s);
 	imap_places_free(s);

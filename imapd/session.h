@@ -95,7 +95,9 @@ struct imap_session {
 	struct imap_batches_asked batches_asked;
 	struct imap_sieve *sieve; /* imapd/imapsieve.h; NULL: no script was ever due */
 	struct imap_metadata_seen metadata_seen; /* with IMAP_ENABLED_METADATA */
-	struct imap_news *news;                  /* FETCH of new messages (imapd/news.h); or NULL */
+	struct imap_metadata_other *metadata_others;
+	size_t metadata_other_count;
+	struct imap_news *news;     /* FETCH of new messages (imapd/news.h); or NULL */
 	struct imap_notify *notify; /* what it is told unasked (imapd/notify.h); NULL: no NOTIFY */
 
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */
