@@ -141,6 +141,16 @@ check_sources(struct imap_session *s, struct imap_request *req, const struct ese
 	return context_tag_is_used(s, req->tag) ? imap_bad(req, "Tag reuse") : IMAP_OK;
 }
 
+static const char *
+selected_shown(struct imap_session *s, struct arena *a)
+{
+	struct account *acct = mailbox_account(s->box);
+
+	return acct == s->acct
+		   ? mailbox_name(s->box)
+		   : imap_place_shown(s, a, account_address(acct), mailbox_name(s->box));
+}
+
 /* The selected mailbox is the first if it is asked for, and then not searched twice. */
 static enum store_err
 find_mailboxes(
@@ -158,7 +168,7 @@ find_mailboxes(
 	all = arena_alloc(req->arena, (st->scope.count + 1) * sizeof(*all));
 	all[count++] = (struct imap_place){ .acct = mailbox_account(s->box),
 		.name = mailbox_name(s->box),
-		.shown = mailbox_name(s->box),
+		.shown = selected_shown(s, req->arena),
 		.rights = s->rights };
 	for (size_t i = 0; i < st->scope.count; i++)
 		if (!imap_place_is_selected(s, &st->scope.places[i]))

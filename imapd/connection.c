@@ -268,6 +268,8 @@ take_moved(struct imap_connection *conn)
 
 	while (conn->watch != NULL && watch_take(conn->watch, &number))
 		note_moved(conn, number);
+	if (conn->watch != NULL && watch_has_ended(conn->watch))
+		imap_notify_watch_again(&conn->s);
 }
 
 static void

@@ -360,3 +360,10 @@ imap_notify_moved(struct imap_session *s, unsigned number)
 		if (n->boxes.items[i].path != NULL && n->boxes.items[i].number == number)
 			n->boxes.items[i].moved = n->boxes_moved = true;
 }
+
+void
+imap_notify_watch_again(struct imap_session *s)
+{
+	if (s->notify != NULL)
+		s->notify->watches_changed = true;
+}

@@ -77,5 +77,7 @@ bool imap_notify_watches(struct imap_session *s,
     void (*set)(void *arg, unsigned number, enum watch_kind kind, const char *path), void *arg,
     unsigned *count_out);
 void imap_notify_moved(struct imap_session *s, unsigned number);
+/* Watches have ended by themselves: imap_notify_watches() is to say all of them again. */
+void imap_notify_watch_again(struct imap_session *s);
 
 #endif

@@ -27,6 +27,7 @@ struct watch {
 	unsigned moved_count;
 	struct net_timer *poll; /* as long as something is polled */
 	bool said;              /* that watches are short */
+	bool ended;             /* one, by itself */
 };
 
 struct watch *
@@ -103,6 +104,7 @@ on_change(void *arg, unsigned seen)
 			net_watch_free(slot->of[i]);
 			slot->of[i] = NULL;
 		}
+		w->ended = true;
 		free(slot->path); /* the same path again is another folder */
 		slot->path = NULL;
 	}
@@ -220,6 +222,15 @@ watch_take(struct watch *w, unsigned *number_out)
 		return true;
 	}
 	return false;
+}
+
+bool
+watch_has_ended(struct watch *w)
+{
+	bool ended = w->ended;
+
+	w->ended = false;
+	return ended;
 }
 
 bool

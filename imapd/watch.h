@@ -33,6 +33,8 @@ bool watch_set(struct watch *w, unsigned number, enum watch_kind kind, const cha
 void watch_cut(struct watch *w, unsigned count);
 /* One of the numbers where something has moved; false: none any more. */
 bool watch_take(struct watch *w, unsigned *number_out);
+/* Has a watch ended since the last call, because what it stood on is gone?  Then set them again. */
+bool watch_has_ended(struct watch *w);
 /* Is there one?  (Without taking it.) */
 bool watch_has_moved(const struct watch *w);
 
