@@ -37,6 +37,8 @@ struct append_state {
 	bool paused;    /* the text at hand is not done */
 	bool binary;    /* the literal at hand may hold NULs */
 	uint64_t bytes; /* of the message at hand, announced or copied */
+	uint64_t literal_bytes, literal_left;
+	bool wrapped; /* see unwrap() */
 	struct header_watch header;
 	struct append_url url;
 };
@@ -155,6 +157,24 @@ take_bytes(struct imap_session *s, struct imap_request *req, const char *bytes, 
 	return err == STORE_OK ? IMAP_WAIT : imap_append_refuse(req, err);
 }
 
+/* Python's imaplib (3.11, say), once it has enabled UTF8=ACCEPT, puts the "UTF8 (" and ")" of RFC 6855 §4 into the literal,
+ * not around it.  No header begins like that: they are taken off. */
+static struct str
+unwrap(const struct imap_session *s, struct append_state *st, struct str bytes)
+{
+	static const struct str OPEN = { "UTF8 (", 6 };
+	bool first = st->literal_left == st->literal_bytes;
+
+	st->literal_left -= bytes.len < st->literal_left ? bytes.len : st->literal_left;
+	if (first && st->at == AT_MESSAGE && imap_enabled(s, IMAP_ENABLED_UTF8))
+		st->wrapped = str_has_prefix(bytes, OPEN);
+	if (first && st->wrapped)
+		bytes = (struct str){ bytes.p + OPEN.len, bytes.len - OPEN.len };
+	if (st->wrapped && st->literal_left == 0 && bytes.len > 0 && bytes.p[bytes.len - 1] == ')')
+		bytes.len--;
+	return bytes;
+}
+
 /* literal = … *CHAR8, which has no NUL; literal8 has, RFC 9051 §9. */
 enum imap_result
 imap_append_data(struct imap_session *s, struct imap_request *req, struct str bytes)
@@ -163,6 +183,7 @@ imap_append_data(struct imap_session *s, struct imap_request *req, struct str by
 
 	if (!st->binary && memchr(bytes.p, '\0', bytes.len) != NULL)
 		return imap_no(req, "CANNOT", "NUL in a message needs a literal8, ~{n}");
+	bytes = unwrap(s, st, bytes);
 	return take_bytes(s, req, bytes.p, bytes.len);
 }
 
@@ -227,6 +248,8 @@ want_literal(const struct piece *p, enum append_at then, enum imap_result *resul
 	if (!add_bytes(p, p->literal->size_bytes, result_out))
 		return false;
 	p->st->binary = p->literal->binary;
+	p->st->literal_bytes = p->st->literal_left = p->literal->size_bytes;
+	p->st->wrapped = false;
 	p->st->at = then;
 	return stop(IMAP_WAIT, result_out);
 }

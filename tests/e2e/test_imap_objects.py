@@ -129,6 +129,14 @@ def test_ids_last(server):
     client = i.connect_imap(bob)
     assert sorted(ids(client, "FromMbox")) == sorted(wanted)
     assert ids(client, "Work") == wanted
+    # RENAME of INBOX moves messages into a new mailbox, RFC 8474 §4
+    client.select("INBOX")
+    inbox = mailbox_id(client, "INBOX")
+    before = ids(client, "INBOX")
+    client.close()
+    client.rename("INBOX", "Old")
+    assert mailbox_id(client, "INBOX") == inbox != mailbox_id(client, "Old")
+    assert ids(client, "Old") == before
     client.logout()
 
 
