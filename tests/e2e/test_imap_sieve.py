@@ -1,11 +1,14 @@
 """Scripts that IMAP runs: events (RFC 6785) and FILTER, with a real relay, two clients and things that go wrong."""
 
 import email.policy
+import os
+import re
 import shutil
 import threading
 
 import pytest
 
+from dovecot import Dovecot
 from relay import Relay
 from sanger import Instance, make_message, temp_dir, wait_for
 
@@ -239,6 +242,96 @@ if allof (metadata :is "Lists" "/private/comment" "of them",
     typ, data = client.xatom("GETMETADATA", '""', "(/shared/admin /shared/comment)")
     assert client.response("METADATA")[1] == [
         b'"" (/shared/admin "mailto:postmaster@example.org" /shared/comment NIL)']
+
+
+# --- what Pigeonhole does with the same
+
+PIGEONHOLE = """
+mail_attribute_dict = file:%h/dovecot-attributes
+plugin {
+  sieve = file:%h/sieve;active=%h/.dovecot.sieve
+  sieve_plugins = sieve_imapsieve
+  imapsieve_url = sieve://mail.example.org
+}
+protocol imap {
+  imap_metadata = yes
+  mail_plugins = imap_sieve imap_filter_sieve
+}
+"""
+SAME = r"""require ["imapsieve", "environment", "imap4flags", "fileinto", "copy", "variables"];
+if environment :matches "imap.cause" "*" { set "cause" "${1}"; }
+if header :contains "subject" "throw" { addflag "$Lost"; discard; stop; }
+if header :contains "subject" "file" { fileinto "Filed"; stop; }
+if header :contains "subject" "copy" { fileinto :copy "Filed"; }
+if header :contains "subject" "here" { fileinto "Box"; stop; }
+if allof (hasflag "\\Flagged", environment :contains "imap.changedflags" "\\Flagged") { addflag "$Flagged-now"; }
+addflag "$saw-${cause}";
+"""
+
+
+def story(client):
+    """What both servers are told; the flags and responses that come of it."""
+    seen = []
+
+    def look(mailbox):
+        client.select(mailbox)
+        typ, data = client.uid("FETCH", "1:*", "(FLAGS)")
+        seen.append((mailbox, [sorted(f for f in re.search(r"FLAGS \(([^)]*)\)", d.decode())[1].split()
+                                      if f != "\\Recent") for d in data if d]))
+
+    def filtered(*args):
+        client.select("Box")
+        typ, data = client.xatom("FILTER", "SIEVE", *args)
+        results = client.untagged_responses.pop("FILTERED", [])
+        seen.append((args, typ, [r.split()[-1] for r in results if r.endswith(b" OK")]))
+        look("Box")
+    for name in ("Box", "Filed"):
+        client.create(name)
+    setmetadata(client, "Box", "same")
+    append(client, "INBOX", "plain")
+    append(client, "INBOX", "copy this")
+    for subject in ("plain", "throw away", "file it", "copy it", "here"):
+        append(client, "Box", subject)
+    look("Box")
+    look("Filed")
+    client.select("Box")
+    client.uid("STORE", "1", "+FLAGS", "(\\Flagged \\Seen)")
+    client.uid("STORE", "4", "+FLAGS", "(\\Answered)")
+    client.uid("STORE", "4", "+FLAGS", "(\\Flagged)")
+    client.uid("STORE", "4", "-FLAGS", "($saw-APPEND)")
+    client.uid("FETCH", "5", "(BODY[TEXT])")
+    look("Box")
+    client.select("INBOX")
+    client.uid("COPY", "1", "Box")
+    client.uid("MOVE", "2", "Box")
+    look("Box")
+    look("Filed")
+    setmetadata(client, "Box", "none of that name")
+    client.select("Box")
+    client.uid("STORE", "1", "-FLAGS", "(\\Flagged)")
+    filtered("SCRIPT", '"discard;"', "SUBJECT", "plain")
+    filtered("SCRIPT", '"require [\\"imap4flags\\"]; setflag \\"$Only\\";"', "ALL")
+    filtered("SCRIPT", '"nonsense;"', "ALL")
+    filtered("PERSONAL", "nope", "ALL")
+    return seen
+
+
+@pytest.mark.once
+def test_pigeonhole_does_the_same(box, user):
+    put(box, user, "same", SAME)
+    ours = story(connect(box, user))
+    with Dovecot(extra=PIGEONHOLE) as dovecot:
+        client = commands(dovecot.connect(user))
+        scripts = dovecot.dir / "home" / user / "sieve"
+        scripts.mkdir(parents=True, exist_ok=True)
+        (scripts / "same.sieve").write_text(SAME)
+        for path in (scripts.parent, scripts, scripts / "same.sieve"):
+            owner = dovecot.mail.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
+        theirs = story(client)
+    assert len(ours) == len(theirs)
+    for our, their in zip(ours, theirs):
+        assert our == their
 
 
 def test_without_a_spool_mail_stays(box, user):
