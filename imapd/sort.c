@@ -10,12 +10,12 @@
 /* What one criterion compares: a number, or a text whose first bytes are one, so that most comparisons look no
  * further. */
 struct sort_value {
-	uint64_t first;
+	uint64_t first, second;
 	uint32_t at, len; /* the text, in the run's texts */
 };
 
 struct sort_item {
-	uint64_t first; /* of the first criterion, reversed already */
+	uint64_t first, second; /* of the first criterion, reversed already */
 	uint32_t uid;
 	uint32_t place; /* in mailbox order */
 };
@@ -122,13 +122,13 @@ sort_plan_parse(struct cursor *c, struct sort_plan *plan_out)
 
 /* --- collecting -------------------------------------------------------------------------------- */
 
-/* The first bytes as a number that compares as they do. */
+/* Eight bytes from `at` on as a number that compares as they do. */
 static uint64_t
-first_bytes(struct str text)
+eight_bytes(struct str text, size_t at)
 {
 	uint64_t n = 0;
 
-	for (size_t i = 0; i < 8; i++)
+	for (size_t i = at; i < at + 8; i++)
 		n = n << 8 | (i < text.len ? (unsigned char)text.p[i] : 0);
 	return n;
 }
@@ -148,7 +148,8 @@ value_of(struct sort_run *run, const struct sort_row *row, const struct gathered
 		return v;
 	}
 	text = m->keys->text[row->text];
-	v = (struct sort_value){ first_bytes(text), (uint32_t)run->texts.len, (uint32_t)text.len };
+	v = (struct sort_value){ eight_bytes(text, 0), eight_bytes(text, 8),
+		(uint32_t)run->texts.len, (uint32_t)text.len };
 	buf_add(&run->texts, text.p, text.len);
 	return v;
 }
@@ -159,6 +160,7 @@ on_message(void *arg, const struct gathered *m)
 	struct sort_run *run = arg;
 	const struct sort_plan *plan = run->plan;
 	struct sort_value *values;
+	uint64_t reverse;
 
 	if (run->count == run->cap) {
 		run->cap = run->cap == 0 ? 256 : run->cap * 2;
@@ -169,10 +171,11 @@ on_message(void *arg, const struct gathered *m)
 	values = run->values + (size_t)run->count * plan->count;
 	for (size_t i = 0; i < plan->count; i++)
 		values[i] = value_of(run, plan->list[i].row, m);
-	run->items[run->count] =
-	    (struct sort_item){ .first = plan->list[0].reverse ? ~values[0].first : values[0].first,
-		    .uid = m->uid,
-		    .place = run->count };
+	reverse = plan->list[0].reverse ? UINT64_MAX : 0;
+	run->items[run->count] = (struct sort_item){ .first = values[0].first ^ reverse,
+		.second = values[0].second ^ reverse,
+		.uid = m->uid,
+		.place = run->count };
 	run->count++;
 	return run->texts.len <= SORT_TEXT_MAX_TOTAL;
 }
@@ -219,8 +222,11 @@ compare_values(const struct sort_run *run, const struct sort_value *a, const str
 
 	if (a->first != b->first)
 		return a->first < b->first ? -1 : 1;
-	if (len > 8) {
-		order = memcmp(run->texts.data + a->at + 8, run->texts.data + b->at + 8, len - 8);
+	if (a->second != b->second)
+		return a->second < b->second ? -1 : 1;
+	if (len > 16) {
+		order =
+		    memcmp(run->texts.data + a->at + 16, run->texts.data + b->at + 16, len - 16);
 		if (order != 0)
 			return order;
 	}
@@ -236,6 +242,8 @@ compare_items(const void *x, const void *y, void *arg)
 
 	if (a->first != b->first)
 		return a->first < b->first ? -1 : 1;
+	if (a->second != b->second)
+		return a->second < b->second ? -1 : 1;
 	for (size_t i = 0; i < count; i++) {
 		int order = compare_values(run, &run->values[(size_t)a->place * count + i],
 		    &run->values[(size_t)b->place * count + i]);

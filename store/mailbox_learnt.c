@@ -4,7 +4,7 @@
 
 #include "store/mailbox_internal.h"
 
-#define LEARNT_SLICE 256 /* messages in memory at once */
+#define LEARNT_SLICE 1024 /* messages in memory at once */
 
 struct learnt_item {
 	uint32_t uid;
