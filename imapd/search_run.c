@@ -21,6 +21,7 @@ struct search_run {
 	size_t proposed_count;
 
 	bool started;
+	bool narrowed; /* search.db has been asked */
 	uint32_t limit, limited_uid;
 	struct uidset candidates, found;
 	uint32_t done_uid; /* all candidates up to it are decided or in the slice */
@@ -122,20 +123,24 @@ search_run_progress(const struct search_run *run, uint64_t *done_out, uint64_t *
 
 /* --- the index --------------------------------------------------------------------------------- */
 
-/* Asks search.db about each text: one that it cannot say anything about may be in any message. */
-static void
+/* Asks search.db about each text: one that it cannot say anything about may be in any message.  False: there are more to be
+ * asked about. */
+static bool
 ask_proposals(struct search_run *run)
 {
 	size_t count = run->plan->key_count;
 
 	if (count > SEARCH_PROPOSALS)
 		count = SEARCH_PROPOSALS;
-	for (; run->proposed_count < count; run->proposed_count++) {
+	while (run->proposed_count < count) {
 		struct uidset *uids = &run->proposed[run->proposed_count];
 
 		uidset_copy(uids, &run->candidates);
-		search_narrow(&run->source, &run->plan->keys[run->proposed_count], uids);
+		search_narrow(&run->source, &run->plan->keys[run->proposed_count++], uids);
+		if (time_is_up(run))
+			break;
 	}
+	return run->proposed_count == count;
 }
 
 static const struct uidset *
@@ -179,17 +184,23 @@ may_match(const struct search_run *run, const struct search_node *node, struct u
 		uidset_copy(uids_out, proposed_for(run, node));
 }
 
-static void
+/* False: the time is up. */
+static bool
 narrow(struct search_run *run)
 {
 	struct uidset uids = { 0 };
 
-	if (run->plan->key_count == 0 || uidset_count(&run->candidates) <= SEARCH_READ_MAX)
-		return;
-	ask_proposals(run);
+	run->narrowed =
+	    run->plan->key_count == 0 || uidset_count(&run->candidates) <= SEARCH_READ_MAX;
+	if (run->narrowed)
+		return true;
+	if (!ask_proposals(run))
+		return false;
 	may_match(run, &run->plan->root, &uids);
 	uidset_swap(&run->candidates, &uids);
 	uidset_free(&uids);
+	run->narrowed = true;
+	return true;
 }
 
 /* What the proposals say of a message's texts: that it cannot have them, or nothing.  NULL: there are no texts. */
@@ -245,8 +256,6 @@ start(struct search_run *run)
 		return err;
 	if (run->plan->root.children == NULL)
 		uidset_swap(&run->found, &run->candidates);
-	else
-		narrow(run);
 	run->started = true;
 	return STORE_OK;
 }
@@ -536,6 +545,8 @@ search_run_step(struct search_run *run, bool *done_out)
 	run->until_ms = now_ms() + SEARCH_SLICE_MS;
 	if (!run->started && (err = start(run)) != STORE_OK)
 		return err;
+	if (!run->narrowed && !narrow(run))
+		return STORE_OK;
 	while (err == STORE_OK) {
 		if (run->ids_at < run->row_count)
 			err = decide_by_ids(run);

@@ -11,7 +11,7 @@
 
 #define SEARCH_SLICE_MS   50 /* of work between two chances for others */
 #define SEARCH_SLICE_ROWS 256
-#define SEARCH_PROPOSALS  64 /* texts of a program about which search.db is asked */
+#define SEARCH_PROPOSALS  16 /* texts of a program about which search.db is asked */
 #define SEARCH_READ_MAX   15 /* so many messages are read without asking */
 
 struct search_run;
