@@ -1,4 +1,5 @@
 #include "imapd/commands.h"
+#include "imapd/news.h"
 #include "imapd/notify.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
@@ -9,7 +10,8 @@
 static enum imap_result
 wait_for_more(struct imap_session *s)
 {
-	imap_metadata_report(s);
+	if (!imap_news_is_pending(s)) /* not within a FETCH response */
+		imap_metadata_report(s);
 	return imap_send_updates(s, true) ? IMAP_WAIT : IMAP_MORE;
 }
 

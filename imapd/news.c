@@ -167,9 +167,10 @@ imap_news_fetch(struct imap_session *s)
 		case FETCH_MORE: return false;
 		case FETCH_DONE: break;
 		case FETCH_BROKEN:
-			s->broken = true;
+			s->broken = true; /* nobody writes any more */
 			s->state = IMAP_LOGOUT;
-			return false;
+			imap_news_free(s);
+			return true;
 		}
 		fetch_run_free(n->run);
 		n->run = NULL;

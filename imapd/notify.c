@@ -199,7 +199,8 @@ tell_selected(struct imap_session *s, bool idle)
 	bool done = imap_send_updates(s, expunges);
 
 	n->selected_moved = !done;
-	if (done && s->out.len == 0 && s->box != NULL && mailbox_verify(s->box) == STORE_OK)
+	if (done && s->state != IMAP_LOGOUT && s->out.len == 0 && s->box != NULL &&
+	    mailbox_verify(s->box) == STORE_OK)
 		done = imap_send_updates(s, expunges);
 	return done;
 }

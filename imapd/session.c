@@ -285,6 +285,10 @@ imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result r
 	s->modseq_in_tagged = says_modseq(s, run);
 	if (wants_updates(run) && !imap_send_updates(s, expunges_allowed(run)))
 		return pause_run(run, IMAP_MORE);
+	if (s->broken) {
+		imap_run_abort(run);
+		return result;
+	}
 	if (wants_updates(run))
 		imap_metadata_report(s);
 	if (s->modseq_in_tagged)

@@ -251,6 +251,8 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 	}
 	if (!imap_news_fetch(s))
 		return false;
+	if (s->broken)
+		return true;
 	mailbox_hold(s->box, holds(s));
 	do {
 		err = mailbox_sync(s->box, expunges_too && wants_expunges(s), &changes);
