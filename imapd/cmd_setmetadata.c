@@ -8,6 +8,8 @@
 #include "store/mailbox.h"
 #include "store/state_metadata.h"
 
+_Static_assert(STATE_METADATA_BYTES_MAX == 32768, "IMAP_METADATA_MAXSIZE says so");
+
 static enum store_err
 set_in(
     struct imap_metadata *m, bool shared, const struct state_metadata_entry *entries, size_t count)
@@ -170,12 +172,10 @@ set_run(struct imap_session *s, struct imap_request *req)
 	if (!imap_arg_end(req))
 		return IMAP_BAD;
 	for (size_t i = 0; i < count; i++) {
-		char code[48];
-
 		if (entries[i].value.len <= STATE_METADATA_BYTES_MAX)
 			continue;
-		snprintf(code, sizeof(code), "METADATA MAXSIZE %d", STATE_METADATA_BYTES_MAX);
-		return imap_no(req, code, "The value is too large");
+		return imap_no(
+		    req, "METADATA MAXSIZE " IMAP_METADATA_MAXSIZE, "The value is too large");
 	}
 	return set_all(s, req, place, entries, count);
 }

@@ -411,6 +411,23 @@ start_command(struct imap_connection *conn)
 		conversation_run(&conn->c, JOB_BEGIN);
 }
 
+/* An annotation that does not even fit into a command is told as one that is too large, RFC 5464 §4.3. */
+static const char *
+refusal_of(const struct imap_connection *conn)
+{
+	const struct frame *f = &conn->c.frame;
+	struct cursor args;
+	struct str tag;
+	bool uid;
+
+	return f->too_big != FRAME_LINE_TOO_LONG &&
+		       (conn->s.state & (IMAP_AUTHENTICATED | IMAP_SELECTED)) != 0 &&
+		       imap_command_of((struct str){ f->text.data, f->text.len }, &tag, &uid,
+			   &args) == &imap_cmd_setmetadata
+		   ? " NO [METADATA MAXSIZE " IMAP_METADATA_MAXSIZE "] "
+		   : " BAD [TOOBIG] ";
+}
+
 /* A command that was too large: BAD with its tag, or the reply to an APPEND that is under way. */
 static void
 command_refused(struct imap_connection *conn)
@@ -431,7 +448,7 @@ command_refused(struct imap_connection *conn)
 	}
 	tag = imap_frame_tag((struct str){ f->text.data, f->text.len });
 	net_stream_write(conn->c.st, tag.p, tag.len);
-	net_stream_puts(conn->c.st, " BAD [TOOBIG] ");
+	net_stream_puts(conn->c.st, refusal_of(conn));
 	net_stream_puts(conn->c.st, why);
 	net_stream_puts(conn->c.st, "\r\n");
 	frame_reset(&conn->c.frame);

@@ -21,7 +21,8 @@
 #include "store/err.h"
 #include "store/state.h"
 
-#define IMAP_METADATA_ENTRIES_MAX 100 /* in one command */
+#define IMAP_METADATA_ENTRIES_MAX 100     /* in one command */
+#define IMAP_METADATA_MAXSIZE     "32768" /* STATE_METADATA_BYTES_MAX, as it is said */
 
 struct account;
 struct imap_place;
