@@ -9,6 +9,7 @@
 #include "imapd/frame.h"
 #include "imapd/imapd.h"
 #include "imapd/notify.h"
+#include "imapd/progress.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "imapd/watch.h"
@@ -44,6 +45,7 @@ struct imap_connection {
 	struct buf chunk;        /* APPEND's data, or the line for a handler that waits */
 	struct watch *watch;     /* NULL: nothing is watched */
 	_Atomic(char *) told;    /* a line of the job in flight, to be sent now; or NULL */
+	uint64_t heard_ms; /* when the command began, or the client last heard how far it is */
 };
 
 static struct imap_connection *
@@ -89,8 +91,10 @@ send_told(struct imap_connection *conn)
 {
 	char *line = atomic_exchange(&conn->told, NULL);
 
-	if (line != NULL && conn->c.st != NULL)
+	if (line != NULL && conn->c.st != NULL) {
 		net_stream_puts(conn->c.st, line);
+		conn->heard_ms = net_loop_now_ms(conn->c.all->service->loop);
+	}
 	free(line);
 }
 
@@ -115,6 +119,74 @@ tell(void *arg, char *line)
 	*told = (struct told){ conn->c.all, conn };
 	free(atomic_exchange(&conn->told, line));
 	net_loop_post(conn->c.all->service->loop, on_told, told);
+}
+
+/* --- commands that only take long --------------------------------------------------------------- */
+
+#define KEEPALIVE_LEAST_MS 1000
+
+static uint64_t
+keepalive_ms(const struct imapd *imapd)
+{
+	uint64_t ms = imapd->progress_ns / 1000000;
+
+	return ms < KEEPALIVE_LEAST_MS ? KEEPALIVE_LEAST_MS : ms;
+}
+
+/* "* OK [INPROGRESS ("a1" NIL NIL)] …", RFC 9585 §4.  Only in a command's first job, before which it has written
+ * nothing, so that this is a line of its own. */
+static bool
+waits_for_first_job(const struct conversation *c)
+{
+	return c->busy && c->job == JOB_BEGIN && c->st != NULL && c->login_timer == NULL &&
+	       c->state == CONVERSATION_BUSY;
+}
+
+static void
+send_keepalive(struct imap_connection *conn)
+{
+	struct buf line = { 0 };
+
+	imap_progress_alive(
+	    &line, imap_frame_tag((struct str){ conn->c.frame.text.data, conn->c.frame.text.len }));
+	net_stream_write_buf(conn->c.st, &line);
+	buf_free(&line);
+	conn->heard_ms = net_loop_now_ms(conn->c.all->service->loop);
+}
+
+static void
+on_keepalive(void *arg)
+{
+	struct imapd *imapd = arg;
+	uint64_t now_ms = net_loop_now_ms(imapd->conversations.service->loop);
+	bool more = false;
+
+	for (struct conversation *c = imapd->conversations.first; c != NULL; c = c->next) {
+		if (!waits_for_first_job(c))
+			continue;
+		more = true;
+		if (now_ms - connection_of(c)->heard_ms >= keepalive_ms(imapd))
+			send_keepalive(connection_of(c));
+	}
+	imapd->keepalive_runs = more;
+	if (more)
+		net_timer_start_ms(imapd->keepalive, keepalive_ms(imapd));
+}
+
+/* One timer for all sessions, which runs only while there are commands. */
+static void
+watch_command(struct imap_connection *conn)
+{
+	struct imapd *imapd = conn->s.imapd;
+	struct net_loop *loop = conn->c.all->service->loop;
+
+	conn->heard_ms = net_loop_now_ms(loop);
+	if (imapd->keepalive_runs)
+		return;
+	if (imapd->keepalive == NULL)
+		imapd->keepalive = net_timer_new(loop, on_keepalive, imapd);
+	imapd->keepalive_runs = true;
+	net_timer_start_ms(imapd->keepalive, keepalive_ms(imapd));
 }
 
 /* --- jobs -------------------------------------------------------------------------------------- */
@@ -400,6 +472,7 @@ start_command(struct imap_connection *conn)
 	struct str tag;
 	bool uid;
 
+	watch_command(conn);
 	if (conn->s.state == IMAP_UNAUTHENTICATED || conn->s.compressed)
 		cmd = imap_command_of(text, &tag, &uid, &args);
 	if (cmd != NULL && (cmd->flags & IMAP_CMD_MAY_UNPACK) != 0)

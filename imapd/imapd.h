@@ -10,6 +10,7 @@
 struct auth;
 struct imap_filters;
 struct config;
+struct net_timer;
 struct search_builder;
 struct sasl_service;
 struct service;
@@ -27,7 +28,9 @@ struct imapd {
 	uint32_t save_limit;        /* of one COPY or APPEND, if that is less; 0: none */
 	uint64_t progress_ns;       /* between two words about a command's progress */
 
-	struct search_builder *searches;    /* or NULL */
+	struct search_builder *searches; /* or NULL */
+	struct net_timer *keepalive;     /* of commands that take long; the loop's, or NULL */
+	bool keepalive_runs;
 	struct conversations conversations; /* the loop's */
 };
 

@@ -8,6 +8,7 @@
 #include "imapd/imapd.h"
 #include "imapd/meters.h"
 #include "imapd/search_builder.h"
+#include "net/loop.h"
 #include "service/service.h"
 
 static void
@@ -81,6 +82,7 @@ stop(struct service *sv)
 	struct imapd *imapd = sv->data;
 
 	search_builder_free(imapd->searches);
+	net_timer_free(imapd->keepalive);
 	imap_filters_free(imapd->filters);
 	free(imapd);
 	sv->data = NULL;

@@ -12,13 +12,26 @@
 /* "INPROGRESS" [SP "(" inprogress-tag SP inprogress-state ")"], RFC 9585 §5.  A tag with a "]", which clients might take
  * for the code's end, is NIL, §4; numbers are of 32 bits. */
 static void
-write_line(struct buf *out, const struct imap_request *req, uint64_t done, uint64_t goal)
+begin_line(struct buf *out, struct str tag)
 {
 	buf_adds(out, "* OK [INPROGRESS (");
-	if (req->tag.len == 0 || memchr(req->tag.p, ']', req->tag.len) != NULL)
+	if (tag.len == 0 || memchr(tag.p, ']', tag.len) != NULL)
 		buf_adds(out, "NIL");
 	else
-		imap_out_string(out, req->tag);
+		imap_out_string(out, tag);
+}
+
+void
+imap_progress_alive(struct buf *out, struct str tag)
+{
+	begin_line(out, tag);
+	buf_adds(out, " NIL NIL)] Still working\r\n");
+}
+
+static void
+write_line(struct buf *out, const struct imap_request *req, uint64_t done, uint64_t goal)
+{
+	begin_line(out, req->tag);
 	if (goal > UINT32_MAX)
 		goal = 0;
 	if (done > UINT32_MAX)

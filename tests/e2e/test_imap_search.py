@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import fcntl
 import os
 import random
 import shutil
@@ -206,3 +207,21 @@ def test_new_mail_and_mail_that_goes():
             assert client.search(None, "BODY", "needle")[1] == [b"1 2"]
         assert not [p for p in (instance.dir / "log").glob("*")
                     if "search-index-corrupt" in p.read_text(errors="replace")]
+
+
+@pytest.mark.once
+def test_a_command_that_waits_says_that_it_goes_on():
+    """RFC 9585: another program has the account's lock, so STORE waits."""
+    with Instance(settings={"imapd.progress_interval": "1s"}) as instance:
+        instance.add_account(ANN)
+        instance.deliver(ANN)
+        with session(instance) as client:
+            lock = os.open(instance.maildir(ANN), os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            client.send(b"slow STORE 1 +FLAGS (\\Flagged)\r\n")
+            assert client.readline().startswith(b'* OK [INPROGRESS ("slow" NIL NIL)] ')
+            os.close(lock)
+            lines = []
+            while not lines or not lines[-1].startswith(b"slow "):
+                lines.append(client.readline())
+            assert lines[-1].startswith(b"slow OK"), lines
