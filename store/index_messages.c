@@ -219,6 +219,11 @@ index_changed(struct index *ix, int64_t mailbox, uint64_t modseq, uint32_t uid,
 	*count_out = 0;
 	if (st == NULL)
 		return err;
+	/* All of this mod-sequence are behind: after a bulk of mail they are many. */
+	if (uid == UINT32_MAX && modseq < INT64_MAX) {
+		modseq++;
+		uid = 0;
+	}
 	sqlite3_bind_int64(st, 1, mailbox);
 	sqlite3_bind_int64(st, 2, (int64_t)modseq);
 	sqlite3_bind_int64(st, 3, index_message_key(mailbox, uid));

@@ -1006,6 +1006,68 @@ narrow_by_flags(struct mailbox *box, const struct mailbox_query *q, struct uidse
 	return err;
 }
 
+static int
+uid_order(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The next messages changed after (*modseq, *uid), which moves on.  One that changes meanwhile comes again, later. */
+static enum store_err
+changed_slice(
+    struct mailbox *box, uint64_t *modseq, uint32_t *uid, struct index_message *rows, size_t *n_out)
+{
+	struct index_mailbox row;
+	enum store_err err;
+	int tries = 0;
+
+	do {
+		err = mailbox_read_begin(box, &row);
+		if (err != STORE_OK)
+			return err;
+		err = index_changed(
+		    box->acct->ix, row.id, *modseq, *uid, rows, MAILBOX_SLICE_ROWS, n_out);
+		mailbox_read_end(box, &row);
+	} while (account_should_retry(box->acct, err, &tries));
+	if (err == STORE_OK && *n_out > 0) {
+		*modseq = rows[*n_out - 1].modseq;
+		*uid = rows[*n_out - 1].uid;
+	}
+	return err;
+}
+
+/* mod-sequences too have an index of their own: what has not changed is not looked at. */
+static enum store_err
+narrow_by_modseq(struct mailbox *box, uint64_t min, struct uidset *uids)
+{
+	struct index_message *rows;
+	struct uidset changed = { 0 };
+	uint64_t modseq = min - 1;
+	uint32_t uid = UINT32_MAX, *all = NULL;
+	size_t count = 0, n = MAILBOX_SLICE_ROWS;
+	enum store_err err = STORE_OK;
+
+	if (min <= 1 || uidset_is_empty(uids))
+		return STORE_OK;
+	rows = mem_alloc(MAILBOX_SLICE_ROWS * sizeof(*rows));
+	while (err == STORE_OK && n == MAILBOX_SLICE_ROWS) {
+		err = changed_slice(box, &modseq, &uid, rows, &n);
+		all = mem_realloc_array(all, count + MAILBOX_SLICE_ROWS, sizeof(*all));
+		for (size_t i = 0; err == STORE_OK && i < n; i++)
+			all[count++] = rows[i].uid;
+	}
+	qsort(all, count, sizeof(*all), uid_order);
+	for (size_t i = 0; i < count; i++)
+		uidset_add(&changed, all[i]);
+	uidset_intersect(uids, &changed);
+	uidset_free(&changed);
+	free(all);
+	free(rows);
+	return err;
+}
+
 enum store_err
 mailbox_find(struct mailbox *box, const struct mailbox_query *query, struct uidset *uids_out,
     uint64_t *highest_modseq_out)
@@ -1021,6 +1083,8 @@ mailbox_find(struct mailbox *box, const struct mailbox_query *query, struct uids
 		uidset_intersect(&candidates, query->within);
 	uidset_clear(uids_out);
 	err = narrow_by_flags(box, query, &candidates);
+	if (err == STORE_OK)
+		err = narrow_by_modseq(box, f.modseq_min, &candidates);
 	if (err == STORE_OK && (asks_rows(query) || highest_modseq_out != NULL))
 		err = mailbox_messages(box, &candidates, on_candidate, &f);
 	else
