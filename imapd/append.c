@@ -393,14 +393,15 @@ at_part(const struct piece *p, enum imap_result *result_out)
 	return stop(imap_bad(p->req, "TEXT, URL or UTF8 expected"), result_out);
 }
 
-/* Copies a slice. */
+/* Copies a slice; what was read to find the part counts. */
 static bool
 at_url(const struct piece *p, enum imap_result *result_out)
 {
 	struct append_state *st = p->st;
 	char bytes[MIME_READ_BUFFER_BYTES];
-	size_t copied = 0;
+	uint64_t copied = st->url.parsed_bytes;
 
+	st->url.parsed_bytes = 0;
 	while (copied < IMAP_APPEND_SLICE_BYTES) {
 		ssize_t n = append_url_read(&st->url, bytes, sizeof(bytes));
 		enum imap_result result;
@@ -417,7 +418,7 @@ at_url(const struct piece *p, enum imap_result *result_out)
 		result = take_bytes(p->s, p->req, bytes, (size_t)n);
 		if (result != IMAP_WAIT)
 			return stop(result, result_out);
-		copied += (size_t)n;
+		copied += (uint64_t)n;
 	}
 	st->paused = true;
 	return stop(IMAP_MORE, result_out);

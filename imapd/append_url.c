@@ -12,6 +12,9 @@
 #include "service/hostname.h"
 #include "store/mailbox.h"
 
+#define MAILBOX_OPEN_BYTES                                                                         \
+	(64 * 1024) /* what opening a mailbox counts for, beside bytes that are parsed */
+
 static void
 close_message(struct append_url *u)
 {
@@ -56,6 +59,15 @@ is_ours(const struct imap_session *s, const struct imap_url *url)
 	return ours;
 }
 
+static enum store_err
+use_selected(struct imap_session *s, struct append_url *u)
+{
+	if (u->box != s->box)
+		close_mailbox(u);
+	u->box = s->box;
+	return STORE_OK;
+}
+
 /* Opens the mailbox unless it is the last one; the selected one is there already. */
 static enum store_err
 open_mailbox(
@@ -65,11 +77,8 @@ open_mailbox(
 	enum store_err err;
 	char *nfc;
 
-	if (url->mailbox == NULL) {
-		close_mailbox(u);
-		u->box = s->box;
-		return STORE_OK;
-	}
+	if (url->mailbox == NULL)
+		return imap_selected_is_open(s) ? use_selected(s, u) : STORE_NOT_FOUND;
 	nfc = imap_mailbox_nfc(a, url->mailbox);
 	err = imap_place_of(s, a, nfc != NULL ? nfc : url->mailbox, &place);
 	if (err != STORE_OK)
@@ -78,12 +87,11 @@ open_mailbox(
 		return STORE_NOT_FOUND;
 	if (u->own && u->place.acct == place.acct && strcmp(u->place.name, place.name) == 0)
 		return STORE_OK;
+	if (imap_place_is_selected(s, &place))
+		return use_selected(s, u);
 	close_mailbox(u);
 	u->place = place;
-	if (imap_place_is_selected(s, &place)) {
-		u->box = s->box;
-		return STORE_OK;
-	}
+	u->parsed_bytes += MAILBOX_OPEN_BYTES;
 	err = mailbox_open(place.acct, place.name, true, &u->box);
 	if (err != STORE_OK)
 		u->box = NULL;
@@ -110,7 +118,10 @@ open_message(struct append_url *u, const struct imap_url *url)
 		return err;
 	u->uid = url->uid;
 	u->mime = mime_parse_fd(u->fd);
-	return u->mime != NULL ? STORE_OK : store_err_from_errno(errno);
+	if (u->mime == NULL)
+		return store_err_from_errno(errno);
+	u->parsed_bytes += mime_message_size(u->mime);
+	return STORE_OK;
 }
 
 static void

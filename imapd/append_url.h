@@ -20,6 +20,8 @@ struct append_url {
 	uint32_t uid; /* of the open message; 0: none */
 	int fd;
 	struct mime_message *mime;
+	uint64_t
+	    parsed_bytes; /* of messages that were opened, since the caller set it to 0; mailboxes count too */
 
 	/* what is being read: the file, or memory (fields of a header) */
 	struct mime_reader reader;
