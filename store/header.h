@@ -14,6 +14,12 @@ struct header_field {
 /* The next field; false at the blank line or the end of the block.  A line without a colon is a
  * field whose name is the line.  Lines end in LF or CRLF. */
 bool header_next(struct cursor *c, struct header_field *field_out);
+/* False for a line without a colon, which is no field even if it reads like the name of one. */
+static inline bool
+header_has_colon(const struct header_field *field)
+{
+	return field->value.p != field->raw.p;
+}
 /* The first field of that name in a block (letter case does not matter). */
 bool header_find(struct str block, const char *name, struct header_field *field_out);
 

@@ -255,6 +255,8 @@ parse_header(struct mime_parser *p, struct mime_part *part)
 	if (p->header.len > 0)
 		c.end = p->header.data + p->header.len;
 	while (header_next(&c, &h)) {
+		if (!header_has_colon(&h))
+			continue;
 		if (h.name.len > 8 && str_has_prefix_nocase(h.name, STR("Content-")))
 			content_field(p, part, &h);
 		else if (part->fields != NULL)

@@ -229,7 +229,8 @@ mime_header_fields(struct buf *out, int fd, const struct mime_part *part, const 
 
 		c = cursor_from((struct str){ raw.data != NULL ? raw.data : "", raw.len });
 		while (header_next(&c, &h))
-			if (is_among(h.name, names, name_count) != negate) {
+			if ((header_has_colon(&h) && is_among(h.name, names, name_count)) !=
+			    negate) {
 				add_crlf(out, h.raw);
 				if (cut && h.raw.p[h.raw.len - 1] != '\n')
 					buf_adds(out, "\r\n");

@@ -296,7 +296,7 @@ search_header(struct search_text *st, int fd, const struct mime_part *part, bool
 		return true;
 	c = cursor_from((struct str){ st->raw.data, st->raw.len });
 	while (st->open > 0 && header_next(&c, &h)) {
-		if (top && st->headers)
+		if (top && st->headers && header_has_colon(&h))
 			look_in_field(st, &h);
 		if (!text)
 			continue;
@@ -571,7 +571,7 @@ search_fields_pack(struct buf *out, int fd, const struct mime_message *m)
 	while (raw.len > 0 && header_next(&c, &h)) {
 		int number = kept_number(h.name);
 
-		if (number < 0)
+		if (number < 0 || !header_has_colon(&h))
 			continue;
 		buf_reset(&value);
 		normal_value(&value, &h);

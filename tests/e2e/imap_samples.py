@@ -348,6 +348,7 @@ FIELDS = {
     "message-id-twice": (False, "Message-ID: <a@b>\nMessage-ID: <c@d>"),
     "blank-before-colon": (True, "From : a@example.org\nSubject\t: tab"),
     "no-colon": (False, "From: a@example.org\nthis is no field\nSubject: after"),
+    "no-colon-names": (False, "From: a@example.org\nSubject: first\nSubject\nDate\nX-A\nMessage-ID"),
     "no-colon-first": (False, "no field at all\nSubject: after"),
     "empty-name": (False, ": empty name\nSubject: after"),
     "fold-first": (False, " folded first line\nSubject: after"),
