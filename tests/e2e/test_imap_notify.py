@@ -124,6 +124,25 @@ def test_deliveries_and_a_slow_client(shared_instance):
         assert sum(f.endswith(b" EXPUNGE") for f in heard(wire, r"\* 1 EXPUNGE")) == 20
 
 
+def test_too_much_at_once(shared_instance):
+    """More than a client is told of in one go: then NOTIFY is off."""
+    ann = account(shared_instance, "much")
+    root = shared_instance.maildir(ann)
+    with session(shared_instance, ann) as wire, session(shared_instance, ann) as other:
+        other.ok("SELECT INBOX")
+        wire.ok("SELECT INBOX")
+        wire.ok("NOTIFY SET (selected (MessageNew MessageExpunge)) (personal (SubscriptionChange))")
+        (root / "new-subscriptions").write_text("".join(f"n{i}\n" for i in range(1001)))
+        shared_instance.own(root / "new-subscriptions")
+        os.rename(root / "new-subscriptions", root / "subscriptions")
+        assert wire.response().startswith(b"* OK [NOTIFICATIONOVERFLOW] ")
+        append(other, "INBOX")
+        assert wire.ok("NOOP") == []
+        wire.ok("NOTIFY SET (selected (MessageNew MessageExpunge)) (personal (SubscriptionChange))")
+        append(other, "INBOX")
+        heard(wire, r"\* 2 EXISTS")
+
+
 @pytest.mark.once
 def test_too_many_mailboxes(shared_instance):
     ann = account(shared_instance, "many")
