@@ -488,13 +488,13 @@ account_read_end(struct account *acct)
 }
 
 enum store_err
-account_lock(struct account *acct)
+account_lock_within(struct account *acct, int seconds)
 {
 	enum store_err err;
 
-	if (!lock_within(&acct->write_mutex, STORE_LOCK_WAIT_S))
+	if (!lock_within(&acct->write_mutex, seconds))
 		return STORE_BUSY;
-	err = home_lock(acct->home, STORE_LOCK_WAIT_S * 1000, &acct->lock);
+	err = home_lock(acct->home, seconds * 1000, &acct->lock);
 	if (err != STORE_OK) {
 		pthread_mutex_unlock(&acct->write_mutex);
 		return err;
@@ -504,6 +504,12 @@ account_lock(struct account *acct)
 		acct->cleaned = true;
 	}
 	return STORE_OK;
+}
+
+enum store_err
+account_lock(struct account *acct)
+{
+	return account_lock_within(acct, STORE_LOCK_WAIT_S);
 }
 
 void

@@ -126,7 +126,7 @@ struct mailbox_list {
 /* All mailboxes, names that exist only as parents of others, and all subscribed names.
  * Zero-initialise *list_out; end it with mailbox_list_free(), also after an error. */
 enum store_err account_list(struct account *acct, struct mailbox_list *list_out);
-/* The same when nobody of ours is in the middle of changing the tree: waits for the writer lock. */
+/* The same when nobody of ours is in the middle of changing the tree: waits for the writer lock, but not long. */
 enum store_err account_list_settled(struct account *acct, struct mailbox_list *list_out);
 void mailbox_list_free(struct mailbox_list *list);
 

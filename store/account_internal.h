@@ -76,6 +76,7 @@ void account_write_unlock(struct account *acct);
 
 /* The writer lock alone, for what the index does not know. */
 enum store_err account_lock(struct account *acct);
+enum store_err account_lock_within(struct account *acct, int seconds);
 void account_unlock(struct account *acct);
 
 /* In a write transaction that has just begun: finishes a move that another process died in (mailbox_move.c). */

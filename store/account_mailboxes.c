@@ -199,15 +199,16 @@ out:
 	return err;
 }
 
+#define SETTLE_WAIT_S 1 /* most changes of the tree take milliseconds */
+
 enum store_err
 account_list_settled(struct account *acct, struct mailbox_list *out)
 {
-	enum store_err err = account_lock(acct);
+	bool locked = account_lock_within(acct, SETTLE_WAIT_S) == STORE_OK;
+	enum store_err err = account_list(acct, out);
 
-	if (err != STORE_OK)
-		return err;
-	err = account_list(acct, out);
-	account_unlock(acct);
+	if (locked)
+		account_unlock(acct);
 	return err;
 }
 
