@@ -114,6 +114,9 @@ unfolded(struct mime_parser *p, struct str value)
 	header_unfold(&p->scratch, value);
 	if (p->scratch.len == 0)
 		return STR("");
+	for (size_t i = 0; i < p->scratch.len; i++)
+		if (p->scratch.data[i] == '\r') /* that is no line end is a blank */
+			p->scratch.data[i] = ' ';
 	for (size_t i = 0; i < p->scratch.len; i++) {
 		if (p->scratch.data[i] == '\0') { /* rare: the rest anew, with U+FFFD for each */
 			struct buf b = { 0 };

@@ -349,6 +349,8 @@ FIELDS = {
     "blank-before-colon": (True, "From : a@example.org\nSubject\t: tab"),
     "no-colon": (False, "From: a@example.org\nthis is no field\nSubject: after"),
     "no-colon-names": (False, "From: a@example.org\nSubject: first\nSubject\nDate\nX-A\nMessage-ID"),
+    "bare-cr": (False, "Subject: a\rb\nDate: x\ry\nMessage-ID: <a\rb@c>\nFrom: A\rB <a@b.example>\nMIME-Version: 1.0\n"
+                       "Content-Description: d\re\nContent-Type: text/plain; name=\"n\rm\""),
     "no-colon-first": (False, "no field at all\nSubject: after"),
     "empty-name": (False, ": empty name\nSubject: after"),
     "fold-first": (False, " folded first line\nSubject: after"),
