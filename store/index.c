@@ -40,7 +40,7 @@ static const char SCHEMA[] =
     " parts BLOB, sent_day INTEGER);"
     "CREATE TABLE searched (key INTEGER PRIMARY KEY, sent_day INTEGER, fields BLOB);"
     "CREATE TABLE sorted (key INTEGER PRIMARY KEY, sent INTEGER, keys BLOB);"
-    "CREATE TABLE summary (key INTEGER PRIMARY KEY, sent INTEGER, summary BLOB);"
+    "CREATE TABLE summary (key INTEGER PRIMARY KEY, summary BLOB);"
     "CREATE TABLE move_intent (id INTEGER PRIMARY KEY, from_box TEXT NOT NULL, from_uid INTEGER,"
     " to_box TEXT NOT NULL, to_uid INTEGER, to_name TEXT NOT NULL);";
 
@@ -138,7 +138,7 @@ static const char *const SQL[STATEMENTS] = {
 	[SORTED_REMOVE] = "DELETE FROM sorted WHERE key = ?1",
 	[SUMMARY_RANGE] = "SELECT key & 4294967295, NULL, summary FROM summary"
 			  " WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
-	[SUMMARY_PUT] = "INSERT OR REPLACE INTO summary (key, sent, summary) VALUES (?1, ?2, ?3)",
+	[SUMMARY_PUT] = "INSERT OR REPLACE INTO summary (key, summary) VALUES (?1, ?3)",
 	[SUMMARY_COPY] = "INSERT OR IGNORE INTO summary (key, summary)"
 			 " SELECT ?2, summary FROM summary WHERE key = ?1",
 	[SUMMARY_REMOVE] = "DELETE FROM summary WHERE key = ?1",
