@@ -3,8 +3,8 @@
 #include "imapd/commands.h"
 #include "imapd/filters.h"
 #include "imapd/imapd.h"
-#include "imapd/quota.h"
 #include "imapd/messages.h"
+#include "imapd/quota.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "net/sasl.h"
@@ -52,7 +52,7 @@ static const struct {
 	{ "BINARY", LOGGED_IN },                /* RFC 3516 */
 	{ "MULTIAPPEND", LOGGED_IN },           /* RFC 3502 */
 	{ "CONDSTORE", LOGGED_IN },             /* RFC 7162 */
-	{ "SEARCH=FUZZY", LOGGED_IN },       /* RFC 6203 */
+	{ "SEARCH=FUZZY", LOGGED_IN },          /* RFC 6203 */
 	{ "INPROGRESS", LOGGED_IN },            /* RFC 9585 */
 	{ "COMPRESS=DEFLATE", LOGGED_IN },      /* RFC 4978 */
 	{ "QRESYNC", LOGGED_IN },               /* RFC 7162 */

@@ -17,8 +17,8 @@ parse(struct imap_session *s, struct imap_request *req, char **pattern_out)
 		return false;
 	buf_add(&wire, reference.p, reference.len);
 	buf_add(&wire, pattern.p, pattern.len);
-	ok = imap_mailbox_from_wire(
-	    req->arena, !imap_utf8_names(s), (struct str){ buf_cstr(&wire), wire.len }, pattern_out);
+	ok = imap_mailbox_from_wire(req->arena, !imap_utf8_names(s),
+	    (struct str){ buf_cstr(&wire), wire.len }, pattern_out);
 	buf_free(&wire);
 	return ok;
 }

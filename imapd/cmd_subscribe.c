@@ -1,6 +1,6 @@
 #include "imapd/commands.h"
-#include "imapd/place.h"
 #include "imapd/notify.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
