@@ -8,21 +8,6 @@
 #include "base/mem.h"
 #include "store/state_metadata.h"
 
-/* Opens the account of the first argument and gives it to `act`. */
-static enum admin_status
-with_mail(struct admin *a, enum admin_status (*act)(struct admin *a, struct account *mail))
-{
-	struct account_row row = { 0 };
-	struct account *mail = NULL;
-	enum admin_status status = ADMIN_REFUSED;
-
-	if (admin_find_account(a, a->args[0], &row) && admin_open_mail(a, &row, &mail))
-		status = act(a, mail);
-	account_close(mail);
-	account_row_free(&row);
-	return status;
-}
-
 /* --- list --------------------------------------------------------------------------------------- */
 
 static const struct output_column LIST_COLUMNS[] = {
@@ -94,7 +79,7 @@ list(struct admin *a, struct account *mail)
 static enum admin_status
 list_run(struct admin *a)
 {
-	return with_mail(a, list);
+	return admin_with_mail(a, list);
 }
 
 const struct admin_command admin_cmd_mailbox_list = {
@@ -151,7 +136,7 @@ create(struct admin *a, struct account *mail)
 static enum admin_status
 create_run(struct admin *a)
 {
-	return with_mail(a, create);
+	return admin_with_mail(a, create);
 }
 
 const struct admin_command admin_cmd_mailbox_create = {
@@ -199,7 +184,7 @@ delete_mailbox(struct admin *a, struct account *mail)
 static enum admin_status
 delete_run(struct admin *a)
 {
-	return with_mail(a, delete_mailbox);
+	return admin_with_mail(a, delete_mailbox);
 }
 
 const struct admin_command admin_cmd_mailbox_delete = {
@@ -238,7 +223,7 @@ subscribe(struct admin *a, struct account *mail)
 static enum admin_status
 subscribe_run(struct admin *a)
 {
-	return with_mail(a, subscribe);
+	return admin_with_mail(a, subscribe);
 }
 
 static enum admin_status
@@ -250,7 +235,7 @@ unsubscribe(struct admin *a, struct account *mail)
 static enum admin_status
 unsubscribe_run(struct admin *a)
 {
-	return with_mail(a, unsubscribe);
+	return admin_with_mail(a, unsubscribe);
 }
 
 const struct admin_command admin_cmd_mailbox_subscribe = {

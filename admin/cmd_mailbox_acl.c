@@ -8,21 +8,6 @@
 #include "base/mem.h"
 #include "store/account_acl.h"
 
-/* Opens the account of the first argument and gives it to `act`. */
-static enum admin_status
-with_mail(struct admin *a, enum admin_status (*act)(struct admin *a, struct account *mail))
-{
-	struct account_row row = { 0 };
-	struct account *mail = NULL;
-	enum admin_status status = ADMIN_REFUSED;
-
-	if (admin_find_account(a, a->args[0], &row) && admin_open_mail(a, &row, &mail))
-		status = act(a, mail);
-	account_close(mail);
-	account_row_free(&row);
-	return status;
-}
-
 static enum admin_status
 refuse(enum store_err err, const char *mailbox)
 {
@@ -101,7 +86,7 @@ show(struct admin *a, struct account *mail)
 static enum admin_status
 acl_run(struct admin *a)
 {
-	return with_mail(a, show);
+	return admin_with_mail(a, show);
 }
 
 const struct admin_command admin_cmd_mailbox_acl = {
@@ -185,7 +170,7 @@ share(struct admin *a, struct account *mail)
 static enum admin_status
 share_run(struct admin *a)
 {
-	return with_mail(a, share);
+	return admin_with_mail(a, share);
 }
 
 const struct admin_command admin_cmd_mailbox_share = {
@@ -269,7 +254,7 @@ out:
 static enum admin_status
 unshare_run(struct admin *a)
 {
-	return with_mail(a, unshare);
+	return admin_with_mail(a, unshare);
 }
 
 const struct admin_command admin_cmd_mailbox_unshare = {

@@ -113,6 +113,9 @@ bool admin_may_act(const struct admin *a);
 bool admin_find_account(struct admin *a, const char *address, struct account_row *row_out);
 /* Its mail, with the quota's limit set; made with the default folders where it is missing. */
 bool admin_open_mail(struct admin *a, const struct account_row *row, struct account **acct_out);
+/* Opens the mail of the account that the first argument names and gives it to `act`. */
+enum admin_status admin_with_mail(
+    struct admin *a, enum admin_status (*act)(struct admin *a, struct account *mail));
 
 /* Its state.db, *state_out NULL where nothing was learnt yet; says what is wrong and returns false. */
 bool admin_open_state(struct admin *a, const struct account_row *row, struct state **state_out);

@@ -230,6 +230,20 @@ admin_open_mail(struct admin *a, const struct account_row *row, struct account *
 	return true;
 }
 
+enum admin_status
+admin_with_mail(struct admin *a, enum admin_status (*act)(struct admin *a, struct account *mail))
+{
+	struct account_row row = { 0 };
+	struct account *mail = NULL;
+	enum admin_status status = ADMIN_REFUSED;
+
+	if (admin_find_account(a, a->args[0], &row) && admin_open_mail(a, &row, &mail))
+		status = act(a, mail);
+	account_close(mail);
+	account_row_free(&row);
+	return status;
+}
+
 bool
 admin_open_state(struct admin *a, const struct account_row *row, struct state **state_out)
 {

@@ -13,17 +13,6 @@
 
 static const char *const IMPORTANCE[] = { "", "high", "normal", "low" };
 
-static const struct {
-	unsigned flag;
-	const char *name;
-} FLAGS[] = {
-	{ MESSAGE_ANSWERED, "\\Answered" },
-	{ MESSAGE_FLAGGED, "\\Flagged" },
-	{ MESSAGE_DELETED, "\\Deleted" },
-	{ MESSAGE_SEEN, "\\Seen" },
-	{ MESSAGE_DRAFT, "\\Draft" },
-};
-
 const char *
 filter_error_kind_name(enum filter_error_kind kind)
 {
@@ -104,9 +93,9 @@ json_flags(const struct filter_store *s)
 	json_t *list = json_texts(s->keywords, s->keyword_count);
 	size_t at = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(FLAGS); i++)
-		if ((s->flags & FLAGS[i].flag) != 0)
-			json_array_insert_new(list, at++, json_string(FLAGS[i].name));
+	for (size_t i = 0; i < MESSAGE_FLAG_COUNT; i++)
+		if ((s->flags & MESSAGE_FLAG_NAMES[i].flag) != 0)
+			json_array_insert_new(list, at++, json_string(MESSAGE_FLAG_NAMES[i].name));
 	return list;
 }
 
@@ -363,9 +352,9 @@ filter_json(
 static void
 store_text(struct buf *out, const struct filter_store *s)
 {
-	for (size_t i = 0; i < ARRAY_LEN(FLAGS); i++)
-		if ((s->flags & FLAGS[i].flag) != 0)
-			buf_printf(out, " %s", FLAGS[i].name);
+	for (size_t i = 0; i < MESSAGE_FLAG_COUNT; i++)
+		if ((s->flags & MESSAGE_FLAG_NAMES[i].flag) != 0)
+			buf_printf(out, " %s", MESSAGE_FLAG_NAMES[i].name);
 	for (size_t i = 0; i < s->keyword_count; i++)
 		buf_printf(out, " %s", s->keywords[i]);
 	if (s->create)

@@ -1,3 +1,4 @@
+#include "base/buf.h"
 #include "base/text.h"
 
 #include <setjmp.h>
@@ -59,11 +60,36 @@ test_sizes(void **state)
 	}
 }
 
+static void
+numbers_are_decimal(void **state)
+{
+	static const struct {
+		uint64_t n;
+		const char *text;
+	} CASES[] = {
+		{ 0, "0" },
+		{ 9, "9" },
+		{ 10, "10" },
+		{ 4294967295U, "4294967295" },
+		{ UINT64_MAX, "18446744073709551615" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+		struct buf b = { 0 };
+
+		buf_number(&b, CASES[i].n);
+		assert_string_equal(buf_cstr(&b), CASES[i].text);
+		buf_free(&b);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(numbers_are_decimal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,19 +273,6 @@ load_batch(struct fetch_run *run)
 /* --- one message ------------------------------------------------------------------------------- */
 
 static void
-put_number(struct buf *out, uint64_t n)
-{
-	char digits[20];
-	size_t at = sizeof(digits);
-
-	do {
-		digits[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
-	buf_add(out, digits + at, sizeof(digits) - at);
-}
-
-static void
 begin_message(struct fetch_run *run)
 {
 	if ((run->plan->needs & FETCH_NEEDS_FILE) != 0 && !fetch_body_open(run)) {
@@ -322,12 +309,12 @@ end_message(struct fetch_run *run)
 	if (m->seen_now && imap_enabled(run->s, IMAP_ENABLED_CONDSTORE) &&
 	    !imap_enabled(run->s, IMAP_ENABLED_UIDONLY) && !plan_has(run->plan, "UID")) {
 		buf_adds(out, " UID ");
-		put_number(out, m->row.uid);
+		buf_number(out, m->row.uid);
 	}
 	if (m->seen_now && (run->s->enabled & IMAP_ENABLED_CONDSTORE) != 0 &&
 	    !plan_has(run->plan, "MODSEQ")) {
 		buf_adds(out, " MODSEQ (");
-		put_number(out, m->row.modseq);
+		buf_number(out, m->row.modseq);
 		buf_addc(out, ')');
 	}
 	buf_add(out, ")\r\n", 3);
@@ -393,7 +380,7 @@ emit_modseq(struct fetch_run *run, const struct fetch_item *item)
 {
 	(void)item;
 	buf_addc(&run->s->out, '(');
-	put_number(&run->s->out, fetch_current(run)->row.modseq);
+	buf_number(&run->s->out, fetch_current(run)->row.modseq);
 	buf_addc(&run->s->out, ')');
 }
 
@@ -401,14 +388,14 @@ static void
 emit_size(struct fetch_run *run, const struct fetch_item *item)
 {
 	(void)item;
-	put_number(&run->s->out, fetch_current(run)->row.size_bytes);
+	buf_number(&run->s->out, fetch_current(run)->row.size_bytes);
 }
 
 static void
 emit_uid(struct fetch_run *run, const struct fetch_item *item)
 {
 	(void)item;
-	put_number(&run->s->out, fetch_current(run)->row.uid);
+	buf_number(&run->s->out, fetch_current(run)->row.uid);
 }
 
 static void

@@ -63,26 +63,16 @@ struct work {
 
 /* --- reading it --------------------------------------------------------------------------------- */
 
-static const struct {
-	unsigned flag;
-	const char *name;
-} FLAG_NAMES[] = {
-	{ MESSAGE_ANSWERED, "\\Answered" },
-	{ MESSAGE_FLAGGED, "\\Flagged" },
-	{ MESSAGE_DELETED, "\\Deleted" },
-	{ MESSAGE_SEEN, "\\Seen" },
-	{ MESSAGE_DRAFT, "\\Draft" },
-};
-
 static const char *
 flags_text(struct work *w)
 {
 	struct buf text = { 0 };
 	const char *copy;
 
-	for (size_t i = 0; i < ARRAY_LEN(FLAG_NAMES); i++)
-		if ((w->message.flags & FLAG_NAMES[i].flag) != 0)
-			buf_printf(&text, "%s%s", text.len > 0 ? " " : "", FLAG_NAMES[i].name);
+	for (size_t i = 0; i < MESSAGE_FLAG_COUNT; i++)
+		if ((w->message.flags & MESSAGE_FLAGS_ALL & MESSAGE_FLAG_NAMES[i].flag) != 0)
+			buf_printf(
+			    &text, "%s%s", text.len > 0 ? " " : "", MESSAGE_FLAG_NAMES[i].name);
 	for (unsigned i = 0; i < mailbox_keyword_count(w->box); i++) {
 		const char *name = mailbox_keyword_name(w->box, i);
 

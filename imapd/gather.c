@@ -1,19 +1,9 @@
 #include "imapd/gather.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "imapd/messages.h"
 
 #define GATHER_LOOK_EVERY 16 /* messages between two looks at the clock */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* Hands it out; false: no more for now. */
 static bool
@@ -21,7 +11,8 @@ give(struct gather *g, const struct gathered *m)
 {
 	g->done_uid = m->uid;
 	g->refused = !g->cb(g->arg, m);
-	g->stopped = g->refused || (++g->given % GATHER_LOOK_EVERY == 0 && now_ms() >= g->until_ms);
+	g->stopped =
+	    g->refused || (++g->given % GATHER_LOOK_EVERY == 0 && clock_ms() >= g->until_ms);
 	return !g->stopped;
 }
 
@@ -96,7 +87,7 @@ gather_step(struct gather *g, bool *done_out)
 	struct uidset slice = { 0 };
 	enum store_err err = STORE_OK;
 
-	g->until_ms = now_ms() + GATHER_SLICE_MS;
+	g->until_ms = clock_ms() + GATHER_SLICE_MS;
 	g->stopped = g->refused = *done_out = false;
 	while (err == STORE_OK && !g->stopped && !*done_out) {
 		messages_slice(

@@ -168,17 +168,6 @@ imap_sieve_event(struct imap_session *s, const struct imap_sieve_event *event)
 
 /* --- flags -------------------------------------------------------------------------------------- */
 
-static const struct {
-	unsigned flag;
-	const char *name;
-} FLAG_NAMES[] = {
-	{ MESSAGE_ANSWERED, "\\Answered" },
-	{ MESSAGE_FLAGGED, "\\Flagged" },
-	{ MESSAGE_DELETED, "\\Deleted" },
-	{ MESSAGE_SEEN, "\\Seen" },
-	{ MESSAGE_DRAFT, "\\Draft" },
-};
-
 /* The one flag that this can change; NULL: several. */
 static const char *
 single_flag(const struct flags_change *change)
@@ -187,9 +176,9 @@ single_flag(const struct flags_change *change)
 		return NULL;
 	if (change->keyword_count == 1 && (change->flags & MESSAGE_FLAGS_ALL) == 0)
 		return change->keywords[0];
-	for (size_t i = 0; change->keyword_count == 0 && i < ARRAY_LEN(FLAG_NAMES); i++)
-		if ((change->flags & MESSAGE_FLAGS_ALL) == FLAG_NAMES[i].flag)
-			return FLAG_NAMES[i].name;
+	for (size_t i = 0; change->keyword_count == 0 && i < MESSAGE_FLAG_COUNT; i++)
+		if ((change->flags & MESSAGE_FLAGS_ALL) == MESSAGE_FLAG_NAMES[i].flag)
+			return MESSAGE_FLAG_NAMES[i].name;
 	return NULL;
 }
 
@@ -250,9 +239,10 @@ difference(struct after *a, const struct before *was, const struct message *m)
 	struct buf text = { 0 };
 	const char *copy;
 
-	for (size_t i = 0; i < ARRAY_LEN(FLAG_NAMES); i++)
-		if ((flags & FLAG_NAMES[i].flag) != 0)
-			buf_printf(&text, "%s%s", text.len > 0 ? " " : "", FLAG_NAMES[i].name);
+	for (size_t i = 0; i < MESSAGE_FLAG_COUNT; i++)
+		if ((flags & MESSAGE_FLAG_NAMES[i].flag) != 0)
+			buf_printf(
+			    &text, "%s%s", text.len > 0 ? " " : "", MESSAGE_FLAG_NAMES[i].name);
 	for (unsigned i = 0; i < mailbox_keyword_count(a->s->box); i++) {
 		const char *name = mailbox_keyword_name(a->s->box, i);
 

@@ -139,19 +139,6 @@ imap_out_literal_head(struct buf *out, uint64_t size_bytes, bool binary)
 }
 
 void
-imap_out_number(struct buf *out, uint32_t n)
-{
-	char digits[10];
-	size_t at = sizeof(digits);
-
-	do {
-		digits[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
-	buf_add(out, digits + at, sizeof(digits) - at);
-}
-
-void
 imap_out_string(struct buf *out, struct str text)
 {
 	if (is_quotable(text)) {

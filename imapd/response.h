@@ -33,8 +33,6 @@ void imap_untagged(struct imap_session *s, const char *fmt, ...)
 /* True when s->out holds NET_OUTPUT_HIGH_BYTES or more: return IMAP_MORE. */
 bool imap_out_full(const struct imap_session *s);
 
-/* Digits, for answers with very many numbers. */
-void imap_out_number(struct buf *out, uint32_t n);
 /* string: quoted where it can be, else a literal ("~{n}" if it holds NULs). */
 void imap_out_string(struct buf *out, struct str text);
 void imap_out_nstring(struct buf *out, struct str text); /* NIL if p is NULL */

@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "imapd/messages.h"
 #include "store/mailbox_search.h"
@@ -47,19 +47,10 @@ struct search_run {
 	bool stopped;     /* a callback asked for no more */
 };
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static bool
 time_is_up(const struct search_run *run)
 {
-	return now_ms() >= run->until_ms;
+	return clock_ms() >= run->until_ms;
 }
 
 struct search_run *
@@ -542,7 +533,7 @@ search_run_step(struct search_run *run, bool *done_out)
 	enum store_err err = STORE_OK;
 
 	*done_out = false;
-	run->until_ms = now_ms() + SEARCH_SLICE_MS;
+	run->until_ms = clock_ms() + SEARCH_SLICE_MS;
 	if (!run->started && (err = start(run)) != STORE_OK)
 		return err;
 	if (!run->narrowed && !narrow(run))

@@ -198,7 +198,7 @@ searching_send_numbers(struct imap_session *s, struct searching *st, const char 
 		if (imap_out_full(s))
 			return IMAP_MORE;
 		buf_addc(&s->out, ' ');
-		imap_out_number(&s->out, search_result_number(r, search_result_at(r, st->sent)));
+		buf_number(&s->out, search_result_number(r, search_result_at(r, st->sent)));
 	}
 	if (r->modseq != 0)
 		buf_printf(&s->out, " (MODSEQ %" PRIu64 ")", r->modseq);

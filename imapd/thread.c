@@ -646,7 +646,7 @@ out_list(const struct thread *t, const struct tree *tree, uint32_t head, uint32_
 		for (;; n = tree->nodes[tree->first[n]]) {
 			if (!is_dummy(t, n)) {
 				buf_adds(out, blank);
-				imap_out_number(out, t->messages[t->nodes[n].message].number);
+				buf_number(out, t->messages[t->nodes[n].message].number);
 				blank = " ";
 			}
 			if (tree->counts[n] != 1)

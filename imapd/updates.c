@@ -10,18 +10,6 @@
 #define VANISHED_RUNS                                                                              \
 	2000 /* of one line: lines that a client of RFC 7162 §4 must take are 8 KB and more */
 
-static const struct {
-	unsigned flag;
-	const char *name;
-} FLAG_NAMES[] = {
-	{ MESSAGE_ANSWERED, "\\Answered" },
-	{ MESSAGE_FLAGGED, "\\Flagged" },
-	{ MESSAGE_DELETED, "\\Deleted" },
-	{ MESSAGE_SEEN, "\\Seen" },
-	{ MESSAGE_DRAFT, "\\Draft" },
-	{ MESSAGE_RECENT, "\\Recent" },
-};
-
 /* One name of a list, with the blank that parts it from the one before. */
 static void
 add_name(struct buf *out, bool *first, const char *name)
@@ -37,9 +25,9 @@ add_system_flags(struct imap_session *s, bool *first, unsigned flags)
 {
 	if (imap_rev2(s))
 		flags &= ~(unsigned)MESSAGE_RECENT;
-	for (size_t i = 0; i < ARRAY_LEN(FLAG_NAMES); i++)
-		if ((flags & FLAG_NAMES[i].flag) != 0)
-			add_name(&s->out, first, FLAG_NAMES[i].name);
+	for (size_t i = 0; i < MESSAGE_FLAG_COUNT; i++)
+		if ((flags & MESSAGE_FLAG_NAMES[i].flag) != 0)
+			add_name(&s->out, first, MESSAGE_FLAG_NAMES[i].name);
 }
 
 /* Those in the set, or all for NULL.  A keyword without a name cannot be spoken of. */
@@ -101,16 +89,9 @@ void
 imap_out_fetch_head(struct imap_session *s, uint32_t seq, uint32_t uid)
 {
 	bool uidonly = imap_enabled(s, IMAP_ENABLED_UIDONLY);
-	uint32_t n = uidonly ? uid : seq;
-	char digits[10];
-	size_t at = sizeof(digits);
 
-	do {
-		digits[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
 	buf_add(&s->out, "* ", 2);
-	buf_add(&s->out, digits + at, sizeof(digits) - at);
+	buf_number(&s->out, uidonly ? uid : seq);
 	buf_adds(&s->out, uidonly ? " UIDFETCH (" : " FETCH (");
 }
 

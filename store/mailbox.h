@@ -39,6 +39,13 @@ enum message_flag {
 	MESSAGE_RECENT = 1 << 5, /* only in what a view returns */
 };
 
+#define MESSAGE_FLAG_COUNT 6
+/* Their names, "\\Answered" … "\\Recent", in the order of the bits. */
+extern const struct message_flag_name {
+	unsigned flag;
+	const char *name;
+} MESSAGE_FLAG_NAMES[MESSAGE_FLAG_COUNT];
+
 /* Keywords as bits into the mailbox's list of names (mailbox_keyword_name()). */
 struct keyword_set {
 	uint64_t bits[MAILBOX_KEYWORDS_MAX / 64];

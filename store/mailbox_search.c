@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "store/casefold.h"
 #include "store/mailbox_internal.h"
 #include "store/mime.h"
@@ -14,15 +14,6 @@
 #include "store/search_index.h"
 
 #define FREE_FLOOR_TIMES 2 /* of the store's floor: mail goes before its index */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static struct search_index_box
 index_box(const struct mailbox *box)
@@ -284,7 +275,7 @@ add_missing(struct build *b, const struct uidset *missing)
 
 	for (int i = 0; i < MAILBOX_INDEX_SLICE_MESSAGES && err == STORE_OK; i++) {
 		uid = uidset_next(missing, uid);
-		if (uid == 0 || (i > 0 && now_ms() >= b->until_ms))
+		if (uid == 0 || (i > 0 && clock_ms() >= b->until_ms))
 			break;
 		err = add_message(b->ix, b->box, uid, &texts);
 	}
@@ -414,7 +405,7 @@ build_locked(struct build *b)
 enum store_err
 account_search_build(struct account *acct, const char *mailbox, int budget_ms, bool *done_out)
 {
-	struct build b = { .acct = acct, .until_ms = now_ms() + budget_ms, .done = true };
+	struct build b = { .acct = acct, .until_ms = clock_ms() + budget_ms, .done = true };
 	enum store_err err;
 	int lock;
 

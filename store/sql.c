@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define SET_UP_TRIES    1000
@@ -79,15 +79,6 @@ make_uri(const char *path, const char *options)
 	return buf_take(&uri);
 }
 
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* SQLite's own handler sleeps for up to 100 ms at a time, while all that is waited for is somebody's commit. */
 static int
 on_busy(void *arg, int times)
@@ -96,8 +87,8 @@ on_busy(void *arg, int times)
 	int64_t waited_ms;
 
 	if (times == 0)
-		s->busy_since_ms = monotonic_ms();
-	waited_ms = monotonic_ms() - s->busy_since_ms;
+		s->busy_since_ms = clock_ms();
+	waited_ms = clock_ms() - s->busy_since_ms;
 	if (waited_ms >= s->busy_ms)
 		return 0;
 	usleep(waited_ms < BUSY_SHORT_MS ? BUSY_PAUSE_US : BUSY_LONG_US);
