@@ -20,6 +20,7 @@ struct metadata {
 	bool (*each_change)(void *arg, uint64_t number, const char *mailbox_id, const char *entry);
 	void *arg;
 	uint64_t first, last;
+	int64_t grown_bytes; /* by what is set */
 };
 
 /* --- names -------------------------------------------------------------------------------------- */
@@ -243,7 +244,7 @@ note_change(struct sql *sql, struct metadata *m)
 
 /* Is there anything to be done?  What is set to what it is has not changed. */
 static enum store_err
-is_different(struct sql *sql, const struct metadata *m, bool *is_out)
+is_different(struct sql *sql, struct metadata *m, bool *is_out)
 {
 	sqlite3_stmt *stmt =
 	    statement(sql, "SELECT value FROM metadata WHERE mailbox = ?1 AND entry = ?2", m);
@@ -251,11 +252,13 @@ is_different(struct sql *sql, const struct metadata *m, bool *is_out)
 
 	if (err == STORE_NOT_FOUND) {
 		*is_out = m->value.p != NULL;
+		m->grown_bytes += (int64_t)m->value.len;
 		return STORE_OK;
 	}
 	if (err != STORE_OK)
 		return err;
 	*is_out = m->value.p == NULL || !str_eq(blob(stmt, 0), m->value);
+	m->grown_bytes += (int64_t)m->value.len - (int64_t)blob(stmt, 0).len;
 	sqlite3_reset(stmt);
 	return STORE_OK;
 }
@@ -276,7 +279,7 @@ set_one(struct sql *sql, struct metadata *m, const struct state_metadata_entry *
 	return err == STORE_OK ? note_change(sql, m) : err;
 }
 
-/* Only what adds is refused: whoever is beyond a limit may still change and remove. */
+/* Only what adds, or becomes longer, is refused: whoever is beyond a limit may still change and remove. */
 static enum store_err
 set_all(struct sql *sql, void *arg)
 {
@@ -285,14 +288,15 @@ set_all(struct sql *sql, void *arg)
 	enum store_err err;
 
 	m->first = m->last = 0;
+	m->grown_bytes = 0;
 	err = count_of(sql, m, &before);
 	for (size_t i = 0; err == STORE_OK && i < m->count; i++)
 		err = set_one(sql, m, &m->entries[i]);
 	if (err == STORE_OK)
 		err = count_of(sql, m, &after);
-	if (err != STORE_OK || after <= before)
+	if (err != STORE_OK || (after <= before && m->grown_bytes <= 0))
 		return err;
-	if (after > STATE_METADATA_MAX)
+	if (after > before && after > STATE_METADATA_MAX)
 		return STORE_LIMIT;
 	err = integer(
 	    sql, sql_get(sql, "SELECT coalesce(sum(length(value)), 0) FROM metadata"), &bytes);

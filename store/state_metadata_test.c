@@ -164,6 +164,37 @@ test_limits(void **state)
 	arena_free(&arena);
 }
 
+/* Short values that become long ones count as much as new ones do. */
+static void
+test_total(void **state)
+{
+	static const size_t MAILBOXES = STATE_METADATA_TOTAL_BYTES / STATE_METADATA_BYTES_MAX / 64;
+	struct place *p = *state;
+	struct state_metadata_entry all[64];
+	struct arena arena = { 0 };
+	char *big = mem_zalloc(STATE_METADATA_BYTES_MAX);
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		all[i].name = arena_printf(&arena, "/private/%zu", i);
+	for (size_t m = 0; m <= MAILBOXES; m++) {
+		const char *id = arena_printf(&arena, "box%zu", m);
+
+		for (size_t i = 0; i < ARRAY_LEN(all); i++)
+			all[i].value = m < MAILBOXES
+					   ? (struct str){ big, STATE_METADATA_BYTES_MAX - 2 }
+					   : STR("x");
+		assert_int_equal(
+		    state_metadata_set_all(p->st, id, all, ARRAY_LEN(all), NULL, NULL), STORE_OK);
+	}
+	all[0].value = (struct str){ big, STATE_METADATA_BYTES_MAX };
+	assert_int_equal(state_metadata_set_all(
+			     p->st, arena_printf(&arena, "box%zu", MAILBOXES), all, 1, NULL, NULL),
+	    STORE_LIMIT);
+	assert_int_equal(state_metadata_set(p->st, "box0", all[0].name, STR("shorter")), STORE_OK);
+	free(big);
+	arena_free(&arena);
+}
+
 static bool
 add_change(void *arg, uint64_t number, const char *mailbox_id, const char *entry)
 {
@@ -204,6 +235,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_total, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 	};
 
