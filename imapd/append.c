@@ -33,6 +33,7 @@ struct append_state {
 	struct imap_append_target target;
 	enum append_at at;
 	unsigned messages;
+	uint64_t text_bytes; /* that stood between literals so far */
 	bool catenating;
 	bool paused;    /* the text at hand is not done */
 	bool binary;    /* the literal at hand may hold NULs */
@@ -474,15 +475,20 @@ imap_append_head(struct imap_session *s, struct imap_request *req, struct str te
     const struct imap_literal *literal)
 {
 	struct append_state *st = req->state;
+	bool more = st != NULL && st->paused; /* of the same text */
 
-	if (st == NULL || !st->paused)
+	if (!more)
 		req->args = cursor_from(text);
 	if (st == NULL) {
 		enum imap_result result = req->command->begin(s, req);
 
 		if (result != IMAP_WAIT)
 			return result;
+		st = req->state;
 	}
+	st->text_bytes += more ? 0 : text.len;
+	if (st->text_bytes > IMAP_APPEND_TEXT_MAX_BYTES)
+		return imap_no(req, "LIMIT", "Too many parts in one command");
 	return advance(s, req, literal);
 }
 

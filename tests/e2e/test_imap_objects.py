@@ -288,6 +288,24 @@ def test_catenate_in_slices(server):
     client.logout()
 
 
+@pytest.mark.once
+def test_catenate_has_an_end(server):
+    """What stands between the literals of one command is bounded, however little data comes with it."""
+    i = server
+    client = i.connect_imap(i.add_account("gus@example.org"))
+    append(client, "INBOX", b"Subject: 0\r\n\r\nx\r\n")
+    urls = b" ".join([b'URL "/INBOX/;UID=1/;SECTION=HEADER/;PARTIAL=100"'] * 1000)
+    for rounds, expected in ((10, b" OK "), (40, b" NO [LIMIT] ")):
+        tag = client._new_tag()
+        client.send(tag + b" APPEND Drafts CATENATE (" +
+                    b" ".join([urls + b" TEXT {1+}\r\nx"] * rounds) + b")\r\n")
+        while not (line := client.readline()).startswith(tag):
+            assert line
+        assert expected in line, line
+    assert client.noop()[0] == "OK"
+    client.logout()
+
+
 def test_kill_during_replace(server):
     """A draft that is saved again and again is there, in the last version that was acknowledged or the one after it."""
     i = server
