@@ -311,7 +311,9 @@ handle(struct imap_session *s, struct imap_run *run)
 	struct imap_progress progress = { s, &run->req };
 	enum imap_result result;
 
-	if (s->box != NULL)
+	/* Not once it has been called: its output may have ended in the middle of a literal, and what is told goes ahead of
+	 * the rest. */
+	if (s->box != NULL && run->req.state == NULL)
 		mailbox_on_progress(s->box, imap_on_progress, &progress);
 	result = run->req.command->run(s, &run->req);
 	if (s->box != NULL)

@@ -225,3 +225,17 @@ def test_a_command_that_waits_says_that_it_goes_on():
             while not lines or not lines[-1].startswith(b"slow "):
                 lines.append(client.readline())
             assert lines[-1].startswith(b"slow OK"), lines
+
+
+@pytest.mark.once
+def test_progress_stays_out_of_literals():
+    """FETCH of bodies sets \\Seen batch by batch, which can take long: nothing may be told in the middle of a message."""
+    body = 1600 * (b"y" * 62 + b"\r\n")
+    with Instance(settings={"imapd.progress_interval": "0s"}) as instance:
+        client = instance.connect_imap(instance.add_account("lit@example.org"))
+        for n in range(30):
+            client.append("INBOX", None, None, b"Subject: %d\r\n\r\n" % n + body)
+        client.select()
+        parts = [d for d in client.fetch("1:*", "(BODY[TEXT])")[1] if isinstance(d, tuple)]
+        assert [d[1] == body for d in parts] == [True] * 30
+        client.logout()
