@@ -189,6 +189,8 @@ begin_mailbox(struct imap_session *s, struct esearch *st)
 	bool selected = imap_place_is_selected(s, place);
 	enum store_err err = STORE_OK;
 
+	if (!selected && !imap_place_still(s, place->shown, place->acct, ACL_READ))
+		return STORE_NOT_FOUND;
 	if (!selected) {
 		err = mailbox_open(place->acct, place->name, true, &st->opened);
 		box = st->opened;
@@ -287,6 +289,11 @@ step(struct imap_session *s, struct imap_request *req, struct esearch *st)
 
 	if (st->at == st->scope.count)
 		return IMAP_OK;
+	/* as before any command on the selected mailbox; this one may also be said without one */
+	if (imap_place_is_selected(s, &st->scope.places[st->at]) && !imap_selected_is_open(s)) {
+		imap_bye(s, NULL, "The selected mailbox is not shared any more");
+		return imap_no(req, NULL, "Not any more");
+	}
 	err = step_mailbox(s, req, st);
 	if (err != STORE_OK)
 		return searching_refuse(s, &st->returns, imap_finish(req, err));

@@ -101,6 +101,7 @@ notify_status_update(struct imap_session *s, struct notify_box *box)
 	unsigned items;
 
 	if (box->path == NULL || is_selected(s, box) ||
+	    !imap_place_still(s, box->shown, box->acct, ACL_LOOKUP | ACL_READ) ||
 	    account_status(box->acct, box->name, &st) != STORE_OK)
 		return;
 	items = box->known ? items_changed(s, box, &st) : 0;

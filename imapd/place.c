@@ -237,21 +237,39 @@ imap_selected_may(
 	return (s->rights & rights) == rights || refuse(req, s->rights, result_out);
 }
 
+/* The rights there are now on another user's mailbox; what cannot be found out now changes nothing. */
+static unsigned
+selected_rights(struct imap_session *s)
+{
+	struct account *acct = mailbox_account(s->box), *found;
+	unsigned rights;
+
+	if (imap_other_account(s, account_address(acct), &found) != STORE_OK)
+		return s->rights;
+	if (found != acct)
+		return 0; /* inactive, or another tree */
+	return account_acl_rights(acct, mailbox_name(s->box), account_address(s->acct), &rights) ==
+		       STORE_OK
+		   ? rights
+		   : s->rights;
+}
+
+bool
+imap_selected_goes_on(struct imap_session *s)
+{
+	if (s->box == NULL || mailbox_account(s->box) == s->acct)
+		return true;
+	return (selected_rights(s) & ACL_READ) != 0;
+}
+
 bool
 imap_selected_is_open(struct imap_session *s)
 {
-	struct account *acct = s->box != NULL ? mailbox_account(s->box) : s->acct, *found;
-	const char *me = s->acct != NULL ? account_address(s->acct) : NULL;
 	unsigned rights;
 
-	if (acct == s->acct)
+	if (s->box == NULL || mailbox_account(s->box) == s->acct)
 		return true;
-	if (imap_other_account(s, account_address(acct), &found) != STORE_OK)
-		return true; /* what cannot be found out now changes nothing */
-	if (found != acct)
-		return false; /* inactive, or another tree */
-	if (account_acl_rights(acct, mailbox_name(s->box), me, &rights) != STORE_OK)
-		return true;
+	rights = selected_rights(s);
 	if ((rights & ACL_READ) == 0)
 		return false;
 	if (rights != s->rights) {
@@ -259,6 +277,22 @@ imap_selected_is_open(struct imap_session *s)
 		imap_send_flags(s);
 	}
 	return true;
+}
+
+bool
+imap_place_still(
+    struct imap_session *s, const char *shown, const struct account *acct, unsigned rights)
+{
+	struct arena arena = { 0 };
+	struct imap_place now;
+	bool still;
+
+	if (acct == s->acct)
+		return true;
+	still = imap_place_of(s, &arena, shown, &now) == STORE_OK && now.acct == acct &&
+		(now.rights & rights) == rights;
+	arena_free(&arena);
+	return still;
 }
 
 unsigned

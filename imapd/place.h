@@ -60,6 +60,11 @@ bool imap_place_is_selected(const struct imap_session *s, const struct imap_plac
 /* Before a command on the selected mailbox, and before news of it: may this user still read it?  Where its rights have
  * changed, FLAGS and PERMANENTFLAGS say so.  False: the session must end it. */
 bool imap_selected_is_open(struct imap_session *s);
+/* The same within such a command, where nothing may be said: false ends the connection. */
+bool imap_selected_goes_on(struct imap_session *s);
+/* What was found by this name some time ago: does it still lead there, and with these rights? */
+bool imap_place_still(
+    struct imap_session *s, const char *shown, const struct account *acct, unsigned rights);
 
 /* "Other Users" or below it. */
 bool imap_name_is_of_others(const char *shown);

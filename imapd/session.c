@@ -343,12 +343,27 @@ imap_run_begin(struct imap_session *s, struct imap_run *run, struct str text)
 	return imap_run_settle(s, run, result);
 }
 
+/* Who loses the right to read while a command is under way gets no more of it, however long the client takes to read
+ * what there is so far.  That may end in the middle of a literal, so nothing can be said. */
+static bool
+may_go_on(struct imap_session *s, const struct imap_run *run)
+{
+	return (run->req.command->states & IMAP_AUTHENTICATED) != 0 || imap_selected_goes_on(s);
+}
+
 enum imap_result
 imap_run_step(struct imap_session *s, struct imap_run *run)
 {
 	run->since_ns = metrics_now_ns();
 	if (run->settling)
 		return imap_run_settle(s, run, run->result);
+	if (!may_go_on(s, run)) {
+		log_info(
+		    s->log, "not-shared", "user=%s command=%s", s->user, run->req.command->name);
+		s->broken = true;
+		s->state = IMAP_LOGOUT;
+		return imap_run_settle(s, run, IMAP_NO);
+	}
 	return handle(s, run);
 }
 

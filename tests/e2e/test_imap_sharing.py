@@ -293,6 +293,39 @@ def test_news_and_the_end_of_a_share(box, ann):
     bob.shutdown()
 
 
+@pytest.mark.once
+def test_what_is_under_way_ends_with_the_share(box, ann):
+    """A FETCH that bob is slow to read, and an ESEARCH, which also is a command of those who have selected nothing."""
+    bob = box.connect_imap(BOB)
+    make(ann, "Slow", "lr", messages=0)
+    big = bytes(make_message(subject="big")) + 16 * 1024 * (b"x" * 62 + b"\r\n")
+    ok(ann, "APPEND Slow", big)
+    ok(ann, "SELECT Slow")
+    for _ in range(5):
+        ok(ann, "COPY 1:* Slow")
+    ok(ann, "UNSELECT")
+    ok(bob, f'SELECT "{SHARED}Slow"')
+    bob.send(b"f1 FETCH 1:* BODY.PEEK[]\r\n")
+    assert b" FETCH " in bob.readline()
+    ok(ann, "DELETEACL Slow bob")
+    got = 0
+    while data := bob.read(65536):
+        got += len(data)
+    assert 0 < got < 24 * len(big), got / len(big)
+    wait_for(lambda: "not-shared user=bob@example.org command=FETCH" in box.log(), "the log's line")
+    bob.shutdown()
+    for asked in ("", "IN (selected) ", "IN (personal selected) "):
+        bob = box.connect_imap(BOB)
+        ok(ann, "SETACL Slow bob lr")
+        ok(bob, f'SELECT "{SHARED}Slow"')
+        ok(ann, "DELETEACL Slow bob")
+        lines, reply = say(bob, f"ESEARCH {asked}SUBJECT big")
+        assert lines[0].startswith("* BYE") and "ESEARCH" not in "".join(lines), lines
+        assert reply.startswith("NO"), reply
+        bob.shutdown()
+    ok(ann, "DELETE Slow")
+
+
 def test_what_is_lost_or_damaged(box, ann, bob):
     make(ann, "Broken", "lrs")
     shares = box.dir / "mail" / ".sanger-shares"
