@@ -21,7 +21,7 @@ doctor_cleanup(struct doctor *d)
 	int64_t now = time(NULL);
 
 	cleanup_status_read(dir, &status);
-	if (status.failed > status.cleaned)
+	if (status.failed != 0)
 		doctor_warn(d, "cleanup", "mailadmin cleanup says what it was",
 		    "the last mailadmin cleanup had problems, %" PRId64 " hours ago",
 		    (now - status.failed) / 3600);
