@@ -86,6 +86,10 @@ add_account(struct others *o, const char *owner)
 	unsigned rights;
 	enum store_err err = imap_other_account(s, owner, &acct);
 
+	if (err == STORE_LIMIT) { /* who shares with everybody takes nobody's own list away */
+		log_warn(s->log, "too-many-shares", "user=%s owner=%s", s->user, owner);
+		return STORE_OK;
+	}
 	if (err == STORE_OK && acct != NULL)
 		err = account_list(acct, &theirs);
 	for (size_t i = 0; i < theirs.count && err == STORE_OK; i++) {
