@@ -105,8 +105,11 @@ imap_append_commit(struct imap_session *s, const struct imap_append_target *targ
 {
 	struct uidset uids = { 0 };
 	uint32_t uidvalidity;
-	enum store_err err = append_commit(ap, &uidvalidity, &uids);
+	enum store_err err = STORE_DENIED;
 
+	/* the client may have taken hours for its literal */
+	if (imap_place_still(s, target->to.shown, target->to.acct, ACL_INSERT))
+		err = append_commit(ap, &uidvalidity, &uids);
 	if (err == STORE_OK) {
 		buf_printf(code_out, "APPENDUID %u ", uidvalidity);
 		uidset_format(&uids, code_out);

@@ -2,14 +2,23 @@
 #include "imapd/response.h"
 #include "store/mailbox.h"
 
+/* Of STORE and EXPUNGE, beside that of APPEND, RFC 8508 §4.1. */
+#define RIGHTS (ACL_DELETE_MESSAGES | ACL_EXPUNGE)
+
 /* APPENDUID goes ahead of the EXPUNGE of the old message, RFC 8508 §4.3. */
 static enum imap_result
 replace_commit(struct imap_session *s, struct imap_request *req,
     const struct imap_append_target *target, struct append *ap)
 {
 	struct buf code = { 0 };
-	enum store_err err = imap_append_commit(s, target, ap, &code);
+	enum imap_result result;
+	enum store_err err;
 
+	if (!imap_selected_is_open(s))
+		return imap_no(req, NULL, "Not any more");
+	if (!imap_selected_may(s, req, RIGHTS, &result))
+		return result;
+	err = imap_append_commit(s, target, ap, &code);
 	if (err == STORE_OK) {
 		imap_untagged(s, "OK [%s] Replacement message ready", buf_cstr(&code));
 		req->expunged = true;
@@ -38,7 +47,6 @@ arg_message(struct imap_session *s, struct imap_request *req, uint32_t *uid_out)
 	return false;
 }
 
-/* The rights of STORE, EXPUNGE and APPEND together, RFC 8508 §4.1. */
 static enum imap_result
 begin(struct imap_session *s, struct imap_request *req)
 {
@@ -49,7 +57,7 @@ begin(struct imap_session *s, struct imap_request *req)
 		return IMAP_BAD;
 	if (s->read_only)
 		return imap_no(req, NULL, "The mailbox is selected read-only");
-	if (!imap_selected_may(s, req, ACL_DELETE_MESSAGES | ACL_EXPUNGE, &result))
+	if (!imap_selected_may(s, req, RIGHTS, &result))
 		return result;
 	if (mailbox_uid_to_seq(s->box, target.replaced_uid) == 0)
 		return imap_append_refuse(req, STORE_CHANGED);

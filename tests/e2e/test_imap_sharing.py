@@ -326,6 +326,27 @@ def test_what_is_under_way_ends_with_the_share(box, ann):
     ok(ann, "DELETE Slow")
 
 
+@pytest.mark.once
+def test_what_is_being_written_needs_its_rights_at_the_end(box, ann, bob):
+    make(ann, "Late", "lrite", messages=1)
+    ok(bob, f'SELECT "{SHARED}Late"')
+    for command, right in ((f'APPEND "{SHARED}Late"', "i"), (f'REPLACE 1 "{SHARED}Late"', "i"),
+                           ("REPLACE 1 INBOX", "t"), ("REPLACE 1 INBOX", "e")):
+        tag = bob._new_tag().decode()
+        bob.send(f"{tag} {command} {{{len(MESSAGE)}}}\r\n".encode())
+        while not (line := bob.readline()).startswith(b"+"):
+            assert line.startswith(b"* "), line
+        ok(ann, f"SETACL Late bob -{right}")
+        bob.send(MESSAGE + b"\r\n")
+        while not (line := bob.readline()).startswith(tag.encode()):
+            assert line.startswith(b"* ") and b"APPENDUID" not in line, line
+        assert b" NO [NOPERM]" in line, (command, line)
+        assert any("(MESSAGES 1)" in l for l in ok(ann, "STATUS Late (MESSAGES)"))
+        ok(ann, f"SETACL Late bob +{right}")
+    ok(bob, "UNSELECT")
+    ok(ann, "DELETE Late")
+
+
 def test_what_is_lost_or_damaged(box, ann, bob):
     make(ann, "Broken", "lrs")
     shares = box.dir / "mail" / ".sanger-shares"
