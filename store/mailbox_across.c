@@ -56,22 +56,22 @@ collect(void *arg, const struct message *m)
 
 /* --- second names ------------------------------------------------------------------------------ */
 
-/* False: errno says why; a message that is shorter than its name says is EIO. */
+/* All there is.  False: errno says why; a message that is shorter than its name says is EIO. */
 static bool
 write_all(int from_fd, int to_fd, uint64_t size)
 {
 	char bytes[64 * 1024];
 	uint64_t done = 0;
 
-	while (done < size) {
+	for (;;) {
 		ssize_t n = pread(from_fd, bytes, sizeof(bytes), (off_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n == 0)
+		if (n == 0 && done < size)
 			errno = EIO;
 		if (n <= 0)
-			return false;
+			return n == 0 && done >= size;
 		for (ssize_t at = 0; at < n;) {
 			ssize_t w = write(to_fd, bytes + at, (size_t)(n - at));
 

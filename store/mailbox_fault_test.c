@@ -724,6 +724,39 @@ test_into_another_account(void **state)
 	CHECK(runs > 20 && deaths > 8);
 }
 
+/* Other programs write names that say less than there is; where no link can be made all of the message goes over. */
+static void
+test_all_bytes_go_over(void **state)
+{
+	enum { BYTES = 200000 };
+	char *text = mem_zalloc(BYTES + 1);
+	struct mailbox *box, *there;
+	struct tree t, other;
+	struct stat sb;
+	int fd;
+
+	(void)state;
+	memset(text, 'x', BYTES);
+	tree_make(&t);
+	tree_write(&t, "new/1700000000.M1P1.host,S=10", text);
+	other = other_account(&t);
+	CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+	CHECK(uidset_count(mailbox_view(box)) == 1);
+	arm(LINK, 0, EXDEV);
+	CHECK_OK(run_across(box, other.acct, true));
+	CHECK(fault.fired);
+	fault.armed = false;
+	CHECK_OK(mailbox_open(other.acct, "INBOX", true, &there));
+	CHECK_OK(mailbox_message_open(there, uidset_first(mailbox_view(there)), &fd));
+	CHECK(fstat(fd, &sb) == 0 && sb.st_size == BYTES);
+	close(fd);
+	mailbox_close(there);
+	mailbox_close(box);
+	account_close(other.acct);
+	tree_remove(&t);
+	free(text);
+}
+
 /* --- the kept area ------------------------------------------------------------------------------ */
 
 static enum store_err
@@ -917,6 +950,7 @@ main(void)
 		cmocka_unit_test(test_each_call_fails_once),
 		cmocka_unit_test(test_dies_at_each_call),
 		cmocka_unit_test(test_into_another_account),
+		cmocka_unit_test(test_all_bytes_go_over),
 		cmocka_unit_test(test_kept_area),
 	};
 
