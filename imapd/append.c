@@ -40,6 +40,8 @@ struct append_state {
 	uint64_t bytes; /* of the message at hand, announced or copied */
 	uint64_t literal_bytes, literal_left;
 	bool wrapped; /* see unwrap() */
+	/* What is parsed of one message or URL, and needed no longer: of them there may be any number. */
+	struct arena parsed;
 	struct header_watch header;
 	struct append_url url;
 };
@@ -69,6 +71,7 @@ state_free(void *state)
 
 	append_url_close(&st->url);
 	append_end(st->ap);
+	arena_free(&st->parsed);
 }
 
 enum imap_result
@@ -266,10 +269,11 @@ parse_options(const struct piece *p, struct append_message_info *info)
 	unsigned rights = p->st->target.to.rights;
 	struct imap_flags flags = { 0 };
 
+	arena_reset(&p->st->parsed);
 	if (!imap_parse_sp(c))
 		return false;
 	if (cursor_peek(c) == '(' &&
-	    (!imap_parse_flag_list(c, p->req->arena, &flags) || !imap_parse_sp(c)))
+	    (!imap_parse_flag_list(c, &p->st->parsed, &flags) || !imap_parse_sp(c)))
 		return false;
 	info->internaldate_s = -1;
 	if (cursor_peek(c) == '"' &&
@@ -369,10 +373,10 @@ open_url(const struct piece *p, enum imap_result *result_out)
 	enum store_err err;
 	struct str url;
 
-	if (!imap_parse_sp(&p->req->args) ||
-	    !imap_parse_astring(&p->req->args, p->req->arena, &url))
+	arena_reset(&st->parsed);
+	if (!imap_parse_sp(&p->req->args) || !imap_parse_astring(&p->req->args, &st->parsed, &url))
 		return stop(imap_bad(p->req, "A URL expected"), result_out);
-	err = append_url_open(p->s, p->req->arena, &st->url, url);
+	err = append_url_open(p->s, &st->parsed, &st->url, url);
 	if (err == STORE_INVALID)
 		return refuse_url(p, url, result_out);
 	if (err != STORE_OK)

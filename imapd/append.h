@@ -23,7 +23,7 @@ struct uidset;
 #define IMAP_APPEND_CHUNK_BYTES  (64 * 1024)   /* handed over at once */
 #define IMAP_APPEND_SLICE_BYTES  (1024 * 1024) /* copied from URLs between two chances for others */
 #define IMAP_APPEND_MESSAGES_MAX 1000          /* in one MULTIAPPEND */
-/* Of one command between its literals, all together: what is parsed there is kept until its end. */
+/* Of one command between its literals, all together: parts with next to no data could come for ever. */
 #define IMAP_APPEND_TEXT_MAX_BYTES (1024 * 1024)
 
 /* The largest message that the account may have; before login that anybody may.  RFC 7889. */

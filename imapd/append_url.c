@@ -31,6 +31,8 @@ close_mailbox(struct append_url *u)
 	close_message(u);
 	if (u->own)
 		mailbox_close(u->box);
+	free(u->name);
+	u->name = NULL;
 	u->box = NULL;
 	u->own = false;
 }
@@ -85,12 +87,13 @@ open_mailbox(
 		return err;
 	if (place.acct == NULL || (place.rights & ACL_READ) == 0)
 		return STORE_NOT_FOUND;
-	if (u->own && u->place.acct == place.acct && strcmp(u->place.name, place.name) == 0)
+	if (u->own && u->acct == place.acct && strcmp(u->name, place.name) == 0)
 		return STORE_OK;
 	if (imap_place_is_selected(s, &place))
 		return use_selected(s, u);
 	close_mailbox(u);
-	u->place = place;
+	u->acct = place.acct;
+	u->name = mem_strdup(place.name);
 	u->parsed_bytes += MAILBOX_OPEN_BYTES;
 	err = mailbox_open(place.acct, place.name, true, &u->box);
 	if (err != STORE_OK)

@@ -14,9 +14,10 @@
 
 /* Zero-initialise it; ends with append_url_close(). */
 struct append_url {
-	struct mailbox *box; /* NULL: none */
-	bool own;            /* opened for this, not the one selected */
-	struct imap_place place;
+	struct mailbox *box;  /* NULL: none */
+	bool own;             /* opened for this, not the one selected */
+	struct account *acct; /* whose mailbox it is, and its name: what `own` is about */
+	char *name;
 	uint32_t uid; /* of the open message; 0: none */
 	int fd;
 	struct mime_message *mime;
@@ -31,7 +32,8 @@ struct append_url {
 	uint64_t left; /* bytes still to come */
 };
 
-/* STORE_INVALID: it names nothing that can be read here: BADURL.  Other errors are of the store. */
+/* What it parses lies in `a`, which may be reset when it returns.
+ * STORE_INVALID: it names nothing that can be read here: BADURL.  Other errors are of the store. */
 enum store_err append_url_open(
     struct imap_session *s, struct arena *a, struct append_url *u, struct str text);
 /* Up to `len` bytes with CRLF line ends, 0 when `left` is, -1 and errno. */
