@@ -263,10 +263,11 @@ say_run(struct report *r, uint32_t from, uint32_t to)
 
 /* --- a sorted result --------------------------------------------------------------------------- */
 
+/* Said from the end on, so that each place is what it was before; all are taken out at once. */
 static void
 sorted_remove(struct report *r, struct context *c, const struct uidset *uids)
 {
-	uint32_t left = uidset_count(uids);
+	uint32_t left = uidset_count(uids), kept = 0;
 
 	for (uint32_t i = c->count; left > 0 && i-- > 0;) {
 		uint32_t uid = c->order[i];
@@ -275,10 +276,14 @@ sorted_remove(struct report *r, struct context *c, const struct uidset *uids)
 			continue;
 		begin_pair(r, "REMOVEFROM", i + 1);
 		buf_printf(&r->s->out, "%" PRIu32, number_of(r, uid));
-		memmove(&c->order[i], &c->order[i + 1], (c->count - i - 1) * sizeof(*c->order));
-		c->count--;
 		left--;
 	}
+	if (left == uidset_count(uids))
+		return;
+	for (uint32_t i = 0; i < c->count; i++)
+		if (!uidset_contains(uids, c->order[i]))
+			c->order[kept++] = c->order[i];
+	c->count = kept;
 }
 
 /* The order of some messages; NULL if the store fails. */
