@@ -65,11 +65,14 @@ send_status(
     struct imap_session *s, struct imap_request *req, const struct list_item *item, void *arg)
 {
 	const unsigned *items = arg;
+	struct arena arena = { 0 }; /* there are many of them */
 	struct imap_place place;
 
-	if (imap_place_of(s, req->arena, item->name, &place) == STORE_OK && place.acct != NULL &&
+	(void)req;
+	if (imap_place_of(s, &arena, item->name, &place) == STORE_OK && place.acct != NULL &&
 	    (place.rights & ACL_READ) != 0)
 		imap_send_status(s, &place, *items);
+	arena_free(&arena);
 }
 
 struct list_metadata {
@@ -142,12 +145,14 @@ static void
 send_myrights(
     struct imap_session *s, struct imap_request *req, const struct list_item *item, void *arg)
 {
+	struct arena arena = { 0 };
 	struct imap_place place;
 
+	(void)req;
 	(void)arg;
-	if (imap_place_of(s, req->arena, item->name, &place) == STORE_OK &&
-	    imap_place_is_known(&place))
+	if (imap_place_of(s, &arena, item->name, &place) == STORE_OK && imap_place_is_known(&place))
 		imap_send_myrights(s, &place);
+	arena_free(&arena);
 }
 
 /* In the order in which they follow the LIST line. */
