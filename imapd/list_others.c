@@ -106,19 +106,6 @@ add_account(struct others *o, const char *owner)
 	return err;
 }
 
-/* Whoever shares with this user must not keep him from his own list: of more accounts than a session may hold the others are
- * not shown.  Any other failure is one of the whole list, lest clients take what is missing for deleted. */
-static enum store_err
-add_owner(struct others *o, const char *owner)
-{
-	enum store_err err = add_account(o, owner);
-
-	if (err != STORE_LIMIT)
-		return err;
-	log_debug(o->s->log, "not-listed", "account=%s reason=too-many-accounts", owner);
-	return STORE_OK;
-}
-
 static int
 by_name(const void *a, const void *b)
 {
@@ -173,7 +160,7 @@ imap_list_add_others(
 		err = shares_with(s->imapd->store, account_address(s->acct), &shares);
 	for (size_t i = 0; i < shares.count && err == STORE_OK; i++)
 		if (strcmp(shares.owners[i], account_address(s->acct)) != 0)
-			err = add_owner(&o, shares.owners[i]);
+			err = add_account(&o, shares.owners[i]);
 	merge(&o);
 	append(list, &o);
 	free(o.boxes);
