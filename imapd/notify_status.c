@@ -44,7 +44,8 @@ notify_status_begin(struct imap_session *s, struct notify_box *box, bool tell)
 {
 	struct mailbox_status st = { 0 };
 
-	if (account_status(box->acct, box->name, &st) != STORE_OK)
+	if (!imap_place_still(s, box->shown, box->acct, ACL_LOOKUP | ACL_READ) ||
+	    account_status(box->acct, box->name, &st) != STORE_OK)
 		return;
 	keep(box, &st);
 	if (tell && !is_selected(s, box))

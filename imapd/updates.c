@@ -217,6 +217,23 @@ wants_expunges(const struct imap_session *s)
 	return s->own_expunge || (imap_notify_selected(s) & NOTIFY_MESSAGE_EXPUNGE) != 0;
 }
 
+/* May this user still read it?  Within a FETCH response nothing can be said, neither of new rights nor of the end. */
+static bool
+is_still_open(struct imap_session *s)
+{
+	if (imap_news_is_pending(s)) {
+		if (imap_selected_goes_on(s))
+			return true;
+		s->broken = true;
+		s->state = IMAP_LOGOUT;
+		return false;
+	}
+	if (imap_selected_is_open(s))
+		return true;
+	imap_bye(s, NULL, "The selected mailbox is not shared any more");
+	return false;
+}
+
 bool
 imap_send_updates(struct imap_session *s, bool expunges_too)
 {
@@ -226,10 +243,8 @@ imap_send_updates(struct imap_session *s, bool expunges_too)
 
 	if (s->box == NULL)
 		return true;
-	if (!imap_selected_is_open(s)) {
-		imap_bye(s, NULL, "The selected mailbox is not shared any more");
+	if (!is_still_open(s))
 		return true;
-	}
 	if (!imap_news_fetch(s))
 		return false;
 	if (s->broken)

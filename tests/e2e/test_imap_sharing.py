@@ -347,6 +347,37 @@ def test_what_is_being_written_needs_its_rights_at_the_end(box, ann, bob):
     ok(ann, "DELETE Late")
 
 
+@pytest.mark.once
+def test_new_rights_stay_out_of_literals(box, ann):
+    """FETCH responses that NOTIFY asked for are on their way to bob, who is slow, when his rights change."""
+    bob = box.connect_imap(BOB)
+    make(ann, "Loud", "lrs", messages=0)
+    ok(bob, f'SELECT "{SHARED}Loud"')
+    ok(bob, "NOTIFY SET (selected (MessageNew (BODY.PEEK[]) MessageExpunge))")
+    big = bytes(make_message(subject="big")) + 16 * 1024 * (b"x" * 62 + b"\r\n")
+    ok(ann, "CREATE Queue")
+    ok(ann, "APPEND Queue", big)
+    ok(ann, "SELECT Queue")
+    for _ in range(4):
+        ok(ann, "COPY 1:* Queue")
+    ok(ann, "COPY 1:* Loud")
+    ok(ann, "UNSELECT")
+    while b" FETCH " not in (line := bob.readline()):
+        pass
+    ok(ann, "SETACL Loud bob -s")
+    for left in range(15, -1, -1):
+        size = int(re.search(rb"\{(\d+)\}\r\n$", line)[1])
+        whole = bob.read(size) == big
+        assert whole, "something else in the message"
+        while left and b" FETCH " not in (line := bob.readline()):
+            assert line
+    assert bob.readline() == b")\r\n"
+    assert any("PERMANENTFLAGS ()" in l for l in ok(bob, "NOOP"))
+    ok(ann, "DELETE Queue")
+    ok(ann, "DELETE Loud")
+    bob.shutdown()
+
+
 def test_what_is_lost_or_damaged(box, ann, bob):
     make(ann, "Broken", "lrs")
     shares = box.dir / "mail" / ".sanger-shares"
