@@ -194,6 +194,8 @@ account_acl_set(struct account *acct, const char *name, const struct acl_id *id,
 		return STORE_NOT_FOUND;
 	if (!id->negative && kind != ACL_REMOVE && rights != 0)
 		err = shares_note(acct, id);
+	if (err == STORE_LIMIT && shares_refresh(acct) == STORE_OK)
+		err = shares_note(acct, id); /* what deleted mailboxes have left is gone */
 	return err == STORE_OK ? change(acct, name, &op) : err;
 }
 

@@ -5,7 +5,8 @@
  *
  * `.sanger-shares` in the mail root says which accounts have named which users in a list, so that a user's LIST need not
  * look into all accounts.  It only proposes: the lists decide.  It is written before a list that names somebody new,
- * and made anew from all lists if it is lost or damaged. */
+ * and made anew from all lists if it is lost or damaged.  Everybody reads all of it, so one account names no more than
+ * SHARES_OF_OWNER_MAX users; of lists from elsewhere that name more the rest are not shared with. */
 #ifndef STORE_ACCOUNT_ACL_H
 #define STORE_ACCOUNT_ACL_H
 
@@ -14,6 +15,7 @@
 
 #define SHARES_FILE           ".sanger-shares"
 #define SHARES_FILE_MAX_BYTES (64u * 1024 * 1024)
+#define SHARES_OF_OWNER_MAX   1000 /* users that the lists of one account name, all together */
 
 /* STORE_NOT_FOUND: no such mailbox.  STORE_CORRUPT: the file is damaged, which is logged.  No file is an empty list.  The
  * caller ends *acl_out with acl_free(), also after an error. */

@@ -7,7 +7,8 @@
  *
  * 1. Replaced atomically and fsynced, under a lock file of its own; readers take none.
  * 2. A pair that is not true any more costs a look; one that is missing hides a share, so it is written before the list.
- * 3. Lost or damaged, it is made anew from all lists by whoever asks next. */
+ * 3. Lost or damaged, it is made anew from all lists by whoever asks next.
+ * 4. An owner has at most SHARES_OF_OWNER_MAX lines. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,15 +80,6 @@ pairs_add(struct pairs *p, const char *line, size_t len)
 		p->lines = mem_realloc_array(p->lines, p->cap, sizeof(*p->lines));
 	}
 	p->lines[p->count++] = arena_strndup(&p->arena, line, len);
-}
-
-static void
-pairs_add_pair(struct pairs *p, const char *user, const char *owner)
-{
-	char *line = mem_printf("%s\t%s", user, owner);
-
-	pairs_add(p, line, strlen(line));
-	free(line);
 }
 
 static void
@@ -194,11 +186,45 @@ lock(struct store *st, struct dotlock *lock_out)
 struct look {
 	int home_fd;
 	const char *owner;
-	struct pairs *out;
+	struct pairs own; /* sorted, each once */
+	bool more;        /* than there may be */
 };
 
 static void
-add_entry(const struct look *l, const struct acl_entry *e)
+note_pair(struct look *l, const char *user)
+{
+	char *line = mem_printf("%s\t%s", user, l->owner);
+	size_t low = 0, high = l->own.count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = strcmp(l->own.lines[mid], line);
+
+		if (order == 0) {
+			free(line);
+			return;
+		}
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (l->own.count == SHARES_OF_OWNER_MAX) {
+		l->more = true;
+	} else {
+		const char *kept;
+
+		pairs_add(&l->own, line, strlen(line));
+		kept = l->own.lines[l->own.count - 1];
+		memmove(&l->own.lines[low + 1], &l->own.lines[low],
+		    (l->own.count - 1 - low) * sizeof(*l->own.lines));
+		l->own.lines[low] = kept;
+	}
+	free(line);
+}
+
+static void
+add_entry(struct look *l, const struct acl_entry *e)
 {
 	const char *at = strrchr(l->owner, '@');
 	char *user;
@@ -206,18 +232,18 @@ add_entry(const struct look *l, const struct acl_entry *e)
 	if (e->id.negative || e->rights == 0)
 		return;
 	if (e->id.kind == ACL_ANYONE || e->id.kind == ACL_AUTHENTICATED) {
-		pairs_add_pair(l->out, ANYONE, l->owner);
+		note_pair(l, ANYONE);
 	} else if (e->id.kind == ACL_USER) {
 		user = mem_printf(
 		    "%s%s", e->id.name, strchr(e->id.name, '@') == NULL && at != NULL ? at : "");
 		if (strcmp(user, l->owner) != 0 && strpbrk(user, "\t\n") == NULL)
-			pairs_add_pair(l->out, user, l->owner);
+			note_pair(l, user);
 		free(user);
 	}
 }
 
 static void
-look_at_list(const struct look *l, const char *dir)
+look_at_list(struct look *l, const char *dir)
 {
 	char *path = mem_printf("%s%s", dir, ACL_FILE);
 	struct buf text = { 0 };
@@ -235,7 +261,7 @@ look_at_list(const struct look *l, const char *dir)
 static bool
 look_at_folder(void *arg, const char *name, unsigned char type)
 {
-	const struct look *l = arg;
+	struct look *l = arg;
 	char *dir;
 
 	if (type != DT_DIR || name[0] != '.')
@@ -247,17 +273,25 @@ look_at_folder(void *arg, const char *name, unsigned char type)
 }
 
 static enum store_err
-look_at_account(int home_fd, const char *owner, struct pairs *out)
+look_at_account(struct store *st, int home_fd, const char *owner, struct pairs *out)
 {
-	struct look l = { .home_fd = home_fd, .owner = owner, .out = out };
+	struct look l = { .home_fd = home_fd, .owner = owner };
+	enum store_err err;
 
 	look_at_list(&l, "");
-	return dir_list(home_fd, look_at_folder, &l);
+	err = dir_list(home_fd, look_at_folder, &l);
+	for (size_t i = 0; i < l.own.count; i++)
+		pairs_add(out, l.own.lines[i], strlen(l.own.lines[i]));
+	if (l.more)
+		log_warn(st->log, "shares-too-many", "account=%s taken=%zu", owner, l.own.count);
+	pairs_free(&l.own);
+	return err;
 }
 
 /* --- all accounts ------------------------------------------------------------------------------ */
 
 struct walk {
+	struct store *st;
 	struct pairs *out;
 	const char *domain;
 	int root_fd, domain_fd;
@@ -274,7 +308,7 @@ walk_account(void *arg, const char *name, unsigned char type)
 	if (type != DT_DIR || name[0] == '.' || dir_open(w->domain_fd, name, &fd) != STORE_OK)
 		return true;
 	owner = mem_printf("%s@%s", name, w->domain);
-	w->err = look_at_account(fd, owner, w->out);
+	w->err = look_at_account(w->st, fd, owner, w->out);
 	free(owner);
 	close(fd);
 	return w->err == STORE_OK;
@@ -300,7 +334,7 @@ static enum store_err
 rebuild_locked(struct store *st)
 {
 	struct pairs pairs = { 0 };
-	struct walk w = { .out = &pairs, .root_fd = store_root_fd(st->root) };
+	struct walk w = { .st = st, .out = &pairs, .root_fd = store_root_fd(st->root) };
 	enum store_err err = dir_list(w.root_fd, walk_domain, &w);
 
 	if (err == STORE_OK)
@@ -361,31 +395,55 @@ read_or_rebuild(struct store *st, struct buf *out, struct str *pairs_out)
 
 /* --- changing and asking ----------------------------------------------------------------------- */
 
+/* Has the owner no room for one more that is not there yet? */
+static bool
+is_full(struct str text, const char *owner, const char *pair)
+{
+	struct cursor c = cursor_from(text);
+	size_t count = 0;
+	struct str line;
+
+	while (cursor_take_line(&c, &line)) {
+		const char *tab = memchr(line.p, '\t', line.len);
+
+		if (str_eq(line, str_from(pair)))
+			return false;
+		count += tab != NULL &&
+			 str_eq((struct str){ tab + 1, (size_t)(line.p + line.len - tab) - 1 },
+			     str_from(owner));
+	}
+	return count >= SHARES_OF_OWNER_MAX;
+}
+
 enum store_err
 shares_note(struct account *acct, const struct acl_id *id)
 {
 	struct pairs pairs = { 0 };
 	struct acl_entry entry = { .id = *id, .rights = ACL_LOOKUP };
-	struct look l = { .owner = acct->address, .out = &pairs };
+	struct look l = { .owner = acct->address };
 	struct buf text = { 0 };
 	struct str old;
 	struct dotlock held;
 	enum store_err err = read_or_rebuild(acct->st, &text, &old);
 
 	add_entry(&l, &entry);
-	if (err != STORE_OK || pairs.count == 0)
+	if (err != STORE_OK || l.own.count == 0)
 		goto out;
 	err = lock(acct->st, &held);
 	if (err != STORE_OK)
 		goto out;
 	buf_reset(&text);
 	err = read_file(acct->st, &text, &old);
+	if (err == STORE_OK && is_full(old, acct->address, l.own.lines[0]))
+		err = STORE_LIMIT;
 	if (err == STORE_OK) {
 		pairs_of_text(old, "", &pairs);
+		pairs_add(&pairs, l.own.lines[0], strlen(l.own.lines[0]));
 		err = write_file(acct->st, &pairs);
 	}
 	dotlock_release(&held);
 out:
+	pairs_free(&l.own);
 	pairs_free(&pairs);
 	buf_free(&text);
 	return err;
@@ -410,7 +468,7 @@ shares_refresh(struct account *acct)
 	if (err == STORE_OK) {
 		pairs_of_text(old, "", &before);
 		pairs_of_text(old, acct->address, &pairs);
-		err = look_at_account(acct->home->fd, acct->address, &pairs);
+		err = look_at_account(acct->st, acct->home->fd, acct->address, &pairs);
 		pairs_sort(&pairs);
 	}
 	if (err == STORE_OK && !pairs_same(&before, &pairs))

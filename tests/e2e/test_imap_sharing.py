@@ -378,6 +378,28 @@ def test_new_rights_stay_out_of_literals(box, ann):
     bob.shutdown()
 
 
+@pytest.mark.once
+def test_one_account_does_not_fill_what_all_read(box, bob):
+    """Who shares with whom is one file for all: lists from elsewhere may name more users than it takes of one account."""
+    max_ = box.connect_imap(box.add_account("max@example.org"))
+    for part in range(2):
+        make(max_, f"Many{part}", None, messages=0)
+        (box.maildir("max@example.org", f"Many{part}") / "dovecot-acl").write_text(
+            "".join(f"user=u{part}-{n:03}@example.org lr\n" for n in range(600)))
+    shares = box.dir / "mail" / ".sanger-shares"
+    shares.unlink(missing_ok=True)
+    ok(bob, 'LIST "" "Other Users/*"')
+    assert shares.read_text().count("\tmax@example.org\n") == 1000
+    known = re.search(r"(u1-\d+)@example.org\tmax@", shares.read_text())[1]
+    make(max_, "Few", None, messages=0)
+    assert say(max_, "SETACL Few bob lr")[1].startswith("NO [LIMIT]")
+    ok(max_, f"SETACL Few {known} lr")
+    ok(max_, "DELETE Many1")
+    ok(max_, "SETACL Few bob lr")
+    assert any("max/Few" in l for l in ok(bob, 'LIST "" "Other Users/*"'))
+    max_.logout()
+
+
 def test_what_is_lost_or_damaged(box, ann, bob):
     make(ann, "Broken", "lrs")
     shares = box.dir / "mail" / ".sanger-shares"
