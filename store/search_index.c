@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "store/charset.h"
+#include "store/search_trigrams.h"
 #include "store/sql_checksum.h"
 
 #define DIGEST_BYTES   32
@@ -23,12 +23,18 @@
 #define CACHE_KIB      2048
 #define WAL_PAGES      1000
 #define WAL_KEEP_BYTES 4194304 /* of a journal that has grown */
-#define HASH_BYTES     8388608
-#define TEXT_OF(x)     #x
-#define TEXT(x)        TEXT_OF(x)
+#define HASH_BYTES                                                                                 \
+	4194304         /* that a transaction adds are sorted in memory; for head and body each */
+#define LEAF_BYTES 4000 /* of a term's list: with what SQLite adds it fits into one page */
+#define MERGED     8    /* pieces of one size, into a larger one */
+#define TEXT_OF(x) #x
+#define TEXT(x)    TEXT_OF(x)
 
-/* Text is folded already; of a term only the messages are kept, no places. */
-#define FTS "fts5(text, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1')"
+/* Of a term only the messages are kept, no places. */
+#define FTS "fts5(text, content='', columnsize=0, detail=none, tokenize='" SEARCH_TOKENIZER "')"
+
+#define FTS_SET(table, name, value)                                                                \
+	"INSERT INTO " table " (" table ", rank) VALUES ('" name "', " TEXT(value) ");"
 
 static const char SCHEMA[] =
     "CREATE TABLE box (id INTEGER PRIMARY KEY, mailbox_id TEXT NOT NULL,"
@@ -36,19 +42,20 @@ static const char SCHEMA[] =
     /* key = box << 32 | uid; doc 0: always named */
     "CREATE TABLE message (key INTEGER PRIMARY KEY, doc INTEGER NOT NULL);"
     "CREATE TABLE doc (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE,"
-    " refs INTEGER NOT NULL DEFAULT 0);"
+    " refs INTEGER NOT NULL);"
     "CREATE INDEX doc_dead ON doc (id) WHERE refs = 0;"
-    "CREATE TRIGGER message_in AFTER INSERT ON message"
-    " BEGIN UPDATE doc SET refs = refs + 1 WHERE id = NEW.doc; END;"
     "CREATE TRIGGER message_out AFTER DELETE ON message"
     " BEGIN UPDATE doc SET refs = refs - 1 WHERE id = OLD.doc; END;"
     "CREATE VIRTUAL TABLE head USING " FTS ";"
     "CREATE VIRTUAL TABLE body USING " FTS ";"
-    /* what a transaction adds is sorted in memory, up to so many bytes */
-    "INSERT INTO head (head, rank) VALUES ('hashsize', " TEXT(
-	HASH_BYTES) ");"
-		    "INSERT INTO body (body, rank) VALUES ('hashsize', " TEXT(HASH_BYTES) ");";
+    /* clang-format off */
+    FTS_SET("head", "hashsize", HASH_BYTES) FTS_SET("body", "hashsize", HASH_BYTES)
+    FTS_SET("head", "pgsz", LEAF_BYTES) FTS_SET("body", "pgsz", LEAF_BYTES)
+    FTS_SET("head", "automerge", MERGED) FTS_SET("body", "automerge", MERGED);
+/* clang-format on */
 
+/* FTS5 gathers what a transaction adds in memory, but for a statement of several steps (one with a trigger, or of
+ * several rows) it writes all that out first: none of those that add messages is such a one. */
 enum statement {
 	BEGIN_READ,
 	BEGIN_WRITE,
@@ -65,6 +72,7 @@ enum statement {
 	MESSAGES_DROP,
 	DOC_GET,
 	DOC_PUT,
+	DOC_AGAIN,
 	DOC_COUNT,
 	HEAD_PUT,
 	BODY_PUT,
@@ -90,7 +98,8 @@ static const char *const SQL[STATEMENTS] = {
 	[MESSAGES_DROP] =
 	    "DELETE FROM message WHERE key BETWEEN ?1 << 32 AND (?1 << 32) + 4294967295",
 	[DOC_GET] = "SELECT id FROM doc WHERE digest = ?1",
-	[DOC_PUT] = "INSERT INTO doc (digest) VALUES (?1)",
+	[DOC_PUT] = "INSERT INTO doc (digest, refs) VALUES (?1, 1)",
+	[DOC_AGAIN] = "UPDATE doc SET refs = refs + 1 WHERE id = ?1",
 	[DOC_COUNT] = "SELECT (SELECT count(*) FROM doc WHERE refs = 0), (SELECT max(id) FROM doc)",
 	[HEAD_PUT] = "INSERT INTO head (rowid, text) VALUES (?1, ?2)",
 	[BODY_PUT] = "INSERT INTO body (rowid, text) VALUES (?1, ?2)",
@@ -105,7 +114,7 @@ struct search_index {
 	sqlite3_stmt *stmts[STATEMENTS];
 	dev_t dev;
 	ino_t ino;
-	struct buf match, text; /* reused */
+	struct buf match; /* reused */
 };
 
 static char *
@@ -225,7 +234,6 @@ search_index_close(struct search_index *ix)
 		sqlite3_finalize(ix->stmts[i]);
 	sqlite3_close_v2(ix->db);
 	buf_free(&ix->match);
-	buf_free(&ix->text);
 	free(ix->path);
 	free(ix);
 }
@@ -277,6 +285,8 @@ open_existing(struct search_index *ix)
 	sqlite3_busy_timeout(ix->db, BUSY_READ_MS);
 	sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	err = check(ix, sqlite3_exec(ix->db, SETUP, NULL, NULL, NULL), "setup");
+	if (err == STORE_OK)
+		err = check(ix, search_trigrams_register(ix->db), "tokenizer");
 	if (err == STORE_OK)
 		err = get_version(ix, &version);
 	if (err != STORE_OK)
@@ -346,6 +356,8 @@ create(const struct search_index *for_path, const struct log *log)
 			SQL_CHECKSUM_PAGE_BYTES) "; PRAGMA journal_mode = WAL;"
 						 "PRAGMA synchronous = NORMAL; BEGIN;",
 		    NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = search_trigrams_register(ix->db);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ix->db, SCHEMA, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
@@ -476,60 +488,33 @@ search_index_rollback(struct search_index *ix)
 
 /* --- texts ------------------------------------------------------------------------------------- */
 
-/* The tokenizer ends at a NUL: it is U+0001 in the index, and no text is looked for by such a character. */
-#define NUL_STANDS_AS '\1'
-
-static bool
-is_plain(struct str chars)
+static void
+write_phrase(struct buf *out, struct str trigram)
 {
-	for (size_t i = 0; i < chars.len; i++)
-		if (chars.p[i] == '\0' || chars.p[i] == NUL_STANDS_AS)
-			return false;
-	return true;
-}
-
-/* Where the characters of `text` begin, and its end; the count of characters. */
-static size_t
-char_starts(struct str text, size_t *starts, size_t max)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < text.len && n < max; i++)
-		if (((unsigned char)text.p[i] & 0xc0) != 0x80)
-			starts[n++] = i;
-	return n;
+	buf_adds(out, out->len > 0 ? " AND \"" : "\"");
+	for (size_t i = 0; i < trigram.len; i++) {
+		if (trigram.p[i] == '"')
+			buf_addc(out, '"');
+		buf_addc(out, trigram.p[i]);
+	}
+	buf_addc(out, '"');
 }
 
 /* `"ABC" AND "BCD" …`: of a long text a sample, spread over it.  False: there is nothing to look for. */
 static bool
 write_match(struct buf *out, struct str text)
 {
-	size_t *starts = mem_realloc_array(NULL, text.len + 2, sizeof(*starts));
-	size_t count = char_starts(text, starts, text.len), step;
+	struct search_trigrams all = { text }, t = { text };
+	struct str trigram;
+	size_t count = 0, step;
 
-	starts[count] = text.len;
 	buf_reset(out);
-	if (count < SEARCH_INDEX_LEAST_CHARS) {
-		free(starts);
-		return false;
-	}
-	count -= SEARCH_INDEX_LEAST_CHARS - 1;
+	while (search_trigrams_next(&all, &trigram))
+		count++;
 	step = (count + SEARCH_INDEX_TRIGRAMS_MAX - 1) / SEARCH_INDEX_TRIGRAMS_MAX;
-	for (size_t i = 0; i < count; i += step) {
-		struct str t = { text.p + starts[i],
-			starts[i + SEARCH_INDEX_LEAST_CHARS] - starts[i] };
-
-		if (!is_plain(t))
-			continue;
-		buf_adds(out, out->len > 0 ? " AND \"" : "\"");
-		for (size_t k = 0; k < t.len; k++) {
-			if (t.p[k] == '"')
-				buf_addc(out, '"');
-			buf_addc(out, t.p[k]);
-		}
-		buf_addc(out, '"');
-	}
-	free(starts);
+	for (size_t i = 0; search_trigrams_next(&t, &trigram); i++)
+		if (i % step == 0)
+			write_phrase(out, trigram);
 	return out->len > 0;
 }
 
@@ -691,14 +676,8 @@ put_text(struct search_index *ix, enum statement id, int64_t doc, const struct b
 
 	if (st == NULL)
 		return err;
-	buf_reset(&ix->text);
-	buf_add(&ix->text, text->data, text->len);
-	for (char *p = ix->text.data; p != NULL && p < ix->text.data + ix->text.len; p++)
-		if (*p == '\0')
-			*p = NUL_STANDS_AS;
 	sqlite3_bind_int64(st, 1, doc);
-	sqlite3_bind_text(
-	    st, 2, ix->text.len > 0 ? ix->text.data : "", (int)ix->text.len, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, text->len > 0 ? text->data : "", (int)text->len, SQLITE_STATIC);
 	return run(ix, st);
 }
 
@@ -729,6 +708,8 @@ need_doc(struct search_index *ix, const struct search_texts *texts, int64_t *doc
 	digest_texts(texts, digest);
 	sqlite3_bind_blob(st, 1, digest, sizeof(digest), SQLITE_STATIC);
 	err = get_int(ix, st, doc_out);
+	if (err == STORE_OK)
+		return run_ints(ix, DOC_AGAIN, doc_out, 1);
 	if (err != STORE_NOT_FOUND)
 		return err;
 	st = statement(ix, DOC_PUT, &err);

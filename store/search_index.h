@@ -22,9 +22,8 @@
 #include "store/search_text.h"
 #include "store/uidset.h"
 
-#define SEARCH_INDEX_VERSION        1
+#define SEARCH_INDEX_VERSION        2
 #define SEARCH_INDEX_TEXT_MAX_BYTES (1024 * 1024) /* of a message; larger ones are always named */
-#define SEARCH_INDEX_LEAST_CHARS    3             /* of a text that can be looked for */
 #define SEARCH_INDEX_TRIGRAMS_MAX   24            /* of a text; longer ones are sampled */
 #define SEARCH_INDEX_DEAD_MIN       1000 /* texts of no message, before it is worth beginning anew */
 
@@ -61,7 +60,7 @@ void search_index_end(struct search_index *ix);
 
 enum search_index_part { SEARCH_INDEX_HEAD = 1, SEARCH_INDEX_BODY = 2 };
 /* Adds the numbers of the texts in which `text` (in the normal form of struct search_texts) can stand, in one of
- * `parts`.  STORE_INVALID: it is too short to be looked for. */
+ * `parts`.  STORE_INVALID: it has no trigram that is kept (store/search_trigrams.h). */
 enum store_err search_index_find(
     struct search_index *ix, unsigned parts, struct str text, struct uidset *docs);
 /* Takes out of `uids` the messages whose text is known and none of `docs`.  *whole_out: all were known. */

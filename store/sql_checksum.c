@@ -53,6 +53,8 @@ on_read(sqlite3_file *f, void *bytes, int len, sqlite3_int64 offset)
 	int rc = real_of(f)->pMethods->xRead(real_of(f), bytes, len, offset);
 	uint64_t want, have;
 
+	if (rc == SQLITE_IOERR_SHORT_READ && is_page(len, offset))
+		return SQLITE_IOERR_DATA; /* of a file cut short; SQLite would go on with a page of zeros */
 	if (rc != SQLITE_OK || !is_page(len, offset))
 		return rc;
 	want = sum_of(bytes, offset);
