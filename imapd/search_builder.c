@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "imapd/imapd.h"
@@ -25,6 +25,7 @@ struct search_builder {
 	struct wish *now; /* the job's */
 	enum store_err err;
 	bool done;
+	uint64_t waited_ms; /* for a processor, or for the disk */
 
 	pthread_mutex_t mutex; /* what follows */
 	struct wish *first;
@@ -78,10 +79,20 @@ take_first(struct search_builder *b)
 
 /* --- slices ------------------------------------------------------------------------------------ */
 
+static uint64_t
+clock_ms(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static void
 on_slice(void *arg) /* the job */
 {
 	struct search_builder *b = arg;
+	uint64_t took = clock_ms(CLOCK_MONOTONIC), worked = clock_ms(CLOCK_THREAD_CPUTIME_ID);
 
 	b->err =
 	    account_search_build(b->now->acct, b->now->mailbox, SEARCH_BUILD_SLICE_MS, &b->done);
@@ -89,16 +100,17 @@ on_slice(void *arg) /* the job */
 		wish_free(b->now);
 		b->now = NULL;
 	}
+	took = clock_ms(CLOCK_MONOTONIC) - took;
+	worked = clock_ms(CLOCK_THREAD_CPUTIME_ID) - worked;
+	b->waited_ms = took > worked ? took - worked : 0;
 }
 
 static uint64_t
-pause_ms(void)
+pause_ms(const struct search_builder *b)
 {
-	double load;
+	uint64_t ms = SEARCH_BUILD_PAUSE_MS + b->waited_ms;
 
-	return getloadavg(&load, 1) == 1 && load > (double)sysconf(_SC_NPROCESSORS_ONLN)
-		   ? SEARCH_BUILD_LOADED_MS
-		   : SEARCH_BUILD_PAUSE_MS;
+	return ms < SEARCH_BUILD_BUSY_MS ? ms : SEARCH_BUILD_BUSY_MS;
 }
 
 /* A mailbox that is not done goes behind the others. */
@@ -112,7 +124,7 @@ on_slice_done(void *arg)
 	b->now = NULL;
 	if (!b->stopped)
 		net_timer_start_ms(
-		    b->timer, b->err == STORE_BUSY ? SEARCH_BUILD_BUSY_MS : pause_ms());
+		    b->timer, b->err == STORE_BUSY ? SEARCH_BUILD_BUSY_MS : pause_ms(b));
 }
 
 static void

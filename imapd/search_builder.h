@@ -1,6 +1,7 @@
 /* Keeps search.db up to date for the mailboxes that are in use, when a worker has time for it: one slice of work after
  * the other, each a job of its own with a pause behind it, so that all this takes one thread at most, however many
- * sessions there are, and a third of a processor where the machine has more to do than it has processors. */
+ * sessions there are.  Where a slice has waited, since others want the processors or the disk too, the pause is longer
+ * by as much: so it takes less than its share then. */
 #ifndef IMAPD_SEARCH_BUILDER_H
 #define IMAPD_SEARCH_BUILDER_H
 
@@ -12,8 +13,7 @@ struct store;
 #define SEARCH_BUILD_DELAY_MS  500 /* from the wish to the first slice: the session goes first */
 #define SEARCH_BUILD_SLICE_MS  250
 #define SEARCH_BUILD_PAUSE_MS  30
-#define SEARCH_BUILD_LOADED_MS 500  /* the pause where the machine is loaded */
-#define SEARCH_BUILD_BUSY_MS   2000 /* another process is at it */
+#define SEARCH_BUILD_BUSY_MS   2000 /* another process is at it; and the longest pause */
 #define SEARCH_BUILD_QUEUE_MAX 1000 /* mailboxes; more have to ask again */
 
 /* From now on searches that miss search.db make it, store_on_search_wanted(). */
