@@ -202,7 +202,8 @@ begin_mailbox(struct imap_session *s, struct esearch *st)
 		.returns = st->returns.has_return ? st->returns.returns : SEARCH_RETURN_ALL,
 		.partial = st->returns.partial };
 	search_parse_program(&c, &st->arena, st->now_s, SEARCH_CHARSET_OPTIONAL, &st->plan);
-	search_bind(&st->plan, box, selected ? s->search_saved : NULL);
+	if (!search_bind(&st->plan, box, selected ? s->search_saved : NULL))
+		return STORE_LIMIT;
 	st->run = search_run_new(box, &st->plan, NULL);
 	st->result =
 	    (struct search_result){ .box = box, .plan = &st->plan, .uid = true, .run = st->run };

@@ -100,11 +100,11 @@ context_new(struct imap_session *s, struct str tag, struct str program, enum sea
 	c->sorted = sort != NULL;
 	if (c->sorted)
 		c->sort = *sort;
-	if (search_parse_program(&at, &c->arena, now_s, charset, &c->plan) != SEARCH_PARSED) {
+	if (search_parse_program(&at, &c->arena, now_s, charset, &c->plan) != SEARCH_PARSED ||
+	    !search_bind(&c->plan, s->box, s->search_saved)) {
 		context_free(c);
 		return NULL;
 	}
-	search_bind(&c->plan, s->box, s->search_saved);
 	return c;
 }
 
@@ -118,8 +118,8 @@ context_wants(struct context *c, struct str atts)
 static size_t
 size_of(const struct context *c)
 {
-	return sizeof(*c) + c->arena.used_bytes + c->found.run_cap * sizeof(*c->found.runs) +
-	       c->cap * sizeof(*c->order);
+	return sizeof(*c) + c->arena.used_bytes + c->plan.set_bytes +
+	       c->found.run_cap * sizeof(*c->found.runs) + c->cap * sizeof(*c->order);
 }
 
 /* With what is open already, do they take more than they may?  One alone always has its place, RFC 5267 §4.3.1. */

@@ -5,21 +5,27 @@
 
 /* A sequence number beyond the mailbox is no error here: it finds nothing.  Clients search "1:*" in
  * empty mailboxes, and other servers allow it. */
-static void
-bind_node(struct search_node *node, struct mailbox *box, const struct uidset *saved)
+static bool
+bind_node(struct search_plan *plan, struct search_node *node, struct mailbox *box,
+    const struct uidset *saved)
 {
 	if (node->op == SEARCH_KEYWORD)
 		node->keyword.index = mailbox_keyword_find(box, node->keyword.name);
-	if (node->op == SEARCH_SET)
+	if (node->op == SEARCH_SET) {
 		messages_resolve_in(box, saved, &node->set.wire, node->set.uid, &node->set.uids);
+		plan->set_bytes += node->set.uids.run_cap * sizeof(*node->set.uids.runs);
+	}
 	for (struct search_node *child = node->children; child != NULL; child = child->next)
-		bind_node(child, box, saved);
+		if (plan->set_bytes > SEARCH_SETS_MAX_BYTES || !bind_node(plan, child, box, saved))
+			return false;
+	return plan->set_bytes <= SEARCH_SETS_MAX_BYTES;
 }
 
-void
+bool
 search_bind(struct search_plan *plan, struct mailbox *box, const struct uidset *saved)
 {
-	bind_node(&plan->root, box, saved);
+	plan->set_bytes = 0;
+	return bind_node(plan, &plan->root, box, saved);
 }
 
 static void

@@ -17,8 +17,9 @@
 #include "store/mailbox.h"
 #include "store/search_text.h"
 
-#define SEARCH_DEPTH_MAX 100  /* parentheses, NOT and OR within each other */
-#define SEARCH_KEYS_MAX  5000 /* keys of one command */
+#define SEARCH_DEPTH_MAX      100                /* parentheses, NOT and OR within each other */
+#define SEARCH_KEYS_MAX       5000               /* keys of one command */
+#define SEARCH_SETS_MAX_BYTES (32 * 1024 * 1024) /* of the sets of one search, as resolved */
 
 enum search_return { /* search-return-opt; bits */
 	SEARCH_RETURN_MIN = 1,
@@ -91,6 +92,7 @@ struct search_plan {
 	struct search_node root; /* SEARCH_AND */
 	struct search_key *keys; /* the texts, in UTF-8 */
 	size_t key_count, key_cap;
+	size_t set_bytes; /* of all sets, once they are bound */
 };
 
 enum search_parsed { SEARCH_PARSED, SEARCH_SYNTAX, SEARCH_CHARSET };
@@ -115,8 +117,8 @@ enum search_parsed search_plan_parse(
 /* --- evaluation (search_eval.c) --- */
 
 /* Resolves sets and keywords against a mailbox; `saved` is "$" there, or NULL.  search_unbind() gives back what that
- * took. */
-void search_bind(struct search_plan *plan, struct mailbox *box, const struct uidset *saved);
+ * took.  False: all sets together take more than SEARCH_SETS_MAX_BYTES; in a mailbox with many gaps "1:*" is a long one. */
+bool search_bind(struct search_plan *plan, struct mailbox *box, const struct uidset *saved);
 void search_unbind(struct search_plan *plan);
 
 /* A copy of a bound plan, which it shares texts and names with, that searches among `uids` only.  Sets of UIDs and keywords

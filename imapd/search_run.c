@@ -12,6 +12,10 @@
 /* Found without a look at its text: all that was asked of it is so. */
 #define SCORE_WITHOUT_TEXT 100
 
+/* Of a program whose candidates are narrowed all at once, which costs a copy of them for each node; of a larger one the
+ * proposals are looked at row by row. */
+#define NARROW_NODES_MAX 100
+
 struct search_run {
 	struct mailbox *box;
 	struct search_plan *plan;
@@ -175,6 +179,16 @@ may_match(const struct search_run *run, const struct search_node *node, struct u
 		uidset_copy(uids_out, proposed_for(run, node));
 }
 
+static size_t
+count_nodes(const struct search_node *node)
+{
+	size_t count = 1;
+
+	for (const struct search_node *n = node->children; n != NULL; n = n->next)
+		count += count_nodes(n);
+	return count;
+}
+
 /* False: the time is up. */
 static bool
 narrow(struct search_run *run)
@@ -187,10 +201,12 @@ narrow(struct search_run *run)
 		return true;
 	if (!ask_proposals(run))
 		return false;
+	run->narrowed = true;
+	if (count_nodes(&run->plan->root) > NARROW_NODES_MAX)
+		return true;
 	may_match(run, &run->plan->root, &uids);
 	uidset_swap(&run->candidates, &uids);
 	uidset_free(&uids);
-	run->narrowed = true;
 	return true;
 }
 

@@ -66,7 +66,8 @@ searching_start(struct imap_session *s, struct imap_request *req, struct searchi
 	if (st->plan.uses_numbers && imap_enabled(s, IMAP_ENABLED_UIDONLY))
 		return searching_refuse(s, &st->plan, imap_uid_required(req));
 	req->keeps_numbers = st->plan.uses_numbers;
-	search_bind(&st->plan, s->box, s->search_saved);
+	if (!search_bind(&st->plan, s->box, s->search_saved))
+		return searching_refuse(s, &st->plan, imap_finish(req, STORE_LIMIT));
 	if ((st->plan.returns & SEARCH_RETURN_UPDATE) != 0)
 		st->context = context_new(
 		    s, req->tag, program, charset, now_s, st->sorted ? &st->sort : NULL);
