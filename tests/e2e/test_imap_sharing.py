@@ -417,6 +417,44 @@ def test_what_is_lost_or_damaged(box, ann, bob):
     acl.unlink()
 
 
+# Commands of somebody who would like to know what others have.
+CURIOUS = [
+    'STATUS "{}" (MESSAGES)', 'SELECT "{}"', 'GETQUOTAROOT "{}"', 'GETACL "{}"', 'MYRIGHTS "{}"',
+    'LISTRIGHTS "{}" cat', 'SETACL "{}" bob lr', 'DELETEACL "{}" bob', 'GETMETADATA "{}" /shared/comment',
+    'GETMETADATA "{}" /private/comment', 'SETMETADATA "{}" (/shared/comment "x")', 'DELETE "{}"', 'RENAME "{}" X',
+    'RENAME "{}" "{}x"', 'RENAME Sent "{}"', 'CREATE "{}"', 'CREATE "{}/new"', 'CREATE "{}" (USE (\\Sent))',
+    'SUBSCRIBE "{}"', 'UNSUBSCRIBE "{}"', 'LIST "" "{}" RETURN (STATUS (MESSAGES) MYRIGHTS METADATA (/shared/comment))',
+    'LIST "" "{}/%"', 'LSUB "" "{}"', 'ESEARCH IN (mailboxes "{}") ALL', 'ESEARCH IN (subtree "{}") ALL',
+    'NOTIFY SET STATUS (mailboxes "{}" (MessageNew MessageExpunge))', 'NOTIFY NONE',
+    'APPEND Drafts CATENATE (URL "/{}/;UID=1")', 'COPY 1 "{}"', 'MOVE 1 "{}"', 'APPEND "{}"', 'REPLACE 1 "{}"',
+]
+
+
+@pytest.mark.once
+def test_no_answer_tells_what_there_is(box, ann, bob):
+    """RFC 4314 §6: a mailbox one may not see, one that is not there and one of nobody are the same."""
+    make(ann, "Hidden", None)
+    make(ann, "Dumb", "p")
+    make(ann, "Seen", "lr")
+    names = [SHARED + "Hidden", SHARED + "Dumb", SHARED + "INBOX", SHARED + "Nothing",
+             "Other Users/nobody/INBOX", "Other Users/ann@example.org/Seen", "Other Users/ANN/Seen",
+             "Other Users/bob/INBOX", "Other Users/nobody@example.net/Seen"]
+    ok(bob, "APPEND INBOX", MESSAGE)
+    for command in CURIOUS:
+        answers = set()
+        for name in names:
+            if command.startswith(("COPY", "MOVE", "REPLACE")):
+                ok(bob, "SELECT INBOX")
+            name = name.replace(" ", "%20") if "URL" in command else name
+            literal = MESSAGE if command in ('APPEND "{}"', 'REPLACE 1 "{}"') else None
+            lines, reply = say(bob, command.replace("{}", name), literal)
+            lines = [l for l in lines if "[CLOSED]" not in l]
+            answers.add((tuple(lines), reply.replace(name, "{}")))
+        assert len(answers) == 1, (command, answers)
+    for name in ("Hidden", "Dumb", "Seen"):
+        ok(ann, f"DELETE {name}")
+
+
 # --- mailadmin -----------------------------------------------------------------------------------
 
 def test_mailadmin_shares(box, ann, bob):
