@@ -8,6 +8,7 @@
 #include "imapd/response.h"
 #include "imapd/search_run.h"
 #include "imapd/session.h"
+#include "net/metrics.h"
 
 #define SORT_ONE_BY_ONE 16 /* messages that come into a sorted result; more are sorted with all */
 
@@ -412,10 +413,10 @@ context_report_gone(struct imap_session *s, const struct mailbox_changes *change
 	uidset_free(&gone);
 }
 
-/* Which of the candidates are found now. */
+/* Which of the candidates are found now.  STORE_LIMIT: it takes too long. */
 static enum store_err
 search_again(struct imap_session *s, const struct context *c, const struct uidset *candidates,
-    struct uidset *found_out)
+    uint64_t until_ns, struct uidset *found_out)
 {
 	struct arena arena = { 0 };
 	struct search_plan plan;
@@ -425,8 +426,11 @@ search_again(struct imap_session *s, const struct context *c, const struct uidse
 
 	search_plan_within(&plan, &c->plan, &arena, s->box, candidates);
 	run = search_run_new(s->box, &plan, NULL);
-	while (err == STORE_OK && !done)
+	while (err == STORE_OK && !done) {
 		err = search_run_step(run, &done);
+		if (err == STORE_OK && !done && metrics_now_ns() > until_ns)
+			err = STORE_LIMIT;
+	}
 	uidset_copy(found_out, search_run_found(run));
 	search_run_free(run);
 	search_unbind(&plan);
@@ -437,11 +441,11 @@ search_again(struct imap_session *s, const struct context *c, const struct uidse
 /* False: the context cannot be kept up. */
 static bool
 update(struct imap_session *s, struct context *c, const struct uidset *candidates,
-    const struct uidset *arrived)
+    const struct uidset *arrived, uint64_t until_ns)
 {
 	struct uidset found = { 0 }, removed = { 0 }, added = { 0 };
 	struct report r = { .s = s, .c = c };
-	bool ok = search_again(s, c, candidates, &found) == STORE_OK;
+	bool ok = search_again(s, c, candidates, until_ns, &found) == STORE_OK;
 
 	if (ok) {
 		uidset_copy(&removed, candidates);
@@ -490,6 +494,7 @@ context_report(struct imap_session *s, const struct mailbox_changes *changes)
 {
 	struct uidset candidates = { 0 };
 	struct context **link = &s->contexts;
+	uint64_t until_ns = metrics_now_ns() + IMAP_CONTEXTS_UPDATE_MS * UINT64_C(1000000);
 
 	if (s->contexts == NULL)
 		return;
@@ -501,11 +506,11 @@ context_report(struct imap_session *s, const struct mailbox_changes *changes)
 	while (*link != NULL) {
 		struct context *c = *link;
 
-		if (update(s, c, &candidates, &changes->arrived)) {
+		if (update(s, c, &candidates, &changes->arrived, until_ns)) {
 			link = &c->next;
 			continue;
 		}
-		context_refuse(s, c->tag, "Updates have failed");
+		context_refuse(s, c->tag, "Updates have failed, or take too long");
 		*link = c->next;
 		context_free(c);
 	}

@@ -13,6 +13,8 @@
 
 #define IMAP_CONTEXTS_MAX       32                /* of a session */
 #define IMAP_CONTEXTS_MAX_BYTES (8 * 1024 * 1024) /* of all of them; a single one may be larger */
+/* Searching new and changed messages for all of them, without a break: one that is not done by then is kept up no more. */
+#define IMAP_CONTEXTS_UPDATE_MS 5000
 
 struct context;
 struct imap_session;
