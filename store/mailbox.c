@@ -115,15 +115,15 @@ claims_none(const struct mailbox *box)
 enum store_err
 mailbox_refresh(struct mailbox *box, unsigned flags)
 {
-	uint32_t from, below;
+	uint32_t from = 0, below = 0;
 	enum store_err err;
 	int tries = 0;
 
 	do {
-		err = box->read_only ? sync_refresh(box->acct, box->name, flags, NULL, NULL)
-				     : sync_refresh(box->acct, box->name, flags, &from, &below);
+		err = claims_none(box) ? sync_refresh(box->acct, box->name, flags, NULL, NULL)
+				       : sync_refresh(box->acct, box->name, flags, &from, &below);
 	} while (account_should_retry(box->acct, err, &tries));
-	if (err == STORE_OK && !claims_none(box) && from < below)
+	if (err == STORE_OK && from < below)
 		uidset_add_range(&box->claimed, from, below - 1);
 	return err;
 }

@@ -328,9 +328,7 @@ expunge_once(struct expunge_op *op, const struct uidset *uids, unsigned sync_fla
 	struct account *acct = op->box->acct;
 	struct quota_rules rules = account_quota_rules(acct);
 	enum store_err err = account_write_begin(acct);
-	struct sync_box sb;
 
-	op->sb = &sb;
 	op->missed = false;
 	op->bytes = op->messages = 0;
 	if (err != STORE_OK)
@@ -351,7 +349,8 @@ mailbox_expunge_with(
     struct mailbox *box, const struct uidset *uids, unsigned flags, struct uidset *expunged_out)
 {
 	struct uidset expunged = { 0 };
-	struct expunge_op op = { .box = box, .flags = flags, .expunged = &expunged };
+	struct sync_box sb;
+	struct expunge_op op = { .box = box, .flags = flags, .sb = &sb, .expunged = &expunged };
 	uint64_t kept_bytes = 0;
 	enum store_err err = STORE_DENIED;
 	int tries = 0;

@@ -141,6 +141,13 @@ test_delivery_and_views(void **state)
 	assert_int_equal(mailbox_open(t.acct, "inbox", true, &ro), STORE_OK);
 	mailbox_facts(ro, &facts);
 	assert_int_equal(facts.recent, 1); /* nobody has it yet */
+	tree_deliver(&t, "Sent", "aside\n");
+	assert_int_equal(mailbox_open_aside(t.acct, "Sent", &b), STORE_OK);
+	mailbox_close(b);
+	assert_int_equal(mailbox_open(t.acct, "Sent", false, &b), STORE_OK);
+	mailbox_facts(b, &facts);
+	assert_int_equal(facts.recent, 1); /* who works beside the sessions takes it from none */
+	mailbox_close(b);
 	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &a), STORE_OK);
 	mailbox_facts(a, &facts);
 	assert_int_equal(facts.messages, 1);

@@ -174,10 +174,9 @@ test_index_older_than_the_tree(void **state)
 	open_inbox(&t, &box);
 	append_some(&t, 1);
 	tree_sync(box);
-	lost = modseq_of(box); /* a client has seen UID 5, and \Seen on 2 … */
 	tree_flag(box, "2", FLAGS_ADD, MESSAGE_SEEN, NULL);
 	tree_sync(box);
-	lost = modseq_of(box);
+	lost = modseq_of(box); /* a client has seen UID 5, and \Seen on 2 … */
 	tree_flag(
 	    box, "2", FLAGS_REMOVE, MESSAGE_SEEN, NULL); /* … but not this, nor what follows */
 	expunge(box, "3,5");
