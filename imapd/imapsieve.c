@@ -93,17 +93,19 @@ due_free(struct due *d)
 
 /* --- is anybody interested? --------------------------------------------------------------------- */
 
+/* Where that cannot be found out now there may be: who looks for the script then says what is wrong. */
 static bool
 ask_state(struct account *acct)
 {
 	struct state *st;
 	bool any = false;
+	enum store_err err = state_open(account_dir_fd(acct), false, account_log(acct), &st);
 
-	if (state_open(account_dir_fd(acct), false, account_log(acct), &st) != STORE_OK)
-		return false;
-	state_metadata_any(st, IMAP_SIEVE_ENTRY, &any);
-	state_close(st);
-	return any;
+	if (err == STORE_OK) {
+		err = state_metadata_any(st, IMAP_SIEVE_ENTRY, &any);
+		state_close(st);
+	}
+	return err == STORE_OK ? any : err != STORE_NOT_FOUND;
 }
 
 static bool
@@ -305,6 +307,10 @@ script_name(struct due *d)
 
 	if (err == STORE_NOT_FOUND)
 		err = imap_metadata_shared(d->acct, NULL, IMAP_SIEVE_ENTRY, &d->arena, &name);
+	if (err != STORE_OK && err != STORE_NOT_FOUND)
+		log_warn(account_log(d->acct), "not-filtered",
+		    "account=%s mailbox=%s messages=%u error=%s", account_address(d->acct),
+		    d->mailbox, uidset_count(&d->uids), store_err_text(err));
 	return err == STORE_OK ? arena_strndup(&d->arena, name.p, name.len) : "";
 }
 
