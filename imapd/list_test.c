@@ -26,6 +26,12 @@ static const struct {
 	{ "a%c", "a/b/c", false },
 	{ "a%c", "abbc", true },
 	{ "%%%*", "", true },
+	{ "%*%", "a/b", true }, /* wildcards side by side: the widest counts */
+	{ "*%*", "a/b", true },
+	{ "%%", "a/b", false },
+	{ "%%/%%*%", "a/b/c", true },
+	{ "a%*c%%", "a/b/c", true },
+	{ "b*%*", "a/b", false },
 	{ "inbox", "INBOX", true }, /* in any letter case, RFC 9051 §5.1 */
 	{ "InB*", "INBOX", true },
 	{ "inbox/%", "INBOX/x", true },
@@ -61,6 +67,30 @@ test_pattern_time(void **state)
 	memset(name, 'a', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	assert_false(imap_pattern_matches(pattern, name));
+}
+
+/* As long as a command can be, against as many names as an account may have. */
+static void
+test_long_pattern(void **state)
+{
+	static const char *const PARTS[] = { "%*", "*a", "%a", "*" };
+	char pattern[60 * 1024 + 1], name[201];
+	bool all = true;
+
+	(void)state;
+	memset(name, 'a', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(PARTS); i++) {
+		size_t len = strlen(PARTS[i]);
+
+		for (size_t at = 0; at + 1 < sizeof(pattern); at++)
+			pattern[at] = PARTS[i][at % len];
+		pattern[sizeof(pattern) - 1] = '\0';
+		for (int k = 0; k < 100; k++)
+			all = imap_pattern_matches(pattern, name) && all;
+		assert_true(all == (strchr(PARTS[i], 'a') == NULL));
+		all = true;
+	}
 }
 
 static const struct {
@@ -164,6 +194,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_pattern_time),
+		cmocka_unit_test(test_long_pattern),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_lists),
 	};

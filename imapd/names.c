@@ -83,14 +83,21 @@ imap_mailbox_nfc(struct arena *a, const char *name)
 /* The matcher walks the pattern once and keeps, for each place in the name, whether the pattern so
  * far can end there: `here` is a row of strlen(name) + 1 flags.  "*" lets a true run to the end,
  * "%" to the next delimiter; any other byte moves each true one place on if the name has it.
+ * Wildcards side by side count once, and where nothing is true any more it is over: however long the pattern is, it takes
+ * no more steps than the name has bytes, squared.
  * `nocase` places at the name's start are INBOX, the same in any letter case. */
-static void
+static bool
 match_byte(bool *here, const char *name, size_t len, size_t nocase, char byte)
 {
-	for (size_t i = len; i > 0; i--)
+	bool any = false;
+
+	for (size_t i = len; i > 0; i--) {
 		here[i] = here[i - 1] && (name[i - 1] == byte ||
 					     (i <= nocase && name[i - 1] == ascii_upper(byte)));
+		any |= here[i];
+	}
 	here[0] = false;
+	return any;
 }
 
 static void
@@ -106,15 +113,20 @@ match_row(const char *pattern, const char *name, size_t len)
 {
 	bool *here = mem_zalloc(len + 1);
 	size_t nocase = 0;
+	bool any = true;
+	char before = '\0'; /* the wildcard in front of this place */
 
 	if (strncmp(name, "INBOX", 5) == 0 && (name[5] == '\0' || name[5] == IMAP_DELIMITER))
 		nocase = 5;
 	here[0] = true;
-	for (const char *p = pattern; *p != '\0'; p++) {
-		if (*p == '*' || *p == '%')
+	for (const char *p = pattern; *p != '\0' && any; p++) {
+		if (*p != '*' && *p != '%') {
+			any = match_byte(here, name, len, nocase, *p);
+			before = '\0';
+		} else if (before != '*' && before != *p) {
 			match_wildcard(here, name, len, *p);
-		else
-			match_byte(here, name, len, nocase, *p);
+			before = *p;
+		}
 	}
 	return here;
 }
