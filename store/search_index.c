@@ -511,11 +511,13 @@ write_match(struct buf *out, struct str text)
 	buf_reset(out);
 	while (search_trigrams_next(&all, &trigram))
 		count++;
+	if (count == 0)
+		return false;
 	step = (count + SEARCH_INDEX_TRIGRAMS_MAX - 1) / SEARCH_INDEX_TRIGRAMS_MAX;
 	for (size_t i = 0; search_trigrams_next(&t, &trigram); i++)
 		if (i % step == 0)
 			write_phrase(out, trigram);
-	return out->len > 0;
+	return true;
 }
 
 static enum store_err
