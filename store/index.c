@@ -1,9 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "store/cache_file.h"
 #include "store/index_internal.h"
 
 #define INDEX_BUSY_MS   5000 /* another process commits; the writer lock keeps writers apart */
@@ -299,19 +299,6 @@ close_db(struct index *ix)
 	ix->db = NULL;
 }
 
-/* Removes a journal that belonged to another index.db.  Processes that still have that one open keep their
- * descriptors, and SQLite does not remove journals of a database that has moved. */
-static void
-remove_journals(const char *path)
-{
-	char *wal = mem_printf("%s-wal", path), *shm = mem_printf("%s-shm", path);
-
-	unlink(wal);
-	unlink(shm);
-	free(wal);
-	free(shm);
-}
-
 /* Makes the file whole under another name first: nobody ever opens a half one. */
 static enum store_err
 create(struct index *ix)
@@ -321,7 +308,7 @@ create(struct index *ix)
 	int rc;
 
 	unlink(fresh);
-	remove_journals(fresh);
+	cache_file_remove_journals(fresh);
 	rc = sqlite3_open_v2(
 	    fresh, &ix->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc == SQLITE_OK)
@@ -336,26 +323,12 @@ create(struct index *ix)
 		    NULL, NULL, NULL);
 	err = index_check(ix, rc, "create");
 	close_db(ix); /* the last connection: writes the journal back and removes it */
-	if (err == STORE_OK) {
-		remove_journals(ix->path);
-		if (chmod(fresh, 0600) != 0 || rename(fresh, ix->path) != 0)
-			err = store_err_from_errno(errno);
-	}
-	if (err != STORE_OK)
+	if (err == STORE_OK)
+		err = cache_file_replace(fresh, ix->path);
+	else
 		unlink(fresh);
 	free(fresh);
 	return err;
-}
-
-static void
-set_aside(struct index *ix)
-{
-	char *aside = mem_printf("%s.corrupt-%lld", ix->path, (long long)time(NULL));
-
-	log_error(ix->log, "index-corrupt", "path=%s kept=%s", ix->path, aside);
-	if (rename(ix->path, aside) != 0)
-		unlink(ix->path);
-	free(aside);
 }
 
 enum store_err
@@ -370,7 +343,7 @@ index_open(const char *dir, bool may_create, const struct log *log, struct index
 	if (may_create && (err == STORE_NOT_FOUND || err == STORE_CORRUPT)) {
 		close_db(ix);
 		if (err == STORE_CORRUPT)
-			set_aside(ix);
+			cache_file_set_aside(ix->path, ix->log, "index-corrupt");
 		log_info(log, "index-new", "path=%s", ix->path);
 		err = create(ix);
 		if (err == STORE_OK)

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/cache_file.h"
 #include "store/search_trigrams.h"
 #include "store/sql_checksum.h"
 
@@ -321,19 +321,6 @@ search_index_open(const char *dir, const struct log *log, struct search_index **
 	return err;
 }
 
-/* The journals of a file that was replaced.  Processes that have that one open keep their descriptors, and SQLite
- * leaves alone what does not belong to its file any more. */
-static void
-remove_journals(const char *path)
-{
-	char *wal = mem_printf("%s-wal", path), *shm = mem_printf("%s-shm", path);
-
-	unlink(wal);
-	unlink(shm);
-	free(wal);
-	free(shm);
-}
-
 /* Makes the file whole under another name first: nobody ever opens a half one. */
 static enum store_err
 create(const struct search_index *for_path, const struct log *log)
@@ -345,7 +332,7 @@ create(const struct search_index *for_path, const struct log *log)
 	ix->log = log;
 	ix->path = mem_printf("%s.new", for_path->path);
 	unlink(ix->path);
-	remove_journals(ix->path);
+	cache_file_remove_journals(ix->path);
 	rc = sqlite3_open_v2(ix->path, &ix->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, sql_checksum_vfs());
 	if (rc == SQLITE_OK)
@@ -367,12 +354,9 @@ create(const struct search_index *for_path, const struct log *log)
 	err = check(ix, rc, "create");
 	sqlite3_close_v2(ix->db); /* the last connection: writes the journal back and removes it */
 	ix->db = NULL;
-	if (err == STORE_OK) {
-		remove_journals(for_path->path);
-		if (chmod(ix->path, 0600) != 0 || rename(ix->path, for_path->path) != 0)
-			err = store_err_from_errno(errno);
-	}
-	if (err != STORE_OK)
+	if (err == STORE_OK)
+		err = cache_file_replace(ix->path, for_path->path);
+	else
 		unlink(ix->path);
 	search_index_close(ix);
 	return err;
@@ -382,14 +366,10 @@ void
 search_index_set_aside(const char *dir, const struct log *log)
 {
 	char *path = path_in(dir);
-	char *aside = mem_printf("%s.corrupt-%lld", path, (long long)time(NULL));
 
-	log_error(log, "search-index-corrupt", "path=%s kept=%s", path, aside);
-	if (rename(path, aside) != 0)
-		unlink(path);
-	remove_journals(path);
+	cache_file_set_aside(path, log, "search-index-corrupt");
+	cache_file_remove_journals(path);
 	free(path);
-	free(aside);
 }
 
 static enum store_err
@@ -425,7 +405,7 @@ search_index_remove(const char *dir)
 	char *path = path_in(dir);
 
 	unlink(path);
-	remove_journals(path);
+	cache_file_remove_journals(path);
 	free(path);
 }
 

@@ -1,0 +1,45 @@
+#include "store/cache_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+void
+cache_file_remove_journals(const char *path)
+{
+	char *wal = mem_printf("%s-wal", path), *shm = mem_printf("%s-shm", path);
+
+	unlink(wal);
+	unlink(shm);
+	free(wal);
+	free(shm);
+}
+
+enum store_err
+cache_file_replace(const char *fresh, const char *path)
+{
+	enum store_err err;
+
+	cache_file_remove_journals(path);
+	if (chmod(fresh, 0600) == 0 && rename(fresh, path) == 0)
+		return STORE_OK;
+	err = store_err_from_errno(errno);
+	unlink(fresh);
+	return err;
+}
+
+void
+cache_file_set_aside(const char *path, const struct log *log, const char *event)
+{
+	char *aside = mem_printf("%s.corrupt-%lld", path, (long long)time(NULL));
+
+	log_error(log, event, "path=%s kept=%s", path, aside);
+	if (rename(path, aside) != 0)
+		unlink(path);
+	free(aside);
+}
