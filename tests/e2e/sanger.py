@@ -45,6 +45,19 @@ def wait_for(condition, what, limit_s=WAIT_S):
         time.sleep(0.02)
 
 
+def run_on_screen(command, home):
+    """A program that wants a terminal: waits for its end, which must be a good one; what it showed is in home/screen."""
+    with open(home / "screen", "wb") as screen:
+        client = subprocess.Popen(["script", "-qec", command, "/dev/null"],
+                                  stdin=subprocess.PIPE, stdout=screen, stderr=screen,
+                                  env=dict(os.environ, TERM="xterm", HOME=str(home)))
+        try:
+            assert client.wait(60) == 0
+        finally:
+            client.kill()
+            client.stdin.close()
+
+
 def port_is_free(port):
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

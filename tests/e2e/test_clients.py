@@ -2,13 +2,12 @@
 
 import os
 import re
-import subprocess
 import threading
 import time
 
 import pytest
 
-from sanger import BIN, Instance, make_message, run, temp_dir, wait_for
+from sanger import BIN, Instance, make_message, run, run_on_screen, temp_dir, wait_for
 
 
 def laid_out(i, address, folders, per_folder):
@@ -164,16 +163,7 @@ set mbox_type = Maildir
 unset wait_key
 push "<pipe-message>cat > {tmp_path}/read<enter><copy-message>=Archive<enter><tag-pattern>~A<enter><flag-message><sync-mailbox><delete-message><quit>"
 """)
-        with open(tmp_path / "screen", "wb") as screen:
-            mutt = subprocess.Popen(
-                ["script", "-qec", f"mutt -n -F {tmp_path}/muttrc", "/dev/null"],
-                stdin=subprocess.PIPE, stdout=screen, stderr=screen,
-                env=dict(os.environ, TERM="xterm", HOME=str(tmp_path)))
-            try:
-                assert mutt.wait(60) == 0
-            finally:
-                mutt.kill()
-                mutt.stdin.close()
+        run_on_screen(f"mutt -n -F {tmp_path}/muttrc", tmp_path)
         assert "Read by mutt." in (tmp_path / "read").read_text()
         client = i.connect_imap("ann@example.org")
         assert client.select("INBOX")[1] == [b"0"]

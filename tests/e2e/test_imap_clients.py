@@ -6,13 +6,12 @@ import base64
 import os
 import re
 import ssl
-import subprocess
 import zlib
 
 import pytest
 
 from imap_wire import Wire, trusting
-from sanger import make_message, run, wait_for
+from sanger import make_message, run, run_on_screen, wait_for
 
 pytestmark = pytest.mark.once
 
@@ -47,15 +46,7 @@ set delete = yes
 unset wait_key
 push "<pipe-message>cat > {tmp_path}/read<enter><copy-message>=Archive<enter><tag-pattern>~A<enter><flag-message><sync-mailbox><delete-message><quit>"
 """)
-    with open(tmp_path / "screen", "wb") as screen:
-        client = subprocess.Popen(["script", "-qec", f"neomutt -n -F {tmp_path}/muttrc", "/dev/null"],
-                                  stdin=subprocess.PIPE, stdout=screen, stderr=screen,
-                                  env=dict(os.environ, TERM="xterm", HOME=str(tmp_path)))
-        try:
-            assert client.wait(60) == 0
-        finally:
-            client.kill()
-            client.stdin.close()
+    run_on_screen(f"neomutt -n -F {tmp_path}/muttrc", tmp_path)
     assert "Read by neomutt." in (tmp_path / "read").read_text()
     with Wire(i.imaps, trusting()) as wire:
         wire.login(address, i.accounts[address])
