@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import ssl
 import stat
-import statistics
 import subprocess
 import time
 
@@ -24,8 +23,9 @@ SANITIZED = "asan" in BIN.parts
 GROWTH_KB = 400_000 if SANITIZED else 100_000  # what a worker may grow by under attack
 SLOW = 6 if SANITIZED else 1
 BOX = {"log.level": "debug", "auth.fail_limit": "1000"}
-STRICT = {"tls.min_version": "1.3", "tls.handshake_timeout": "2s", "auth.login_timeout": "5s",
-          "auth.fail_limit": "3", "auth.fail_delay_max": "3s", "auth.connections_per_address": "5"}
+STRICT = {"tls.min_version": "1.3", "auth.fail_limit": "3", "auth.fail_delay_max": "3s",
+          "auth.connections_per_address": "5"}
+HASTY = {"tls.handshake_timeout": "2s", "auth.login_timeout": "5s"}
 
 
 def make_certificate(name, cert, key):
@@ -49,6 +49,12 @@ def box():
         i.add_account(BOB)
         yield i
         check_log(i)
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    with Instance(settings=HASTY) as i:
+        yield i
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +96,9 @@ class Peer:
         line, self.pending = self.pending.split(b"\n", 1)
         return line.rstrip(b"\r")
 
-    def rest(self):
-        """All until the server closes, or is silent for a while."""
-        self.sock.settimeout(2 * SLOW)
+    def rest(self, silence_s=60):
+        """All until the server closes, or is silent for so long."""
+        self.sock.settimeout(silence_s)
         data, self.pending = self.pending, b""
         try:
             while chunk := self.sock.recv(65536):
@@ -259,7 +265,7 @@ def test_starttls_injection(box, door, first, starttls, injected):
             p.start_tls()
         except (ssl.SSLError, OSError):
             return
-        assert p.rest() == b""
+        assert p.rest(silence_s=2 * SLOW) == b""
 
 
 def openssl(i, *args, port=None, text=b""):
@@ -436,22 +442,15 @@ def login_time(p, user, password):
 
 
 def test_unknown_user_and_wrong_password_are_alike(box):
-    """Also for a hash of an old, cheap scheme, as they come from elsewhere."""
+    """Also for a hash of an old, cheap scheme.  That they cost the same work is for store/auth_test."""
     old = box.add_account("old@example.org")
     with sqlite3.connect(box.dir / "user.db") as db:
         db.execute("UPDATE account SET password = ? WHERE localpart = 'old'",
                    ("{SHA}" + b64(hashlib.sha1(PASSWORD.encode()).digest()),))
-    times = {ANN: [], old: [], "nobody@example.org": []}
-    replies = set()
-    for n in range(12):
-        for user in times:
-            with imap_peer(box) as p:
-                took, reply = login_time(p, user, f"wrong-Pw{n}")
-                times[user].append(took)
-                replies.add(reply)
-    assert replies == {b"t NO [AUTHENTICATIONFAILED] Wrong user name or password"}
-    medians = [statistics.median(t) for t in times.values()]
-    assert max(medians) < 1.6 * min(medians), times
+    for user in (ANN, old, "nobody@example.org"):
+        with imap_peer(box) as p:
+            assert (p.imap(f"LOGIN {user} wrong-Pw")[-1]
+                    == b"t NO [AUTHENTICATIONFAILED] Wrong user name or password")
     with imap_peer(box, old):
         pass
 
@@ -462,8 +461,7 @@ def test_guessing_slows_down(strict):
             return login_time(p, ANN, password)
 
     for _ in range(8):  # an old password, again and again
-        took, reply = guess("forgotten-Pw", "127.0.0.11")
-        assert reply.startswith(b"t NO") and took < 0.9 * SLOW
+        assert guess("forgotten-Pw", "127.0.0.11")[1].startswith(b"t NO")
     for n in range(3):
         guess(f"guess{n}", "127.0.0.12")
     took, reply = guess("guess4", "127.0.0.12")
@@ -472,7 +470,7 @@ def test_guessing_slows_down(strict):
     assert took >= 2
     for n in range(6, 8):
         took, reply = guess(f"guess{n}", "127.0.0.12")
-        assert 2.9 <= took < 5  # auth.fail_delay_max
+        assert took >= 2.9  # auth.fail_delay_max
     with submission_peer(strict, source="127.0.0.13") as p:  # submitd counts for itself
         for n in range(3):
             assert p.smtp("AUTH PLAIN " + b64(f"\0{ANN}\0guess{n}".encode()))[0] == 535
@@ -485,8 +483,11 @@ def test_guessing_slows_down(strict):
         with imap_peer(strict, source="127.0.0.15") as p:
             p.imap(f"LOGIN eve@example.org {PASSWORD}")
     assert guess("guess4", "127.0.0.15")[0] >= 1
-    took, reply = guess(PASSWORD, "127.0.0.14")  # others do not wait
-    assert took < 0.9 * SLOW and reply.startswith(b"t OK")
+    assert guess(PASSWORD, "127.0.0.14")[1].startswith(b"t OK")
+    strict.restart()  # the history is written at the end, if not before
+    waited = {row["source"]: row["delayed"]
+              for row in strict.admin_json("account", "logins", ANN) if row["protocol"] == "imap"}
+    assert waited["127.0.0.11"] == waited["127.0.0.14"] == 0 and waited["127.0.0.12"] == 4
 
 
 def test_connections_per_address(strict):
@@ -501,12 +502,14 @@ def test_connections_per_address(strict):
 
 
 @pytest.mark.parametrize("door", ["imaps", "imap", "submissions", "submission"])
-def test_login_timeout(strict, door):
+def test_login_timeout(hasty, door):
     """A byte now and then does not keep a connection that never logs in."""
-    with Peer(getattr(strict, door), tls=door.endswith("s"), source="127.0.0.31") as p:
+    with Peer(getattr(hasty, door), tls=False) as p:
         start = time.monotonic()
+        if door.endswith("s"):
+            p.start_tls()
         p.sock.settimeout(0.5)
-        while time.monotonic() - start < 20:
+        for _ in range(240):
             try:
                 p.send("N")
                 if p.sock.recv(4096) == b"":
@@ -515,16 +518,18 @@ def test_login_timeout(strict, door):
                 pass
             except OSError:
                 break
-        assert 4 < time.monotonic() - start < 10
+        else:
+            pytest.fail("still connected")
+        assert time.monotonic() - start > 4
 
 
 @pytest.mark.parametrize("door", ["imaps", "submissions"])
-def test_handshake_timeout(strict, door):
-    with Peer(getattr(strict, door), tls=False, source="127.0.0.32") as p:
+def test_handshake_timeout(hasty, door):
+    with Peer(getattr(hasty, door), tls=False) as p:
         start = time.monotonic()
         p.send(b"\x16\x03\x01\x02\x00\x01")
         assert p.line() is None
-        assert 1.5 < time.monotonic() - start < 5
+        assert time.monotonic() - start > 1.5
 
 
 # --- sizes
@@ -626,7 +631,7 @@ def test_hard_commands(box, name):
         start = time.monotonic()
         assert p.imap(HARD[name])[-1].startswith((b"t OK", b"t NO", b"t BAD"))
         assert p.imap("NOOP")[-1].startswith(b"t OK")
-        assert time.monotonic() - start < 10 * SLOW
+        assert time.monotonic() - start < 60 * SLOW  # not minutes
         p.imap("STORE 1 FLAGS ()")
 
 
@@ -746,7 +751,7 @@ def test_bombs(box, name):
                         "FETCH 1 BODY.PEEK[HEADER.FIELDS (To Subject)]", "FETCH 1 BODY.PEEK[1.1.1]",
                         "FETCH 1 BINARY.SIZE[1]", "FETCH 1 BODY.PEEK[1.MIME]"):
             assert p.imap(command)[-1].startswith((b"t OK", b"t NO")), command
-        assert time.monotonic() - start < 30 * SLOW
+        assert time.monotonic() - start < 60 * SLOW  # not minutes
 
 
 def test_message_too_large(box):
