@@ -303,17 +303,24 @@ worker_stop(struct net_worker *w, void *arg)
 	free(net_worker_data(w));
 }
 
+/* Is this reload to go wrong so?  A file asks for it; that it is gone tells that it was seen. */
+static bool
+is_asked(const struct service *s, const char *name)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
+	return unlink(path) == 0;
+}
+
 static bool
 reload(void *arg, unsigned *workers)
 {
 	struct service *service = arg;
-	char path[300];
 
-	snprintf(path, sizeof(path), "%s/refuse", service->dir);
-	if (access(path, F_OK) == 0)
+	if (is_asked(service, "refuse"))
 		return false;
-	snprintf(path, sizeof(path), "%s/broken", service->dir);
-	service->generation = access(path, F_OK) == 0 ? 99 : service->generation + 1;
+	service->generation = is_asked(service, "broken") ? 99 : service->generation + 1;
 	*workers = 2;
 	return true;
 }
@@ -919,6 +926,23 @@ test_address_limit(void **state)
 	close(hello(s));
 }
 
+static bool
+both_answer(struct service *s)
+{
+	long first = 0;
+
+	for (int i = 0; i < 20; i++) {
+		int fd = hello(s);
+		long pid = ask_number(fd, "pid\n");
+
+		close(fd);
+		if (first != 0 && pid != first)
+			return true;
+		first = pid;
+	}
+	return false;
+}
+
 static void
 test_worker_killed(void **state)
 {
@@ -940,7 +964,7 @@ test_worker_killed(void **state)
 	}
 	close(fds[0]);
 	close(fds[1]);
-	usleep(4500 * 1000); /* until both workers are back, which takes longer each time */
+	test_wait_until(both_answer(s)); /* which takes longer each time */
 }
 
 static long
@@ -963,15 +987,15 @@ new_are_all(struct service *s, long generation)
 	return true;
 }
 
+/* Reloads, and it is to go wrong so. */
 static void
-make_file(const struct service *s, const char *name, bool there)
+reload_badly(struct service *s, const char *name)
 {
 	char *path = mem_printf("%s/%s", s->dir, name);
 
-	if (there)
-		test_write_file(path, "");
-	else
-		unlink(path);
+	test_write_file(path, "");
+	kill(s->pid, SIGHUP);
+	test_wait_until(access(path, F_OK) != 0);
 	free(path);
 }
 
@@ -989,17 +1013,13 @@ test_reload(void **state)
 	assert_int_equal(ask_number(old, "generation\n"), 1);
 	close(old);
 
-	make_file(s, "refuse", true);
-	kill(s->pid, SIGHUP);
-	usleep(300 * 1000);
-	assert_int_equal(generation_of_new(s), 2);
-	make_file(s, "refuse", false);
-
-	make_file(s, "broken", true); /* the new workers do not start: the old ones stay */
-	kill(s->pid, SIGHUP);
-	usleep(500 * 1000);
-	assert_int_equal(generation_of_new(s), 2);
-	make_file(s, "broken", false);
+	reload_badly(s, "refuse");
+	assert_true(new_are_all(s, 2));
+	reload_badly(s, "broken"); /* the new workers do not start: the old ones stay */
+	for (int i = 0; i < 10; i++) {
+		assert_true(new_are_all(s, 2));
+		usleep(30 * 1000);
+	}
 }
 
 static void

@@ -335,9 +335,10 @@ test_replaced(void **state)
 
 #define NOBODY 65534
 
-/* What a locked-in worker is: somebody who may only read.  Exits with the number of what failed. */
+/* What a locked-in worker is: somebody who may only read.  Says when it has looked; exits with the number of what
+ * failed. */
 static int
-read_as_nobody(const struct place *p, const int go[2])
+read_as_nobody(const struct place *p, int go, int looked)
 {
 	struct account_db *db;
 	char byte;
@@ -351,11 +352,15 @@ read_as_nobody(const struct place *p, const int go[2])
 	if (find(db, "second@example.org") != STORE_NOT_FOUND)
 		return 4;
 	(void)account_db_generation(db);
-	for (char step = '1'; read(go[0], &byte, 1) == 1; step++) {
+	if (write(looked, "l", 1) != 1)
+		return 5;
+	for (char step = '1'; read(go, &byte, 1) == 1; step++) {
 		const char *want = byte == 's' ? "second@example.org" : "third@example.org";
 
 		if (find(db, want) != STORE_OK)
 			return step;
+		if (write(looked, "l", 1) != 1)
+			return 5;
 	}
 	account_db_close(db);
 	return 0;
@@ -371,10 +376,18 @@ remove_wal(const struct place *p)
 }
 
 static void
+wait_look(int looked)
+{
+	char byte;
+
+	(void)!read(looked, &byte, 1); /* nothing if it has failed, which its exit tells */
+}
+
+static void
 check_nobody(struct place *p, bool without_wal)
 {
 	struct account_db *db = open_db(p, ACCOUNT_DB_WRITE);
-	int go[2], status;
+	int go[2], looked[2], status;
 	pid_t child;
 
 	place_add(db, "first", "example.org", "{PLAIN}x");
@@ -390,26 +403,30 @@ check_nobody(struct place *p, bool without_wal)
 		free(command);
 	}
 	assert_int_equal(pipe(go), 0);
+	assert_int_equal(pipe(looked), 0);
 	child = fork();
 	if (child == 0) {
 		close(go[1]);
-		_exit(read_as_nobody(p, go));
+		close(looked[0]);
+		_exit(read_as_nobody(p, go[0], looked[1]));
 	}
 	close(go[0]);
-	usleep(200000);
+	close(looked[1]);
+	wait_look(looked[0]);
 	place_run_sql(p->path,
 	    "INSERT INTO account (localpart, domain, password)"
 	    " VALUES ('second', 'example.org', 'x')"); /* and the -wal is gone again */
 	assert_int_equal(write(go[1], "s", 1), 1);
-	usleep(100000);
+	wait_look(looked[0]);
 	db = open_db(p, ACCOUNT_DB_WRITE);
 	place_add(db, "third", "example.org", "{PLAIN}x");
 	assert_int_equal(write(go[1], "t", 1), 1); /* while the writer has it open */
-	usleep(100000);
+	wait_look(looked[0]);
 	account_db_close(db);
 	assert_int_equal(write(go[1], "t", 1), 1);
 	close(go[1]);
 	assert_int_equal(waitpid(child, &status, 0), child);
+	close(looked[0]);
 	assert_int_equal(status, 0);
 }
 

@@ -132,7 +132,7 @@ class ManageSieve:
         assert reply.word == "OK", reply
         return reply.lines[0][0].decode()
 
-    def rest(self, silence_s=5):
+    def rest(self, silence_s=60):
         """All until the server closes or is silent."""
         self.sock.settimeout(silence_s)
         try:

@@ -462,19 +462,17 @@ def test_slow_and_silent_peers():
         with i.connect_managesieve(ANN) as quiet, ManageSieve(i.sieve, tls=None) as clear, \
                 ManageSieve(i.sieve) as drip, ManageSieve(i.sieve, tls=None) as half:
             half.command("STARTTLS")  # and no handshake
-            start = time.monotonic()
-            with contextlib.suppress(OSError):
-                while time.monotonic() < start + 20:
+            with pytest.raises(OSError):
+                for _ in range(400):
                     drip.send("N")
                     time.sleep(0.3)
-            assert time.monotonic() < start + 15
-            assert b"BYE" in clear.rest(10)
-            assert half.rest(10) == b""
-            assert b"BYE" in quiet.rest(30)
+            assert b"BYE" in clear.rest(60)
+            assert half.rest(60) == b""
+            assert b"BYE" in quiet.rest(60)
         # UNAUTHENTICATE starts the time for a login anew
         with i.connect_managesieve(ANN) as c:
             assert c.command("UNAUTHENTICATE").word == "OK"
-            assert b"BYE" in c.rest(15)
+            assert b"BYE" in c.rest(60)
         peers = [ManageSieve(i.sieve, tls=None) for _ in range(5)]
         sixth = ManageSieve(i.sieve, tls=None)
         assert sixth.greeting.word == "BYE" and sixth.greeting.code == "TRYLATER"
