@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/sanitizer.h"
 
 #define CPU_S           2 /* it can take minutes for a pattern */
 #define WALL_S          10
@@ -21,18 +22,6 @@
 #define EXIT_TAKEN      0
 #define EXIT_REFUSED    1
 #define EXIT_NO_SANDBOX 2
-
-/* The sanitizers need what we forbid: terabytes of addresses, and calls of their own. */
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-#ifndef UNDER_SANITIZER
-#define UNDER_SANITIZER 0
-#endif
 
 /* --- the child ---------------------------------------------------------------------------------- */
 
@@ -91,6 +80,7 @@ lock_in(void)
 	if (!limit(RLIMIT_CPU, CPU_S) || !limit(RLIMIT_CORE, 0) || !limit(RLIMIT_FSIZE, 0) ||
 	    !limit(RLIMIT_NOFILE, 0))
 		return false;
+	/* The sanitizers need what we forbid: terabytes of addresses, and calls of their own. */
 	return UNDER_SANITIZER || (limit(RLIMIT_AS, MEMORY_BYTES) && enter_seccomp());
 }
 

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sanitizer.h"
 #include "base/text.h"
 #include "net/daemon.h"
 #include "net/loop.h"
@@ -797,7 +798,7 @@ test_starttls_injection(void **state)
 }
 
 /* How much a worker may grow under an attack.  ASan keeps up to 256 MiB of what is freed. */
-#ifdef __SANITIZE_ADDRESS__
+#if UNDER_SANITIZER
 #define GROWTH_MAX_KB (320 * 1024)
 #else
 #define GROWTH_MAX_KB (32 * 1024)

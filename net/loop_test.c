@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sanitizer.h"
 #include "net/limits.h"
 #include "net/loop.h"
 #include "net/sandbox.h"
@@ -283,7 +284,7 @@ inside_sandbox(const char *good, const char *bad, bool landlock, bool may_connec
 	net_loop_run(s.loop);
 	if (!s.resolved)
 		return 6;
-#ifndef __SANITIZE_ADDRESS__
+#if !UNDER_SANITIZER
 	if (fork() >= 0 || execl("/bin/true", "true", (char *)NULL) == 0 || errno != EPERM)
 		return 7;
 	if (socket(AF_PACKET, SOCK_RAW, 0) >= 0 || errno != (may_connect ? EAFNOSUPPORT : EPERM))

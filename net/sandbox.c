@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sanitizer.h"
 
 /* Newer than the headers of Debian 12; the values are the kernel's ABI. */
 #ifndef LANDLOCK_ACCESS_FS_REFER
@@ -119,18 +120,6 @@ enter_landlock(const struct net_sandbox_spec *spec, struct log *log)
 	close(ruleset);
 	return result;
 }
-
-/* The sanitizers and their leak check need what we forbid. */
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-#ifndef UNDER_SANITIZER
-#define UNDER_SANITIZER 0
-#endif
 
 /* A list of what is forbidden, not of what is allowed: libc and the libraries may change the
  * calls they use from one version to the next, and a mail server that dies of it helps nobody. */

@@ -289,33 +289,6 @@ assert_there(struct spool *spool, const char *id)
 	close(fd);
 }
 
-static void
-kill_one(const char *dir, struct buf *said)
-{
-	int fds[2], status;
-	ssize_t n;
-	pid_t pid;
-
-	assert_int_equal(pipe(fds), 0);
-	assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 1 << 20), 1 << 20);
-	pid = fork();
-	if (pid == 0) {
-		close(fds[0]);
-		victim(dir, fds[1]);
-	}
-	close(fds[1]);
-	usleep((useconds_t)(10000 + rand() % 80000));
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	do {
-		buf_reserve(said, 65536);
-		n = read(fds[0], said->data + said->len, 65536);
-		said->len += n > 0 ? (size_t)n : 0;
-	} while (n > 0);
-	close(fds[0]);
-}
-
 /* What was acknowledged is there, or it was on its way out; what was said to be gone is gone. */
 static void
 test_killed(void **state)
@@ -329,7 +302,7 @@ test_killed(void **state)
 		struct spool *spool;
 		char id[SPOOL_ID_LEN + 1] = "";
 
-		kill_one(*state, &said);
+		spool_place_kill(victim, *state, &said);
 		spool = open_spool(*state);
 		for (size_t i = 0; i + SPOOL_ID_LEN + 1 <= said.len; i += SPOOL_ID_LEN + 1) {
 			memcpy(id, said.data + i + 1, SPOOL_ID_LEN);

@@ -395,33 +395,6 @@ child_sends(const char *dir, int fd)
 	_exit(1);
 }
 
-/* Runs the child for some random milliseconds, kills it, gives what it said. */
-static void
-run_and_kill(void (*child)(const char *dir, int fd), const char *dir, struct buf *said)
-{
-	int fds[2], status;
-	pid_t pid;
-	ssize_t n;
-
-	assert_int_equal(pipe(fds), 0);
-	pid = fork();
-	if (pid == 0) {
-		close(fds[0]);
-		child(dir, fds[1]);
-	}
-	close(fds[1]);
-	usleep((useconds_t)(5000 + rand() % 60000));
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	do {
-		buf_reserve(said, 65536);
-		n = read(fds[0], said->data + said->len, 65536);
-		said->len += n > 0 ? (size_t)n : 0;
-	} while (n > 0);
-	close(fds[0]);
-}
-
 /* Files in tmp/ but those of a handle that was killed before it had its name, ID.ID, which wait an hour. */
 static size_t
 count_drafts(const char *dir)
@@ -466,7 +439,7 @@ test_killed(void **state)
 		struct spool_message *msg;
 		struct spool *spool;
 
-		run_and_kill(child_adds, *state, &added);
+		spool_place_kill(child_adds, *state, &added);
 		spool = open_spool(*state);
 		assert_whole(spool, *state);
 		for (size_t i = 0; i + SPOOL_ID_LEN <= added.len; i += SPOOL_ID_LEN) {
@@ -475,7 +448,7 @@ test_killed(void **state)
 		}
 		spool_close(spool);
 
-		run_and_kill(child_sends, *state, &sent);
+		spool_place_kill(child_sends, *state, &sent);
 		spool = open_spool(*state);
 		assert_whole(spool, *state);
 		for (size_t i = 0; i + SPOOL_ID_LEN + 1 <= sent.len; i += SPOOL_ID_LEN + 1) {

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/sanitizer.h"
+
 #define BLOCK_BYTES     ((size_t)64 * 1024)
 #define HEADER_BYTES    64 /* keeps pieces on 16 bytes */
 #define PIECE_MAX_BYTES 8192
@@ -283,7 +285,7 @@ sql_heap_use(void)
 	static const struct sqlite3_mem_methods METHODS = { heap_malloc, heap_free, heap_realloc,
 		heap_size, heap_roundup, heap_init, heap_shutdown, NULL };
 
-#ifndef __SANITIZE_ADDRESS__ /* ASan shall see who uses what SQLite has freed */
+#if !UNDER_SANITIZER /* ASan shall see who uses what SQLite has freed */
 	sqlite3_config(SQLITE_CONFIG_MALLOC, &METHODS);
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 #else

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/sanitizer.h"
 #include "store/sql_heap.h"
 
 #define PIECES  400
@@ -108,7 +109,7 @@ test_sizes(void **state)
 	}
 }
 
-#ifndef __SANITIZE_ADDRESS__
+#if !UNDER_SANITIZER
 static size_t
 resident_kb(void)
 {
@@ -154,7 +155,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_pieces),
-#ifndef __SANITIZE_ADDRESS__
+#if !UNDER_SANITIZER
 		cmocka_unit_test(test_goes_back),
 #endif
 	};

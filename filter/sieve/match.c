@@ -462,3 +462,23 @@ sieve_match_end(struct sieve_matcher *m, bool *truth_out)
 	*truth_out = m->truth;
 	return !m->failed && !sieve_run_failed(m->r);
 }
+
+bool
+sieve_match_fields(struct sieve_run *r, const struct sieve_call *call, sieve_match_field_fn *match,
+    bool *truth_out)
+{
+	const struct sieve_arg *names = call->args[0];
+	struct sieve_matcher m;
+	struct sieve_field *field;
+	bool done = false;
+
+	sieve_match_begin(&m, r, call);
+	for (size_t i = 0; i < names->count && !done; i++) {
+		struct sieve_walk walk;
+
+		sieve_walk_begin(&walk, r, call, sieve_expand(r, &names->strings[i]));
+		while (!done && (field = sieve_walk_next(&walk)) != NULL)
+			done = match(&m, field);
+	}
+	return sieve_match_end(&m, truth_out);
+}

@@ -21,6 +21,7 @@
 #include "filter/sieve/comparator.h"
 #include "filter/sieve/spec.h"
 
+struct sieve_field;
 struct sieve_key;
 struct sieve_matcher { /* of one test; on its stack */
 	struct sieve_run *r;
@@ -42,6 +43,12 @@ bool sieve_match_value(struct sieve_matcher *m, struct str value);
 bool sieve_match_counts(const struct sieve_matcher *m);
 /* What a test returns: false if the run has ended. */
 bool sieve_match_end(struct sieve_matcher *m, bool *truth_out);
+
+/* The whole of a test of header fields, whose first argument names them: each field of sieve_walk_next() (run.h) is
+ * handed to `match`, until that says that no more are needed. */
+typedef bool sieve_match_field_fn(struct sieve_matcher *m, struct sieve_field *field);
+bool sieve_match_fields(struct sieve_run *r, const struct sieve_call *call,
+    sieve_match_field_fn *match, bool *truth_out);
 
 /* For the checker: makes call->match of tags and keys. */
 bool sieve_match_check(struct sieve_check *c, struct sieve_call *call);

@@ -21,20 +21,7 @@ match_field(struct sieve_matcher *m, struct sieve_field *field)
 static bool
 header_test(struct sieve_run *r, const struct sieve_call *call, bool *truth_out)
 {
-	const struct sieve_arg *names = call->args[0];
-	struct sieve_matcher m;
-	struct sieve_field *field;
-	bool done = false;
-
-	sieve_match_begin(&m, r, call);
-	for (size_t i = 0; i < names->count && !done; i++) {
-		struct sieve_walk walk;
-
-		sieve_walk_begin(&walk, r, call, sieve_expand(r, &names->strings[i]));
-		while (!done && (field = sieve_walk_next(&walk)) != NULL)
-			done = match_field(&m, field);
-	}
-	return sieve_match_end(&m, truth_out);
+	return sieve_match_fields(r, call, match_field, truth_out);
 }
 
 static bool
