@@ -90,7 +90,8 @@ header_unfold(struct buf *out, struct str value)
 }
 
 /* encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?=", RFC 2047 §2 and
- * RFC 2231 §5.  Blanks in the text are accepted: many senders do not encode them. */
+ * RFC 2231 §5.  Blanks in the text are accepted: many senders do not encode them.  A "?" is not: it ends
+ * the text, so that a word without an end hides no other, and costs no look at all that follows. */
 struct encoded_word {
 	struct str charset, text;
 	bool base64;
@@ -116,16 +117,12 @@ parse_encoded_word(const char *p, const char *end, struct encoded_word *w)
 		if (ascii_is_space(*s))
 			return false;
 	text = q + 3;
-	for (q = text; (q = memchr(q, '?', (size_t)(end - q))) != NULL; q++) {
-		if (q + 1 < end && q[1] == '=') {
-			w->text = (struct str){ text, (size_t)(q - text) };
-			w->end = q + 2;
-			return true;
-		}
-		if (w->base64)
-			return false;
-	}
-	return false;
+	q = memchr(text, '?', (size_t)(end - text));
+	if (q == NULL || q + 1 == end || q[1] != '=')
+		return false;
+	w->text = (struct str){ text, (size_t)(q - text) };
+	w->end = q + 2;
+	return true;
 }
 
 static void

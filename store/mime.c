@@ -38,6 +38,8 @@ struct mime_parser {
 	bool line_keep, last_was_cr;
 	struct buf header; /* the current part's header block */
 	struct buf scratch;
+	struct buf
+	    lists[MIME_ENVELOPE_FIELDS]; /* of this header: what several fields make together */
 };
 
 static void
@@ -93,6 +95,8 @@ mime_parser_free(struct mime_parser *p)
 	buf_free(&p->line);
 	buf_free(&p->header);
 	buf_free(&p->scratch);
+	for (size_t i = 0; i < MIME_ENVELOPE_FIELDS; i++)
+		buf_free(&p->lists[i]);
 	free(p);
 }
 
@@ -152,35 +156,47 @@ static const struct {
 	[MIME_MESSAGE_ID] = { STR("Message-ID"), false },
 };
 
+/* Several fields of addresses are one list, each ended by a NUL.  A header may have a hundred thousand. */
 static void
-set_field(struct mime_parser *p, struct str *field, struct str value, bool many)
+add_to_list(struct mime_parser *p, size_t i, struct str *field, struct str value)
 {
 	struct str now = unfolded(p, value);
-	char *both;
 
-	if (!many || field->p == NULL || field->len == 0) {
-		*field = now;
-		return;
+	if (now.len > 0 && p->lists[i].len > 0)
+		buf_addc(&p->lists[i], '\0');
+	buf_add(&p->lists[i], now.p, now.len);
+	if (field->p == NULL)
+		*field = STR("");
+}
+
+static void
+keep_lists(struct mime_parser *p, struct mime_fields *fields)
+{
+	for (size_t i = 0; i < MIME_ENVELOPE_FIELDS; i++) {
+		const struct buf *list = &p->lists[i];
+
+		if (list->len > 0)
+			fields->field[i] =
+			    (struct str){ arena_strndup(&p->m->arena, list->data, list->len),
+				    list->len };
+		buf_reset(&p->lists[i]);
 	}
-	if (now.len == 0)
-		return;
-	both = arena_alloc(&p->m->arena, field->len + 1 + now.len + 1);
-	memcpy(both, field->p, field->len);
-	both[field->len] = '\0';
-	memcpy(both + field->len + 1, now.p, now.len + 1);
-	*field = (struct str){ both, field->len + 1 + now.len };
 }
 
 static void
 envelope_field(struct mime_parser *p, struct mime_fields *fields, const struct header_field *h)
 {
-	for (size_t i = 0; i < MIME_ENVELOPE_FIELDS; i++)
-		if (str_eq_nocase(h->name, ENVELOPE_FIELDS[i].name)) {
-			set_field(p, &fields->field[i], h->value, ENVELOPE_FIELDS[i].many);
-			return;
-		}
+	for (size_t i = 0; i < MIME_ENVELOPE_FIELDS; i++) {
+		if (!str_eq_nocase(h->name, ENVELOPE_FIELDS[i].name))
+			continue;
+		if (ENVELOPE_FIELDS[i].many)
+			add_to_list(p, i, &fields->field[i], h->value);
+		else
+			fields->field[i] = unfolded(p, h->value);
+		return;
+	}
 	if (str_eq_nocase(h->name, STR("References")))
-		set_field(p, &fields->references, h->value, false);
+		fields->references = unfolded(p, h->value);
 }
 
 static void
@@ -204,7 +220,9 @@ content_field(struct mime_parser *p, struct mime_part *part, const struct header
 		if (info->encoding.p == NULL)
 			info->encoding = mime_parse_encoding(arena, h->value);
 	} else if (str_eq_nocase(name, STR("Disposition"))) {
-		mime_parse_disposition(arena, h->value, info);
+		if (info->disposition_param_count ==
+		    0) /* the last; the first with parameters ends that */
+			mime_parse_disposition(arena, h->value, info);
 	} else if (str_eq_nocase(name, STR("Language"))) {
 		if (info->language_count == 0)
 			mime_parse_languages(arena, h->value, info);
@@ -265,6 +283,8 @@ parse_header(struct mime_parser *p, struct mime_part *part)
 		else if (part->fields != NULL)
 			envelope_field(p, part->fields, &h);
 	}
+	if (part->fields != NULL)
+		keep_lists(p, part->fields);
 	set_type(part);
 }
 

@@ -224,6 +224,25 @@ test_bounds(void **state)
 	buf_free(&text);
 }
 
+/* Each field of addresses adds to the list, however many there are: memory grows with the header alone. */
+static void
+test_many_fields(void **state)
+{
+	enum { COUNT = 150000 };
+	struct buf text = { 0 };
+	struct mime_message *m;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++)
+		buf_adds(&text, i == 1 ? "To:\n" : "To: a\n");
+	m = mime_parse((struct str){ text.data, text.len });
+	assert_int_equal(m->root->fields->field[MIME_TO].len, 2 * (COUNT - 1) - 1);
+	assert_memory_equal(m->root->fields->field[MIME_TO].p, "a\0a\0a", 5);
+	assert_null(m->root->fields->field[MIME_CC].p);
+	mime_message_free(m);
+	buf_free(&text);
+}
+
 static void
 test_param_utf8(void **state)
 {
@@ -265,6 +284,7 @@ main(void)
 		cmocka_unit_test(test_samples),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_many_fields),
 		cmocka_unit_test(test_param_utf8),
 	};
 
