@@ -614,7 +614,9 @@ const struct admin_command admin_cmd_account_delete = {
 	.options = { { "--dry-run", NULL, "only say what would go" } },
 	.summary = "Removes an account; its mail stays on disk.",
 	.help = "Takes no mail and no logins from then on.  It says where the mail lies: remove "
-		"the\ndirectory yourself, or add the account again and have it back.",
+		"the\ndirectory yourself, or add the account again and have it back.  What others "
+		"share "
+		"with it is\nnot shared with who gets the address later; open sessions end.",
 	.example = "mailadmin account delete ann@example.org",
 	.removes = true,
 	.run = delete_run,

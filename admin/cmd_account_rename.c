@@ -350,7 +350,7 @@ const struct admin_command admin_cmd_account_rename = {
 	    "row in\nthe account database, then mail that came in between is moved over.  If it is "
 	    "stopped\nhalf-way, give the same command again: it goes on where it was.  Open "
 	    "sessions "
-	    "should\nlog in again.",
+	    "end.\nWhat others share with the old address has to be shared anew.",
 	.example = "mailadmin account rename ann@example.org ann.smith@example.org",
 	.run = rename_run,
 };

@@ -11,6 +11,7 @@
 #include "admin/tree_layout.h"
 #include "base/mem.h"
 #include "service/account_quota.h"
+#include "store/account_tenure.h"
 
 static const struct output_column COLUMNS[] = {
 	{ "account", "ACCOUNT", OUTPUT_TEXT },
@@ -49,7 +50,8 @@ export_one(struct export *ex, const struct account_row *row, const char *dir)
 {
 	char *label = account_row_address(row);
 	struct maildir_export_options options = { .link = ex->link,
-		.limits = account_quota_limits(ex->a->accounts, row, ex->a->config) };
+		.limits = account_quota_limits(ex->a->accounts, row, ex->a->config),
+		.tenures = account_tenures(ex->a->accounts) };
 	struct account *mail = NULL;
 	bool ok = admin_open_mail(ex->a, row, &mail);
 

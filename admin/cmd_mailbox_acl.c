@@ -7,6 +7,7 @@
 #include "admin/output.h"
 #include "base/mem.h"
 #include "store/account_acl.h"
+#include "store/account_tenure.h"
 
 static enum admin_status
 refuse(enum store_err err, const char *mailbox)
@@ -43,10 +44,18 @@ add_row(json_t *rows, const char *mailbox, const struct acl_entry *e)
 }
 
 static enum store_err
-add_list(struct account *mail, const char *mailbox, json_t *rows)
+read_list(struct admin *a, struct account *mail, const char *mailbox, struct acl *acl_out)
+{
+	struct acl_tenures tenures = account_tenures(a->accounts);
+
+	return account_acl_current(mail, mailbox, &tenures, acl_out);
+}
+
+static enum store_err
+add_list(struct admin *a, struct account *mail, const char *mailbox, json_t *rows)
 {
 	struct acl acl;
-	enum store_err err = account_acl_read(mail, mailbox, &acl);
+	enum store_err err = read_list(a, mail, mailbox, &acl);
 
 	for (size_t i = 0; err == STORE_OK && i < acl.count; i++)
 		add_row(rows, mailbox, &acl.entries[i]);
@@ -63,13 +72,13 @@ show(struct admin *a, struct account *mail)
 	enum store_err err = STORE_OK;
 
 	if (a->arg_count > 1)
-		status = refuse(add_list(mail, a->args[1], rows), a->args[1]);
+		status = refuse(add_list(a, mail, a->args[1], rows), a->args[1]);
 	else
 		err = account_list(mail, &boxes);
 	for (size_t i = 0; i < boxes.count && err == STORE_OK; i++) {
 		const char *name = boxes.boxes[i].name;
 		enum store_err one = (boxes.boxes[i].attributes & MAILBOX_NONEXISTENT) == 0
-					 ? add_list(mail, name, rows)
+					 ? add_list(a, mail, name, rows)
 					 : STORE_OK;
 
 		if (one != STORE_OK && one != STORE_NOT_FOUND)
@@ -146,6 +155,7 @@ warn_if_unknown(struct admin *a, const struct acl_id *id)
 static enum admin_status
 share(struct admin *a, struct account *mail)
 {
+	struct acl_tenures tenures = account_tenures(a->accounts);
 	struct arena arena = { 0 };
 	enum acl_change change;
 	struct acl_id id;
@@ -161,7 +171,8 @@ share(struct admin *a, struct account *mail)
 		status = admin_refuse("%s: there are no groups", a->args[2]);
 	} else {
 		warn_if_unknown(a, &id);
-		status = refuse(account_acl_set(mail, a->args[1], &id, change, rights), a->args[1]);
+		status = refuse(
+		    account_acl_set(mail, a->args[1], &id, change, rights, &tenures), a->args[1]);
 	}
 	arena_free(&arena);
 	return status;
@@ -197,7 +208,7 @@ static enum admin_status
 unshare_all(struct admin *a, struct account *mail, bool dry)
 {
 	struct acl acl;
-	enum store_err err = account_acl_read(mail, a->args[1], &acl);
+	enum store_err err = read_list(a, mail, a->args[1], &acl);
 	size_t count = acl.count;
 
 	acl_free(&acl);
@@ -236,7 +247,7 @@ unshare(struct admin *a, struct account *mail)
 		status = admin_bad_usage(a, "%s: no identifier", a->args[2]);
 		goto out;
 	}
-	err = account_acl_read(mail, a->args[1], &acl);
+	err = read_list(a, mail, a->args[1], &acl);
 	if (err == STORE_OK && !acl_delete(&acl, account_address(mail), &id))
 		status = admin_refuse("%s is not in the list of %s", a->args[2], a->args[1]);
 	else if (err == STORE_OK && dry)

@@ -465,7 +465,10 @@ write_acl(struct box_export *b)
 	struct buf bytes = { 0 };
 	bool ok = true;
 
-	if (account_acl_read(b->e->mail, mailbox_name(b->box), &acl) == STORE_OK && acl.count > 0) {
+	if (account_acl_current(b->e->mail, mailbox_name(b->box), &b->e->options->tenures, &acl) ==
+		STORE_OK &&
+	    acl.count > 0) {
+		acl_forget_tenures(&acl);
 		acl_format(&bytes, &acl);
 		ok = write_file(b, ACL_FILE, &bytes);
 	}

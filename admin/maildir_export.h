@@ -11,11 +11,13 @@
 #include <stdint.h>
 
 #include "store/account.h"
+#include "store/acl.h"
 #include "store/quota.h"
 
 struct maildir_export_options {
 	bool link;                  /* hard links instead of copies, on the same file system */
 	struct quota_limits limits; /* for maildirsize */
+	struct acl_tenures tenures; /* by which dovecot-acl leaves out who is gone */
 };
 struct maildir_export_result { /* of one mailbox */
 	const char *mailbox;

@@ -7,8 +7,10 @@
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "net/sasl_prep.h"
+#include "service/service.h"
 #include "store/account.h"
 #include "store/account_acl.h"
+#include "store/account_tenure.h"
 
 bool
 imap_arg_acl_id(struct imap_request *req, const struct imap_place *place,
@@ -86,6 +88,7 @@ send_acl(struct imap_session *s, const struct imap_place *place, const struct ac
 static enum imap_result
 getacl_run(struct imap_session *s, struct imap_request *req)
 {
+	struct acl_tenures tenures;
 	struct imap_place place;
 	enum imap_result result;
 	enum store_err err;
@@ -95,7 +98,8 @@ getacl_run(struct imap_session *s, struct imap_request *req)
 		return IMAP_BAD;
 	if (!imap_place_may(req, &place, ACL_ADMIN, &result))
 		return result;
-	err = account_acl_read(place.acct, place.name, &acl);
+	tenures = account_tenures(s->imapd->service->accounts);
+	err = account_acl_current(place.acct, place.name, &tenures, &acl);
 	if (err == STORE_OK)
 		send_acl(s, &place, &acl);
 	acl_free(&acl);

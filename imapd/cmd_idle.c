@@ -1,6 +1,7 @@
 #include "imapd/commands.h"
 #include "imapd/news.h"
 #include "imapd/notify.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/mailbox.h"
@@ -22,6 +23,8 @@ look_again(struct imap_session *s)
 {
 	enum imap_result result;
 
+	if (!imap_news_is_pending(s) && !imap_account_is_there(s))
+		return IMAP_NO;
 	if (s->notify != NULL)
 		return imap_notify_run(s, true) == IMAP_MORE ? IMAP_MORE : IMAP_WAIT;
 	result = wait_for_more(s);

@@ -4,8 +4,10 @@
 #include "imapd/imapd.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
+#include "service/service.h"
 #include "store/account.h"
 #include "store/account_acl.h"
+#include "store/account_tenure.h"
 
 /* mod-rights = astring: "+" or "-" or neither, and letters, RFC 4314 §7 */
 static bool
@@ -53,6 +55,7 @@ log_change(struct imap_session *s, const struct imap_place *place, const char *o
 static enum imap_result
 setacl_run(struct imap_session *s, struct imap_request *req)
 {
+	struct acl_tenures tenures;
 	struct imap_place place;
 	enum imap_result result;
 	enum acl_change change;
@@ -70,7 +73,8 @@ setacl_run(struct imap_session *s, struct imap_request *req)
 		return imap_no(req, "CANNOT", "There are no groups here");
 	if (change != ACL_REMOVE && !may_name(s, &id))
 		return imap_no(req, "NOPERM", "Nothing can be shared with everybody here");
-	err = account_acl_set(place.acct, place.name, &id, change, rights);
+	tenures = account_tenures(s->imapd->service->accounts);
+	err = account_acl_set(place.acct, place.name, &id, change, rights, &tenures);
 	if (err == STORE_OK)
 		log_change(s, &place,
 		    change == ACL_REPLACE ? "set"

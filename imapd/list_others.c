@@ -81,6 +81,7 @@ static enum store_err
 add_account(struct others *o, const char *owner)
 {
 	struct imap_session *s = o->s;
+	struct acl_user me = imap_session_user(s);
 	struct mailbox_list theirs = { 0 };
 	struct account *acct;
 	unsigned rights;
@@ -97,7 +98,7 @@ add_account(struct others *o, const char *owner)
 
 		if ((theirs.boxes[i].attributes & MAILBOX_NONEXISTENT) != 0)
 			continue;
-		err = account_acl_rights(acct, name, account_address(s->acct), &rights);
+		err = account_acl_rights(acct, name, &me, &rights);
 		if (err == STORE_OK && (rights & ACL_LOOKUP) != 0 &&
 		    o->count < IMAP_LIST_OTHERS_MAX)
 			add_with_parents(o, imap_place_shown(s, &o->list->arena, owner, name));

@@ -11,6 +11,7 @@
 #include "service/login.h"
 #include "service/service.h"
 #include "store/account.h"
+#include "store/account_tenure.h"
 
 /* For the log and the count of failures; NULL for a UNIX socket, which has no address. */
 static void
@@ -56,17 +57,25 @@ enum imap_result
 imap_login(struct imap_session *s, struct imap_request *req, const struct account_row *row,
     const struct imap_identity *who)
 {
+	struct buf tenure = { 0 };
 	struct quota_limits limits;
 	enum store_err err;
 
 	err = account_open(s->imapd->store, row->localpart, row->domain, ACCOUNT_CREATE, &s->acct);
+	if (err == STORE_OK)
+		err = account_tenure(
+		    s->imapd->service->accounts, str_from(account_address(s->acct)), &tenure);
 	if (err != STORE_OK) {
+		account_close(s->acct);
 		s->acct = NULL;
 		return imap_no(req, "UNAVAILABLE", "The account cannot be opened now");
 	}
 	limits = account_quota_limits(s->imapd->service->accounts, row, s->imapd->config);
 	account_set_quota_limits(s->acct, &limits);
 	s->user = account_row_address(row);
+	s->tenure = mem_strdup(buf_cstr(&tenure));
+	s->tenure_seen = UINT64_MAX;
+	buf_free(&tenure);
 	s->state = IMAP_AUTHENTICATED;
 	free(s->channel);
 	s->channel = NULL;

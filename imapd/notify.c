@@ -7,6 +7,7 @@
 #include "imapd/messages.h"
 #include "imapd/news.h"
 #include "imapd/notify_internal.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "net/metrics.h"
@@ -230,6 +231,8 @@ imap_notify_run(struct imap_session *s, bool idle)
 {
 	struct imap_notify *n = s->notify;
 
+	if (!imap_news_is_pending(s) && !imap_account_is_there(s))
+		return IMAP_OK;
 	if (imap_news_is_pending(s) || n->selected_moved) {
 		if (!tell_selected(s, idle))
 			return IMAP_MORE;

@@ -12,6 +12,7 @@
 #include "service/service.h"
 #include "store/account.h"
 #include "store/account_acl.h"
+#include "store/account_tenure.h"
 #include "store/mailbox.h"
 
 #define PREFIX IMAP_OTHER_USERS "/"
@@ -22,6 +23,34 @@ imap_name_is_of_others(const char *shown)
 	struct str name = str_from(shown);
 
 	return str_eq(name, STR(IMAP_OTHER_USERS)) || str_has_prefix(name, STR(PREFIX));
+}
+
+struct acl_user
+imap_session_user(const struct imap_session *s)
+{
+	return (struct acl_user){ account_address(s->acct), s->tenure };
+}
+
+bool
+imap_account_is_there(struct imap_session *s)
+{
+	struct account_db *db;
+	uint64_t generation;
+	bool lasts;
+
+	if (s->user == NULL)
+		return true;
+	db = s->imapd->service->accounts;
+	generation = account_db_generation(db);
+	if (generation != UINT64_MAX && generation == s->tenure_seen)
+		return true;
+	if (account_tenure_lasts(db, str_from(s->user), s->tenure, &lasts) != STORE_OK)
+		return true; /* cannot be found out now: logged */
+	if (lasts)
+		s->tenure_seen = generation;
+	else
+		imap_bye(s, NULL, "The account is gone");
+	return lasts;
 }
 
 static struct str
@@ -120,7 +149,7 @@ imap_other_account(struct imap_session *s, const char *owner, struct account **a
 static enum store_err
 find_other(struct imap_session *s, struct arena *a, struct str rest, struct imap_place *out)
 {
-	const char *me = account_address(s->acct);
+	struct acl_user me = imap_session_user(s);
 	const char *slash = memchr(rest.p, IMAP_DELIMITER, rest.len);
 	struct str user = { rest.p, slash != NULL ? (size_t)(slash - rest.p) : rest.len };
 	struct account *acct;
@@ -132,7 +161,7 @@ find_other(struct imap_session *s, struct arena *a, struct str rest, struct imap
 	if (slash == NULL || user.len == 0 || slash[1] == '\0')
 		return STORE_OK;
 	owner = address_of(s, a, user);
-	if (strcmp(owner, me) == 0 || !shares_has(s->imapd->store, me, owner))
+	if (strcmp(owner, me.address) == 0 || !shares_has(s->imapd->store, me.address, owner))
 		return STORE_OK;
 	err = imap_other_account(s, owner, &acct);
 	if (err != STORE_OK || acct == NULL)
@@ -143,13 +172,13 @@ find_other(struct imap_session *s, struct arena *a, struct str rest, struct imap
 	out->shown = arena_printf(a, PREFIX "%.*s/%s", (int)user.len, user.p, buf_cstr(&name));
 	buf_free(&name);
 	nfc = imap_mailbox_nfc(a, out->name);
-	err = account_acl_rights(acct, out->name, me, &out->rights);
+	err = account_acl_rights(acct, out->name, &me, &out->rights);
 	if (err == STORE_OK && out->rights == 0 && nfc != NULL) {
 		out->name = nfc;
-		err = account_acl_rights(acct, out->name, me, &out->rights);
+		err = account_acl_rights(acct, out->name, &me, &out->rights);
 	}
 	if (err == STORE_OK && (out->rights & ACL_LOOKUP) == 0)
-		err = account_acl_rights_above(acct, out->name, me, &above);
+		err = account_acl_rights_above(acct, out->name, &me, &above);
 	out->creatable = (above & ACL_CREATE) != 0;
 	return err;
 }
@@ -157,13 +186,14 @@ find_other(struct imap_session *s, struct arena *a, struct str rest, struct imap
 enum store_err
 imap_place_of(struct imap_session *s, struct arena *a, const char *shown, struct imap_place *out)
 {
+	struct acl_user me = imap_session_user(s);
+
 	*out = (struct imap_place){ .name = arena_strdup(a, shown) };
 	out->shown = out->name;
 	if (!imap_name_is_of_others(shown)) {
 		out->own = true;
 		out->acct = s->acct;
-		out->err =
-		    account_acl_rights(s->acct, shown, account_address(s->acct), &out->rights);
+		out->err = account_acl_rights(s->acct, shown, &me, &out->rights);
 	} else if (strlen(shown) > strlen(PREFIX)) {
 		struct str name = str_from(shown);
 		struct str rest = { name.p + strlen(PREFIX), name.len - strlen(PREFIX) };
@@ -215,12 +245,12 @@ bool
 imap_place_may_create(struct imap_session *s, struct imap_request *req,
     const struct imap_place *place, enum imap_result *result_out)
 {
+	struct acl_user me = imap_session_user(s);
 	unsigned above = 0;
 	enum store_err err = place->err;
 
 	if (err == STORE_OK && place->acct != NULL)
-		err = account_acl_rights_above(
-		    place->acct, place->name, account_address(s->acct), &above);
+		err = account_acl_rights_above(place->acct, place->name, &me, &above);
 	if (err != STORE_OK)
 		*result_out = imap_finish(req, err);
 	else if ((above & ACL_CREATE) == 0)
@@ -242,16 +272,15 @@ static unsigned
 selected_rights(struct imap_session *s)
 {
 	struct account *acct = mailbox_account(s->box), *found;
+	struct acl_user me = imap_session_user(s);
 	unsigned rights;
 
 	if (imap_other_account(s, account_address(acct), &found) != STORE_OK)
 		return s->rights;
 	if (found != acct)
 		return 0; /* inactive, or another tree */
-	return account_acl_rights(acct, mailbox_name(s->box), account_address(s->acct), &rights) ==
-		       STORE_OK
-		   ? rights
-		   : s->rights;
+	return account_acl_rights(acct, mailbox_name(s->box), &me, &rights) == STORE_OK ? rights
+											: s->rights;
 }
 
 bool

@@ -66,6 +66,12 @@ bool imap_selected_goes_on(struct imap_session *s);
 bool imap_place_still(
     struct imap_session *s, const char *shown, const struct account *acct, unsigned rights);
 
+/* Who asks for rights.  Borrows the session's. */
+struct acl_user imap_session_user(const struct imap_session *s);
+/* Is the account that has logged in still there, with this address?  Who gets the address later is somebody else, and the
+ * tree may be the same.  Cheap while the account database does not change.  False: BYE has been said. */
+bool imap_account_is_there(struct imap_session *s);
+
 /* "Other Users" or below it. */
 bool imap_name_is_of_others(const char *shown);
 /* How a mailbox of another account is shown. */

@@ -77,6 +77,8 @@ imap_session_clear(struct imap_session *s)
 	s->acct = NULL;
 	free(s->user);
 	s->user = NULL;
+	free(s->tenure);
+	s->tenure = NULL;
 	free(s->client);
 	s->client = NULL;
 	login_event_free(s->event);
@@ -165,6 +167,8 @@ imap_command_allowed(struct imap_session *s, struct imap_request *req)
 
 	if (problem != NULL)
 		return imap_bad(req, problem);
+	if (!imap_account_is_there(s))
+		return imap_no(req, NULL, "Not any more");
 	if (uid_is_required(s, req))
 		return imap_uid_required(req);
 	if ((req->command->states & IMAP_AUTHENTICATED) != 0 || imap_selected_is_open(s))
@@ -208,11 +212,12 @@ count_bad(struct imap_session *s, enum imap_result result)
 }
 
 static bool
-wants_updates(const struct imap_run *run)
+wants_updates(const struct imap_session *s, const struct imap_run *run)
 {
 	const struct imap_command *cmd = run->req.command;
 
-	return run->result != IMAP_BAD && cmd != NULL && (cmd->flags & IMAP_CMD_NO_UPDATES) == 0;
+	return s->state != IMAP_LOGOUT && run->result != IMAP_BAD && cmd != NULL &&
+	       (cmd->flags & IMAP_CMD_NO_UPDATES) == 0;
 }
 
 /* EXPUNGE would change the numbers a pipelined FETCH, STORE or SEARCH relies on, RFC 9051 §7.5.1. */
@@ -283,13 +288,13 @@ imap_run_settle(struct imap_session *s, struct imap_run *run, enum imap_result r
 	if (!imap_sieve_run(s))
 		return pause_run(run, IMAP_MORE);
 	s->modseq_in_tagged = says_modseq(s, run);
-	if (wants_updates(run) && !imap_send_updates(s, expunges_allowed(run)))
+	if (wants_updates(s, run) && !imap_send_updates(s, expunges_allowed(run)))
 		return pause_run(run, IMAP_MORE);
 	if (s->broken) {
 		imap_run_abort(run);
 		return result;
 	}
-	if (wants_updates(run))
+	if (wants_updates(s, run))
 		imap_metadata_report(s);
 	if (s->modseq_in_tagged)
 		add_modseq(s, run);

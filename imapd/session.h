@@ -69,11 +69,13 @@ struct imap_session {
 	const char *peer;             /* address as text, "local" for a UNIX socket */
 	struct sasl_channel *channel; /* what TLS knows, for SASL; NULL after login */
 	char *user;                   /* address of the account; NULL before login */
-	char *client;                 /* what it said by ID before login; or NULL */
-	struct login_event *event;    /* its login, until ID says who the client is; or NULL */
-	bool login_delayed;           /* the last login waited, because others had failed before */
-	struct account *acct;         /* open from login to logout */
-	struct account **others;      /* other_count of them: imapd/place.h */
+	char *tenure;         /* of that address at login, store/account_tenure.h; NULL before */
+	uint64_t tenure_seen; /* account_db_generation() when it was last looked at */
+	char *client;         /* what it said by ID before login; or NULL */
+	struct login_event *event; /* its login, until ID says who the client is; or NULL */
+	bool login_delayed;        /* the last login waited, because others had failed before */
+	struct account *acct;      /* open from login to logout */
+	struct account **others;   /* other_count of them: imapd/place.h */
 	size_t other_count;
 
 	/* The selected mailbox: SELECT and EXAMINE set it, imap_deselect() ends it.  The view that the

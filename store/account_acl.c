@@ -66,9 +66,19 @@ account_acl_read(struct account *acct, const char *any_name, struct acl *acl_out
 }
 
 enum store_err
-account_acl_rights(struct account *acct, const char *name, const char *user, unsigned *rights_out)
+account_acl_current(
+    struct account *acct, const char *name, const struct acl_tenures *tenures, struct acl *acl_out)
 {
-	bool own = strcmp(user, acct->address) == 0;
+	enum store_err err = account_acl_read(acct, name, acl_out);
+
+	return err == STORE_OK ? acl_drop_former(acl_out, acct->address, tenures) : err;
+}
+
+enum store_err
+account_acl_rights(
+    struct account *acct, const char *name, const struct acl_user *user, unsigned *rights_out)
+{
+	bool own = strcmp(user->address, acct->address) == 0;
 	struct acl acl;
 	enum store_err err = account_acl_read(acct, name, &acl);
 
@@ -93,12 +103,12 @@ cut_level(char *name)
 
 enum store_err
 account_acl_rights_above(
-    struct account *acct, const char *any_name, const char *user, unsigned *rights_out)
+    struct account *acct, const char *any_name, const struct acl_user *user, unsigned *rights_out)
 {
 	char *name = mailbox_canonical(any_name);
 	enum store_err err = STORE_OK;
 
-	*rights_out = strcmp(user, acct->address) == 0 ? ACL_ALL : 0;
+	*rights_out = strcmp(user->address, acct->address) == 0 ? ACL_ALL : 0;
 	while (cut_level(name)) {
 		if (folder_exists(acct->home, name)) {
 			err = account_acl_rights(acct, name, user, rights_out);
@@ -138,13 +148,28 @@ struct acl_op {
 	bool delete;
 	enum acl_change change;
 	unsigned rights;
+	const struct acl_tenures *tenures;
 };
+
+static enum store_err
+set(struct acl *acl, const char *owner, const struct acl_op *op)
+{
+	struct buf tenure = { 0 };
+	enum store_err err = acl_drop_former(acl, owner, op->tenures);
+
+	if (err == STORE_OK && op->id->kind == ACL_USER)
+		err = op->tenures->of(op->tenures->arg, op->id->name, &tenure);
+	if (err == STORE_OK)
+		err = acl_set(acl, owner, op->id, buf_cstr(&tenure), op->change, op->rights);
+	buf_free(&tenure);
+	return err;
+}
 
 static enum store_err
 apply(struct acl *acl, const char *owner, const struct acl_op *op)
 {
 	if (!op->delete)
-		return acl_set(acl, owner, op->id, op->change, op->rights);
+		return set(acl, owner, op);
 	acl_delete(acl, owner, op->id);
 	return STORE_OK;
 }
@@ -185,9 +210,9 @@ change(struct account *acct, const char *any_name, const struct acl_op *op)
 
 enum store_err
 account_acl_set(struct account *acct, const char *name, const struct acl_id *id,
-    enum acl_change kind, unsigned rights)
+    enum acl_change kind, unsigned rights, const struct acl_tenures *tenures)
 {
-	struct acl_op op = { .id = id, .change = kind, .rights = rights };
+	struct acl_op op = { .id = id, .change = kind, .rights = rights, .tenures = tenures };
 	enum store_err err = STORE_OK;
 
 	if (!folder_exists(acct->home, name))

@@ -18,19 +18,22 @@
 #define SHARES_OF_OWNER_MAX   1000 /* users that the lists of one account name, all together */
 
 /* STORE_NOT_FOUND: no such mailbox.  STORE_CORRUPT: the file is damaged, which is logged.  No file is an empty list.  The
- * caller ends *acl_out with acl_free(), also after an error. */
+ * caller ends *acl_out with acl_free(), also after an error.  As it stands in the file. */
 enum store_err account_acl_read(struct account *acct, const char *name, struct acl *acl_out);
-/* What `user` ("bob@example.org") may do with the mailbox.  STORE_OK with 0 where there is no such mailbox, and
+/* What `user` may do with the mailbox.  STORE_OK with 0 where there is no such mailbox, and
  * for another user where the list is damaged; the owner of a mailbox that is not there has ACL_ALL. */
 enum store_err account_acl_rights(
-    struct account *acct, const char *name, const char *user, unsigned *rights_out);
+    struct account *acct, const char *name, const struct acl_user *user, unsigned *rights_out);
 /* On the nearest mailbox above `name`.  None above it: ACL_ALL for the owner, 0 for others. */
 enum store_err account_acl_rights_above(
-    struct account *acct, const char *name, const char *user, unsigned *rights_out);
+    struct account *acct, const char *name, const struct acl_user *user, unsigned *rights_out);
 
+/* What counts of a list now, as account_acl_read(): without what was given to former holders of addresses. */
+enum store_err account_acl_current(
+    struct account *acct, const char *name, const struct acl_tenures *tenures, struct acl *acl_out);
 /* A damaged list is STORE_CORRUPT for both; account_acl_clear() removes it.  Deleting what is not there is STORE_OK. */
 enum store_err account_acl_set(struct account *acct, const char *name, const struct acl_id *id,
-    enum acl_change change, unsigned rights);
+    enum acl_change change, unsigned rights, const struct acl_tenures *tenures);
 enum store_err account_acl_delete(struct account *acct, const char *name, const struct acl_id *id);
 enum store_err account_acl_clear(struct account *acct, const char *name);
 

@@ -315,6 +315,7 @@ test_older_file(void **state)
 
 	account_db_close(p->db);
 	place_run_sql(p->path,
+	    "DROP TRIGGER tenure_deleted; DROP TRIGGER tenure_renamed; DROP TABLE tenure;"
 	    "DROP TRIGGER account_deleted; DROP TABLE alias; DROP TABLE account_limit;"
 	    "DROP TABLE app_password; DROP TABLE account_login;"
 	    "ALTER TABLE account_leave DROP COLUMN whole;"

@@ -172,6 +172,7 @@ test_older_file(void **state)
 	assert_int_equal(account_db_set_password(p->db, p->ann, "{PLAIN}x", NULL), STORE_OK);
 	account_db_close(p->db);
 	place_run_sql(p->path,
+	    "DROP TRIGGER tenure_deleted; DROP TRIGGER tenure_renamed; DROP TABLE tenure;"
 	    "DROP TRIGGER account_deleted; DROP TABLE app_password; DROP TABLE account_login;"
 	    "ALTER TABLE account_limit DROP COLUMN mailboxes_max;"
 	    "INSERT INTO account_limit (account, messages_max) VALUES (1, 7);"

@@ -155,6 +155,22 @@ static const char *const MIGRATIONS[ACCOUNT_DB_VERSION] = {
 	" END;",
 	/* 4 -> 5.  How many mailboxes an account may have. */
 	"ALTER TABLE account_limit ADD COLUMN mailboxes_max INTEGER NULL;",
+	/* 5 -> 6.  Which of the holders of an address is meant (store/account_tenure.h).  DELETE and INSERT: an OR IGNORE of the
+	 * statement that fires a trigger would hold for an INSERT OR REPLACE in it. */
+	"CREATE TABLE tenure ("
+	"  localpart  VARCHAR(128) NOT NULL COLLATE NOCASE,"
+	"  domain     VARCHAR(128) NOT NULL COLLATE NOCASE,"
+	"  word       TEXT NOT NULL,"
+	"  PRIMARY KEY (localpart, domain)) WITHOUT ROWID;"
+	"CREATE TRIGGER tenure_deleted AFTER DELETE ON account BEGIN"
+	"  DELETE FROM tenure WHERE localpart = OLD.localpart AND domain = OLD.domain;"
+	"  INSERT INTO tenure VALUES (OLD.localpart, OLD.domain, lower(hex(randomblob(8))));"
+	" END;"
+	"CREATE TRIGGER tenure_renamed AFTER UPDATE OF localpart, domain ON account"
+	" WHEN OLD.localpart <> NEW.localpart COLLATE NOCASE OR OLD.domain <> NEW.domain COLLATE NOCASE BEGIN"
+	"  DELETE FROM tenure WHERE localpart = OLD.localpart AND domain = OLD.domain;"
+	"  INSERT INTO tenure VALUES (OLD.localpart, OLD.domain, lower(hex(randomblob(8))));"
+	" END;",
 };
 
 #define COLUMNS "id, localpart, domain, password, realname, filter, active, quota"

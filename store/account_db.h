@@ -21,7 +21,7 @@
 #include "store/err.h"
 #include "store/password.h"
 
-#define ACCOUNT_DB_VERSION       5
+#define ACCOUNT_DB_VERSION       6
 #define ACCOUNT_LOCALPART_MAX    128 /* bytes; the column's width */
 #define ACCOUNT_DOMAIN_MAX       128
 #define ACCOUNT_REALNAME_MAX     256

@@ -186,6 +186,24 @@ add_account(struct restoring *r)
 	return err;
 }
 
+/* It is who it was: what others had granted then counts again, and what they have granted since to another does not. */
+static enum store_err
+restore_tenure(struct restoring *r)
+{
+	enum store_err err = run_made(r,
+	    "DELETE FROM main.tenure WHERE ?1 = ?1 AND EXISTS (SELECT 1 FROM main.account AS a"
+	    " WHERE a.id = ?2 AND a.localpart = tenure.localpart AND a.domain = tenure.domain)",
+	    NULL);
+
+	if (err != STORE_OK || !has_table(r, "copy", "tenure"))
+		return err;
+	return run_made(r,
+	    "INSERT INTO main.tenure SELECT t.localpart, t.domain, t.word FROM copy.tenure AS t"
+	    " JOIN copy.account AS a ON a.id = ?1 AND a.localpart = t.localpart AND a.domain = "
+	    "t.domain",
+	    NULL);
+}
+
 static enum store_err
 restore_rows(struct restoring *r)
 {
@@ -195,6 +213,8 @@ restore_rows(struct restoring *r)
 		err = is_free(r);
 	if (err == STORE_OK)
 		err = add_account(r);
+	if (err == STORE_OK)
+		err = restore_tenure(r);
 	for (size_t i = 0; i < ARRAY_LEN(TABLES) && err == STORE_OK; i++)
 		if (has_table(r, "copy", TABLES[i]) && has_table(r, "main", TABLES[i]))
 			err = copy_table(r, TABLES[i]);

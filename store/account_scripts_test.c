@@ -331,6 +331,7 @@ test_older_file(void **state)
 	assert_int_equal(account_db_set_filter(p->db, p->ann, "keep;", 5), STORE_OK);
 	account_db_close(p->db);
 	place_run_sql(p->path,
+	    "DROP TRIGGER tenure_deleted; DROP TRIGGER tenure_renamed; DROP TABLE tenure;"
 	    "DROP TRIGGER account_deleted; DROP TABLE script; DROP TABLE filter_history;"
 	    "DROP TABLE list; DROP TABLE list_member; DROP TABLE alias; DROP TABLE account_limit;"
 	    "DROP TABLE app_password; DROP TABLE account_login;"

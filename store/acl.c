@@ -172,6 +172,14 @@ compare_entries(const void *a, const void *b)
 	return compare_ids(&((const struct acl_entry *)a)->id, &((const struct acl_entry *)b)->id);
 }
 
+char *
+acl_user_address(const char *name, const char *owner)
+{
+	const char *at = strrchr(owner, '@');
+
+	return mem_printf("%s%s", name, strchr(name, '@') == NULL && at != NULL ? at : "");
+}
+
 static struct acl_entry *
 find(const struct acl *acl, const struct acl_id *id)
 {
@@ -194,6 +202,12 @@ add(struct acl *acl, struct acl_entry entry)
 	acl->entries[acl->count++] = entry;
 	qsort(acl->entries, acl->count, sizeof(*acl->entries), compare_entries);
 	return STORE_OK;
+}
+
+static bool
+is_word_char(char c)
+{
+	return strchr(" \t,\r", c) == NULL;
 }
 
 /* The identifier, in quotes where it has blanks; a backslash in them stands before a quote or another. */
@@ -245,12 +259,44 @@ file_id(struct arena *a, struct str text, struct acl_id *id_out)
 	return false;
 }
 
+#define TENURE "tenure="
+
+static void
+add_word(struct buf *out, struct str word)
+{
+	buf_addc(out, out->len > 0 ? ' ' : ':');
+	buf_add(out, word.p, word.len);
+}
+
+/* What stands behind the colon are words, of which one may be ours. */
+static void
+take_more(struct acl *acl, struct str more, struct acl_entry *entry)
+{
+	struct cursor c = cursor_from(more);
+	struct buf others = { 0 };
+
+	while (!cursor_at_end(&c)) {
+		struct str word = cursor_take_while(&c, is_word_char);
+
+		if (word.len == 0)
+			c.p++;
+		else if (str_has_prefix(word, STR(TENURE)))
+			entry->tenure = arena_strndup(
+			    &acl->arena, word.p + strlen(TENURE), word.len - strlen(TENURE));
+		else
+			add_word(&others, word);
+	}
+	if (others.len > 0)
+		entry->more = arena_strndup(&acl->arena, others.data, others.len);
+	buf_free(&others);
+}
+
 /* identifier [blanks letters [blanks ":" more]] */
 static bool
 parse_line(struct acl *acl, struct str line)
 {
 	struct cursor c = cursor_from(line);
-	struct acl_entry entry = { 0 };
+	struct acl_entry entry = { .tenure = "" };
 	struct str id, rest, letters;
 	size_t colon;
 
@@ -262,7 +308,7 @@ parse_line(struct acl *acl, struct str line)
 	colon = str_find(rest, STR(":"));
 	letters = colon == SIZE_MAX ? rest : str_trim((struct str){ rest.p, colon });
 	if (colon != SIZE_MAX)
-		entry.more = arena_strndup(&acl->arena, rest.p + colon, rest.len - colon);
+		take_more(acl, (struct str){ rest.p + colon + 1, rest.len - colon - 1 }, &entry);
 	if (memchr(rest.p, '\0', rest.len) != NULL || !acl_rights_parse(letters, &entry.rights))
 		return false;
 	if (find(acl, &entry.id) != NULL)
@@ -322,11 +368,15 @@ void
 acl_format(struct buf *out, const struct acl *acl)
 {
 	for (size_t i = 0; i < acl->count; i++) {
-		format_identifier(out, &acl->entries[i].id);
+		const struct acl_entry *e = &acl->entries[i];
+
+		format_identifier(out, &e->id);
 		buf_addc(out, ' ');
-		acl_rights_format(out, acl->entries[i].rights, false);
-		if (acl->entries[i].more != NULL)
-			buf_printf(out, " %s", acl->entries[i].more);
+		acl_rights_format(out, e->rights, false);
+		if (e->more != NULL)
+			buf_printf(out, " %s", e->more);
+		if (e->tenure[0] != '\0')
+			buf_printf(out, " %s" TENURE "%s", e->more != NULL ? "" : ":", e->tenure);
 		buf_addc(out, '\n');
 	}
 }
@@ -344,6 +394,49 @@ drop(struct acl *acl, struct acl_entry *entry)
 {
 	acl->count--;
 	memmove(entry, entry + 1, (size_t)(acl->entries + acl->count - entry) * sizeof(*entry));
+}
+
+/* Is it for a person, not for whoever asks? */
+static bool
+is_given(const struct acl_entry *e)
+{
+	return e->id.kind == ACL_USER && !e->id.negative && e->rights != 0;
+}
+
+enum store_err
+acl_drop_former(struct acl *acl, const char *owner, const struct acl_tenures *tenures)
+{
+	struct buf tenure = { 0 };
+	enum store_err err = STORE_OK;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < acl->count; i++) {
+		const struct acl_entry *e = &acl->entries[i];
+
+		if (err == STORE_OK && is_given(e)) {
+			bool is_owner;
+			char *user = acl_user_address(e->id.name, owner);
+
+			buf_reset(&tenure);
+			is_owner = strcmp(user, owner) == 0;
+			err = tenures->of(tenures->arg, user, &tenure);
+			free(user);
+			if (err == STORE_OK && !is_owner &&
+			    strcmp(buf_cstr(&tenure), e->tenure) != 0)
+				continue;
+		}
+		acl->entries[kept++] = *e;
+	}
+	acl->count = kept;
+	buf_free(&tenure);
+	return err;
+}
+
+void
+acl_forget_tenures(struct acl *acl)
+{
+	for (size_t i = 0; i < acl->count; i++)
+		acl->entries[i].tenure = "";
 }
 
 /* The owner by name becomes "owner", with what that says. */
@@ -367,12 +460,12 @@ find_entry(struct acl *acl, const char *owner, const struct acl_id *id)
 }
 
 enum store_err
-acl_set(struct acl *acl, const char *owner, const struct acl_id *id, enum acl_change change,
-    unsigned rights)
+acl_set(struct acl *acl, const char *owner, const struct acl_id *id, const char *tenure,
+    enum acl_change change, unsigned rights)
 {
 	struct acl_entry *entry = find_entry(acl, owner, id);
 	bool is_owner = id->kind == ACL_OWNER && !id->negative;
-	struct acl_entry new = { .id = *id };
+	struct acl_entry new = { .id = *id, .tenure = "" };
 	enum store_err err;
 
 	if (entry == NULL) {
@@ -385,6 +478,10 @@ acl_set(struct acl *acl, const char *owner, const struct acl_id *id, enum acl_ch
 		if (err != STORE_OK)
 			return err;
 		entry = find(acl, &new.id);
+	}
+	if (id->kind == ACL_USER && !id->negative && strcmp(entry->tenure, tenure) != 0) {
+		entry->tenure = arena_strdup(&acl->arena, tenure);
+		entry->rights = 0;
 	}
 	if (change == ACL_REPLACE)
 		entry->rights = rights;
@@ -413,25 +510,25 @@ acl_delete(struct acl *acl, const char *owner, const struct acl_id *id)
 static bool
 same_user(const char *name, const char *owner, const char *user)
 {
-	const char *owner_at = strrchr(owner, '@'), *user_at = strrchr(user, '@');
-	size_t len = strlen(name);
+	char *full = acl_user_address(name, owner);
+	bool same = strcmp(full, user) == 0;
 
-	if (strcmp(name, user) == 0)
-		return true;
-	/* "bob" is who has that name in the owner's domain */
-	return strchr(name, '@') == NULL && owner_at != NULL && user_at != NULL &&
-	       strcmp(owner_at, user_at) == 0 && (size_t)(user_at - user) == len &&
-	       memcmp(name, user, len) == 0;
+	free(full);
+	return same;
 }
 
 static bool
-fits(const struct acl_id *id, const char *owner, const char *user)
+fits(const struct acl_entry *e, const char *owner, const struct acl_user *user)
 {
-	switch (id->kind) {
+	bool is_owner = strcmp(owner, user->address) == 0;
+
+	switch (e->id.kind) {
 	case ACL_ANYONE:
 	case ACL_AUTHENTICATED: return true;
-	case ACL_OWNER: return strcmp(owner, user) == 0;
-	case ACL_USER: return same_user(id->name, owner, user);
+	case ACL_OWNER: return is_owner;
+	case ACL_USER:
+		return same_user(e->id.name, owner, user->address) &&
+		       (is_owner || !is_given(e) || strcmp(e->tenure, user->tenure) == 0);
 	case ACL_GROUP:
 	case ACL_GROUP_OVERRIDE: break;
 	}
@@ -439,16 +536,16 @@ fits(const struct acl_id *id, const char *owner, const char *user)
 }
 
 unsigned
-acl_rights_of(const struct acl *acl, const char *owner, const char *user)
+acl_rights_of(const struct acl *acl, const char *owner, const struct acl_user *user)
 {
-	bool is_owner = strcmp(owner, user) == 0;
+	bool is_owner = strcmp(owner, user->address) == 0;
 	enum acl_kind best = ACL_ANYONE; /* the list is sorted by it */
 	unsigned rights = 0, taken = 0;
 
 	for (size_t i = 0; i < acl->count; i++) {
 		const struct acl_entry *e = &acl->entries[i];
 
-		if (!fits(&e->id, owner, user))
+		if (!fits(e, owner, user))
 			continue;
 		if (e->id.negative) {
 			taken |= e->rights;

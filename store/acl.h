@@ -13,6 +13,10 @@
  * (user, owner, authenticated, anyone, in this order; the owner has all rights where neither of the first two is there),
  * then all that the negative ones name is taken away.  The owner always keeps ACL_OWNER_ALWAYS.
  *
+ * An address may pass to somebody else, when its account is deleted or gets another name.  What a user was given is for
+ * who had the address then: a positive entry keeps the tenure of that time (store/account_tenure.h; " :tenure=WORD" in
+ * the file, nothing for the address's first holder) and gives nothing to the next.  What was taken from a user stays so.
+ *
  * A damaged file gives nobody but the owner anything. */
 #ifndef STORE_ACL_H
 #define STORE_ACL_H
@@ -72,13 +76,16 @@ struct acl_id {
  * A user's name becomes the account's address as it is stored: in lower case, and without '@' one of the owner's domain; the
  * owner's own is "owner".  False: empty, too long, or with control characters.  The name lives in the arena. */
 bool acl_id_parse(struct arena *a, struct str identifier, const char *owner, struct acl_id *id_out);
+/* Whom the name of an ACL_USER means: without '@' one of the owner's domain.  The caller's. */
+char *acl_user_address(const char *name, const char *owner);
 /* Appends it as IMAP shows it; "owner" is shown as the owner's address. */
 void acl_id_format(struct buf *out, const struct acl_id *id, const char *owner);
 
 struct acl_entry {
 	struct acl_id id;
 	unsigned rights;
-	const char *more; /* what stood behind the letters, or NULL */
+	const char *tenure; /* of a user's address when it was given; "" is the first */
+	const char *more;   /* what else stood behind the letters, or NULL */
 };
 struct acl {
 	struct arena arena;
@@ -90,16 +97,33 @@ bool acl_parse(struct str text, struct acl *acl_out);
 void acl_format(struct buf *out, const struct acl *acl);
 void acl_free(struct acl *acl);
 
+/* Whose address it is: who asks.  Both live as long as the user. */
+struct acl_user {
+	const char *address;
+	const char *tenure; /* "" is the first */
+};
+/* The tenure that an address has now, of an account or not: how a list learns who is meant. */
+struct acl_tenures {
+	enum store_err (*of)(void *arg, const char *address, struct buf *tenure_out);
+	void *arg;
+};
+/* Drops what was given to users whose address is somebody else's now, or will be. */
+enum store_err acl_drop_former(
+    struct acl *acl, const char *owner, const struct acl_tenures *tenures);
+/* Of what is left after that: lists that go elsewhere, where tenures are others. */
+void acl_forget_tenures(struct acl *acl);
+
 enum acl_change { ACL_REPLACE, ACL_ADD, ACL_REMOVE };
 /* Changes or makes the entry; one without rights stays, it takes what less specific ones give.  That of the owner begins with
- * all rights and keeps ACL_OWNER_ALWAYS; `owner`'s own name in the list is taken for it.  STORE_LIMIT. */
+ * all rights and keeps ACL_OWNER_ALWAYS; `owner`'s own name in the list is taken for it.  `tenure` is of a user's address:
+ * what somebody before had does not count.  STORE_LIMIT. */
 enum store_err acl_set(struct acl *acl, const char *owner, const struct acl_id *id,
-    enum acl_change change, unsigned rights);
+    const char *tenure, enum acl_change change, unsigned rights);
 /* False: there was none. */
 bool acl_delete(struct acl *acl, const char *owner, const struct acl_id *id);
 
-/* What `user` may; both are addresses as accounts have them. */
-unsigned acl_rights_of(const struct acl *acl, const char *owner, const char *user);
+/* What `user` may; addresses are as accounts have them. */
+unsigned acl_rights_of(const struct acl *acl, const char *owner, const struct acl_user *user);
 /* Does the list say what the owner may?  Otherwise that is ACL_ALL. */
 bool acl_names_owner(const struct acl *acl, const char *owner);
 

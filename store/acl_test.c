@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -144,6 +145,8 @@ test_combination(void **state)
 		{ "user=bob lr\nuser=" BOB " w\n", "lrw", "lrswipkxtea" },
 	};
 
+	const struct acl_user ann = { ANN, "" }, bob = { BOB, "" };
+
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
 		struct acl acl;
@@ -152,9 +155,9 @@ test_combination(void **state)
 			fail_msg("%s", CASES[i].file);
 		if (CASES[i].bobs != NULL) {
 			assert_string_equal(
-			    letters(acl_rights_of(&acl, ANN, BOB), false), CASES[i].bobs);
+			    letters(acl_rights_of(&acl, ANN, &bob), false), CASES[i].bobs);
 			assert_string_equal(
-			    letters(acl_rights_of(&acl, ANN, ANN), false), CASES[i].anns);
+			    letters(acl_rights_of(&acl, ANN, &ann), false), CASES[i].anns);
 		}
 		acl_free(&acl);
 	}
@@ -176,18 +179,20 @@ test_changes(void **state)
 	const struct acl_id anyone = { .kind = ACL_ANYONE }, owner = { .kind = ACL_OWNER };
 	const struct acl_id bob = { .kind = ACL_USER, .name = BOB };
 	const struct acl_id not_bob = { .kind = ACL_USER, .negative = true, .name = BOB };
+	const struct acl_user ann = { ANN, "" };
 	struct acl acl;
 
 	(void)state;
 	assert_true(acl_parse(STR("user=" ANN " lr\n\"group=a b\" l :x y\n"), &acl));
-	assert_int_equal(acl_set(&acl, ANN, &not_bob, ACL_REPLACE, ACL_SEEN), STORE_OK);
-	assert_int_equal(acl_set(&acl, ANN, &bob, ACL_REMOVE, ACL_SEEN), STORE_OK);
-	assert_int_equal(acl_set(&acl, ANN, &bob, ACL_ADD, ACL_LOOKUP | ACL_READ), STORE_OK);
-	assert_int_equal(acl_set(&acl, ANN, &anyone, ACL_REPLACE, 0), STORE_OK);
+	assert_int_equal(acl_set(&acl, ANN, &not_bob, "", ACL_REPLACE, ACL_SEEN), STORE_OK);
+	assert_int_equal(acl_set(&acl, ANN, &bob, "", ACL_REMOVE, ACL_SEEN), STORE_OK);
+	assert_int_equal(acl_set(&acl, ANN, &bob, "", ACL_ADD, ACL_LOOKUP | ACL_READ), STORE_OK);
+	assert_int_equal(acl_set(&acl, ANN, &anyone, "", ACL_REPLACE, 0), STORE_OK);
 	expect(&acl,
 	    "anyone \n\"group=a b\" l :x y\nuser=" ANN " lr\nuser=" BOB " lr\n-user=" BOB " s\n");
 	/* the owner by name becomes "owner", and keeps l and a */
-	assert_int_equal(acl_set(&acl, ANN, &owner, ACL_REMOVE, ACL_LOOKUP | ACL_READ), STORE_OK);
+	assert_int_equal(
+	    acl_set(&acl, ANN, &owner, "", ACL_REMOVE, ACL_LOOKUP | ACL_READ), STORE_OK);
 	expect(&acl, "anyone \n\"group=a b\" l :x y\nowner la\nuser=" BOB " lr\n-user=" BOB " s\n");
 	assert_true(acl_delete(&acl, ANN, &bob));
 	assert_false(acl_delete(&acl, ANN, &bob));
@@ -195,17 +200,81 @@ test_changes(void **state)
 	assert_true(acl_delete(&acl, ANN, &owner));
 	expect(&acl, "\"group=a b\" l :x y\n-user=" BOB " s\n");
 	/* from all that she has */
-	assert_int_equal(acl_set(&acl, ANN, &owner, ACL_REMOVE, ACL_WRITE), STORE_OK);
-	assert_string_equal(letters(acl_rights_of(&acl, ANN, ANN), false), "lrsipkxtea");
+	assert_int_equal(acl_set(&acl, ANN, &owner, "", ACL_REMOVE, ACL_WRITE), STORE_OK);
+	assert_string_equal(letters(acl_rights_of(&acl, ANN, &ann), false), "lrsipkxtea");
 	for (int i = 0; i < ACL_ENTRIES_MAX + 10; i++) {
 		char name[40];
 		struct acl_id one = { .kind = ACL_USER, .name = name };
 
 		snprintf(name, sizeof(name), "u%d@example.org", i);
-		if (acl_set(&acl, ANN, &one, ACL_REPLACE, ACL_READ) == STORE_LIMIT)
+		if (acl_set(&acl, ANN, &one, "", ACL_REPLACE, ACL_READ) == STORE_LIMIT)
 			break;
 		assert_int_not_equal(i, ACL_ENTRIES_MAX + 9);
 	}
+	acl_free(&acl);
+}
+
+/* bob's address is at its third holder, and nobody has lost any other yet. */
+static enum store_err
+tenure_of(void *arg, const char *address, struct buf *out)
+{
+	buf_adds(out, strcmp(address, BOB) == 0 ? arg : "");
+	return STORE_OK;
+}
+
+static void
+test_tenures(void **state)
+{
+	static const struct {
+		const char *file, *first, *third,
+		    *now; /* what the first and the third bob may; what is left */
+	} CASES[] = {
+		{ "user=" BOB " lr\n", "lr", "", "" },
+		{ "user=" BOB " lr :tenure=three\n", "", "lr", "user=" BOB " lr :tenure=three\n" },
+		{ "user=" BOB " lr :tenure=two\n", "", "", "" },
+		{ "user=bob lr\nuser=cat lr\n", "lr", "", "user=cat lr\n" },
+		{ "anyone l\nuser=" BOB " lr\n", "lr", "l", "anyone l\n" },
+		/* what was taken stays taken */
+		{ "anyone lrw\nuser=" BOB "\n", "", "", "anyone lrw\nuser=" BOB " \n" },
+		{ "anyone lrw\n-user=" BOB " w\n", "lr", "lr", "anyone lrw\n-user=" BOB " w\n" },
+		/* other words behind the colon */
+		{ "user=" BOB " lr :a,tenure=three  b\n", "", "lr",
+		    "user=" BOB " lr :a b tenure=three\n" },
+		{ "user=" ANN " lr :tenure=other\n", "", "", "user=" ANN " lr :tenure=other\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+		const struct acl_tenures tenures = { tenure_of, (void *)"three" };
+		const struct acl_user first = { BOB, "" }, third = { BOB, "three" };
+		struct acl acl;
+
+		assert_true(acl_parse(str_from(CASES[i].file), &acl));
+		assert_string_equal(
+		    letters(acl_rights_of(&acl, ANN, &first), false), CASES[i].first);
+		assert_string_equal(
+		    letters(acl_rights_of(&acl, ANN, &third), false), CASES[i].third);
+		assert_int_equal(acl_drop_former(&acl, ANN, &tenures), STORE_OK);
+		expect(&acl, CASES[i].now);
+		acl_free(&acl);
+	}
+}
+
+/* Nothing is added to what another has had. */
+static void
+test_tenures_change(void **state)
+{
+	const struct acl_id bob = { .kind = ACL_USER, .name = BOB };
+	struct acl acl;
+
+	(void)state;
+	assert_true(acl_parse(STR("user=" BOB " lrw\n"), &acl));
+	assert_int_equal(acl_set(&acl, ANN, &bob, "three", ACL_ADD, ACL_LOOKUP), STORE_OK);
+	expect(&acl, "user=" BOB " l :tenure=three\n");
+	assert_int_equal(acl_set(&acl, ANN, &bob, "three", ACL_ADD, ACL_READ), STORE_OK);
+	expect(&acl, "user=" BOB " lr :tenure=three\n");
+	acl_forget_tenures(&acl);
+	expect(&acl, "user=" BOB " lr\n");
 	acl_free(&acl);
 }
 
@@ -245,6 +314,8 @@ main(void)
 		cmocka_unit_test(test_identifiers),
 		cmocka_unit_test(test_combination),
 		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_tenures),
+		cmocka_unit_test(test_tenures_change),
 		cmocka_unit_test(test_shares_file),
 	};
 

@@ -226,7 +226,6 @@ note_pair(struct look *l, const char *user)
 static void
 add_entry(struct look *l, const struct acl_entry *e)
 {
-	const char *at = strrchr(l->owner, '@');
 	char *user;
 
 	if (e->id.negative || e->rights == 0)
@@ -234,8 +233,7 @@ add_entry(struct look *l, const struct acl_entry *e)
 	if (e->id.kind == ACL_ANYONE || e->id.kind == ACL_AUTHENTICATED) {
 		note_pair(l, ANYONE);
 	} else if (e->id.kind == ACL_USER) {
-		user = mem_printf(
-		    "%s%s", e->id.name, strchr(e->id.name, '@') == NULL && at != NULL ? at : "");
+		user = acl_user_address(e->id.name, l->owner);
 		if (strcmp(user, l->owner) != 0 && strpbrk(user, "\t\n") == NULL)
 			note_pair(l, user);
 		free(user);

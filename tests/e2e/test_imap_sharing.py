@@ -508,6 +508,62 @@ def test_lists_go_where_the_mail_goes(box, bob):
     assert not ok(bob, 'LIST "" "Other Users/ida/*"')
 
 
+# --- who has an address later --------------------------------------------------------------------
+
+def test_who_gets_an_address_later_inherits_nothing(box, ann):
+    """What was granted to an address is for who had it then, however the account goes, and its sessions with it."""
+    dan = box.add_account("dan@example.org")
+    there = f"{SHARED}Tenure"
+    acl = box.maildir(ANN) / ".Tenure" / "dovecot-acl"
+    for gone in (["account", "delete", dan], ["account", "rename", dan, "dan.old@example.org"]):
+        make(ann, "Tenure", "lrswi", user="dan")
+        ok(ann, 'SETACL Tenure -cat "w"')
+        old, idle = box.connect_imap(dan), box.connect_imap(dan)
+        for client in (old, idle):
+            assert "EXISTS" in "".join(ok(client, f'SELECT "{there}"'))
+        idle.send(b"i IDLE\r\n")
+        assert idle.readline().startswith(b"+ ")
+        box.admin(*gone)
+        box.add_account(dan)
+        new = box.connect_imap(dan)
+        assert say(new, f'SELECT "{there}"')[1].startswith("NO [NONEXISTENT]")
+        assert say(new, f'MYRIGHTS "{there}"')[1].startswith("NO [NONEXISTENT]")
+        assert not ok(new, 'LIST "" "Other Users/*"')
+        # nor do those who were logged in before hear any more of it, or of the next one's mail
+        ok(ann, "APPEND Tenure", MESSAGE)
+        lines, reply = say(old, "NOOP")
+        assert lines == ["* BYE The account is gone"] and reply.startswith("NO"), lines
+        assert b"EXISTS" not in idle.readline()
+        # the list shows nothing of it; what is given now is the new one's, and does not add to the old
+        shown = ok(ann, "GETACL Tenure")[0]
+        assert "dan@" not in shown and "-cat@example.org" in shown
+        assert box.admin_json("mailbox", "acl", ANN, "Tenure") == [
+            {"mailbox": "Tenure", "identifier": "-cat@example.org", "rights": "w"}]
+        ok(ann, "SETACL Tenure dan +lr")
+        assert ok(new, f'MYRIGHTS "{there}"')[0].endswith(" lr")
+        assert re.search(r"user=dan@example.org lr :tenure=[0-9a-f]{16}\n", acl.read_text())
+        new.logout()
+        ok(ann, "DELETE Tenure")
+
+
+@pytest.mark.once
+def test_who_comes_back_has_what_was_shared(box, ann):
+    """An account that is restored from a backup is who it was."""
+    fay = box.add_account("fay@example.org")
+    make(ann, "Back", "lr", user="fay")
+    box.admin("backup", box.dir / "back")
+    box.admin("account", "delete", fay)
+    box.admin("restore", box.dir / "back", fay)
+    fays = box.connect_imap(fay)
+    assert ok(fays, f'MYRIGHTS "{SHARED}Back"')[0].endswith(" lr")
+    # a list that goes to another server says nothing of tenures, nor of who is gone
+    box.admin("account", "delete", fay)
+    ok(ann, "SETACL Back bob l")
+    box.admin("export", "maildir", ANN, box.dir / "back.out")
+    assert (box.dir / "back.out" / ".Back" / "dovecot-acl").read_text() == "user=bob@example.org l\n"
+    ok(ann, "DELETE Back")
+
+
 # --- kills ---------------------------------------------------------------------------------------
 
 @pytest.mark.once
