@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -64,6 +66,16 @@ static const struct net_sandbox_path LIBRARY_PATHS[] = {
 	{ "/sys/devices/system/cpu", NET_READ },
 };
 
+/* A rule belongs to an inode.  Those of /proc are made anew, without the rule, after the kernel has dropped them
+ * from its caches for want of memory: what was allowed would be refused from then on.  An open one stays. */
+static bool
+must_stay_open(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
 static bool
 allow_path(int ruleset, uint64_t handled, const struct net_sandbox_path *path)
 {
@@ -80,7 +92,8 @@ allow_path(int ruleset, uint64_t handled, const struct net_sandbox_path *path)
 	if (fstat(rule.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
 		rule.allowed_access &= FS_OF_FILES;
 	ok = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
-	close(rule.parent_fd);
+	if (!must_stay_open(rule.parent_fd))
+		close(rule.parent_fd);
 	return ok;
 }
 
