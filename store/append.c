@@ -28,6 +28,7 @@ struct append {
 	char *name;
 	struct append_item *items;
 	size_t count;
+	uint64_t sealed_bytes;        /* of all that are complete */
 	bool bulk;                    /* the files are synced together, by append_commit() */
 	struct mailbox *replaced_box; /* NULL: nothing is replaced */
 	uint32_t replaced_uid;
@@ -85,24 +86,26 @@ seal_last(struct append *ap)
 	item->sealed = true;
 	item->m.disk_size = maildir_delivery_size(item->delivery);
 	item->m.size = maildir_delivery_crlf_size(item->delivery);
+	ap->sealed_bytes += item->m.disk_size;
 	return err;
 }
 
-/* What a REPLACE takes away makes room for what it brings, RFC 8508 §3.4. */
+/* The messages before it count already; what a REPLACE takes away makes room for what it brings, RFC 8508 §3.4. */
 static bool
 has_quota(const struct append *ap, const struct quota_rules *rules)
 {
 	const struct mailbox *box = ap->replaced_box;
-	struct quota_usage usage;
+	struct quota_room room;
 
-	if (!quota_is_limited(rules) || quota_excludes(rules, ap->name) ||
-	    quota_usage(ap->acct->home, rules, &usage) != STORE_OK)
-		return true;
+	quota_room(ap->acct->home, rules, ap->name, &room);
+	room.usage.bytes += ap->sealed_bytes;
+	room.usage.count += ap->count;
 	if (box != NULL && box->acct == ap->acct && !quota_excludes(rules, box->name)) {
-		usage.bytes -= ap->replaced_bytes < usage.bytes ? ap->replaced_bytes : usage.bytes;
-		usage.count -= usage.count > 0;
+		room.usage.bytes -=
+		    ap->replaced_bytes < room.usage.bytes ? ap->replaced_bytes : room.usage.bytes;
+		room.usage.count -= room.usage.count > 0;
 	}
-	return quota_allows(rules, &usage);
+	return quota_room_take(&room, 0);
 }
 
 static enum store_err

@@ -310,7 +310,7 @@ struct copy_result { /* COPYUID, RFC 4315 §3: the n-th of `from` became the n-t
 	struct uidset from, to;
 };
 /* Copies or moves uids ∩ view into mailbox `to` of `to_acct`, NULL for the box's own (the same mailbox too), with flags, keywords and
- * INTERNALDATE.  All or nothing for a copy.  A move that
+ * INTERNALDATE.  All or nothing for a copy, also where quota ends in the middle.  A move that
  * fails after it has begun to unlink, or whose process dies, is finished by the next writer of the account: each message is
  * then in one of the two mailboxes.  \Recent in the destination.  Messages that are gone are left out.
  * Zero-initialise *result_out; its sets are the caller's.  STORE_NOT_FOUND ([TRYCREATE]), STORE_OVER_QUOTA (a move

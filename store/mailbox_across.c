@@ -262,12 +262,13 @@ check_room(const struct across *op)
 {
 	struct account *acct = op->to->acct;
 	struct quota_rules rules = account_quota_rules(acct);
-	struct quota_usage usage;
+	struct quota_room room;
 	struct statvfs vfs;
 
-	if (quota_is_limited(&rules) && !quota_excludes(&rules, op->name) &&
-	    quota_usage(acct->home, &rules, &usage) == STORE_OK && !quota_allows(&rules, &usage))
-		return STORE_OVER_QUOTA;
+	quota_room(acct->home, &rules, op->name, &room);
+	for (size_t i = 0; i < op->count; i++)
+		if (!quota_room_take(&room, op->items[i].m.disk_size))
+			return STORE_OVER_QUOTA;
 	if (acct->st->free_floor_bytes > 0 && fstatvfs(acct->home->fd, &vfs) == 0 &&
 	    (uint64_t)vfs.f_bavail * vfs.f_frsize < acct->st->free_floor_bytes)
 		return STORE_FULL;
@@ -334,11 +335,11 @@ mailbox_across(struct mailbox *box, const struct uidset *uids, const struct copy
 	}
 	uidset_clear(&r->from);
 	uidset_clear(&r->to);
-	err = check_room(&op);
+	err = mailbox_messages(box, uids, collect, &op);
+	if (err == STORE_OK)
+		err = check_room(&op);
 	if (err == STORE_OK)
 		err = open_source(&op);
-	if (err == STORE_OK)
-		err = mailbox_messages(box, uids, collect, &op);
 	if (err == STORE_OK)
 		err = take_all(&op);
 	if (err == STORE_OK && op.count > 0)

@@ -26,6 +26,8 @@ struct copy_op {
 	struct pair *pairs;
 	size_t count;
 	int keyword_map[MAILBOX_KEYWORDS_MAX]; /* -1: not asked yet */
+	struct quota_room room;                /* as it is at the beginning */
+	struct quota_room left;                /* of this try */
 	bool skip_missing, missed;
 	bool undone;             /* nothing of what was linked is left */
 	int64_t bytes, messages; /* that were linked */
@@ -75,6 +77,8 @@ plan_one(struct copy_op *op, const struct index_message *m)
 
 	if (err != STORE_OK)
 		return err;
+	if (!quota_room_take(&op->left, m->disk_size))
+		return STORE_OVER_QUOTA;
 	maildir_name_new(&name, m->disk_size,
 	    m->size == INDEX_SIZE_UNKNOWN ? MAILDIR_SIZE_UNKNOWN : m->size, uid, true,
 	    sync_letters_of(m->flags & op->target->flags),
@@ -228,9 +232,9 @@ copy_locked(struct copy_op *op, const struct uidset *uids)
 
 	if (!mailbox_is_same(op->box, op->from))
 		return STORE_NOT_FOUND;
-	err = sync_reserve_uids(op->dest, uidset_count(uids));
-	if (err == STORE_OK)
-		err = for_all(op, uids, false);
+	err = for_all(op, uids, false);
+	if (err == STORE_OK) /* not for what is over quota */
+		err = sync_reserve_uids(op->dest, (uint32_t)op->count);
 	if (err != STORE_OK || op->count == 0)
 		return err;
 	if (op->move)
@@ -274,6 +278,7 @@ copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
 	forget_pairs(op);
 	op->bytes = op->messages = 0;
 	op->missed = op->undone = false;
+	op->left = op->room;
 	memset(op->keyword_map, 0xff, sizeof(op->keyword_map));
 	err = account_write_begin(acct);
 	if (err != STORE_OK)
@@ -304,18 +309,13 @@ copy_once(struct copy_op *op, const struct uidset *uids, unsigned sync_flags)
 }
 
 /* A move between mailboxes that both count needs no room. */
-static enum store_err
-check_quota(const struct copy_op *op)
+static void
+look_for_room(struct copy_op *op)
 {
 	struct quota_rules rules = account_quota_rules(op->box->acct);
-	struct quota_usage usage;
-	enum store_err err;
 
-	if (!quota_is_limited(&rules) || quota_excludes(&rules, op->to) ||
-	    (op->move && !quota_excludes(&rules, op->box->name)))
-		return STORE_OK;
-	err = quota_usage(op->box->acct->home, &rules, &usage);
-	return err == STORE_OK && !quota_allows(&rules, &usage) ? STORE_OVER_QUOTA : STORE_OK;
+	if (!op->move || quota_excludes(&rules, op->box->name))
+		quota_room(op->box->acct->home, &rules, op->to, &op->room);
 }
 
 static void
@@ -352,10 +352,9 @@ transfer(struct mailbox *box, const struct uidset *uids, const struct copy_targe
 	uidset_clear(&result_out->from);
 	uidset_clear(&result_out->to);
 	err = account_status(box->acct, name, &status);
-	if (err == STORE_OK)
-		err = check_quota(&op);
 	if (err != STORE_OK)
 		goto out;
+	look_for_room(&op);
 	for (int i = 0; i < MAILBOX_TRIES; i++) {
 		op.skip_missing = i > 0;
 		err = copy_once(&op, &wanted, i == 0 ? 0 : SYNC_VERIFY);

@@ -599,6 +599,53 @@ test_quota(void **state)
 	tree_remove(&t);
 }
 
+/* What comes together counts one by one: of many messages at once no more than one passes the limit, or none goes. */
+static void
+test_quota_of_many(void **state)
+{
+	struct tree t;
+	struct account_quota q;
+	struct account *other;
+	struct mailbox *box;
+	struct uidset all = tree_set("1:9"), two = tree_set("1:2");
+	struct copy_result r = { 0 };
+	struct append *ap;
+
+	(void)state;
+	tree_make(&t);
+	assert_int_equal(
+	    account_open(t.st, "bob", "example.org", ACCOUNT_CREATE, &other), STORE_OK);
+	for (int i = 0; i < 3; i++)
+		tree_append(&t, "INBOX", "0123456789", 0, NULL);
+	account_set_quota_limit(t.acct, 45);
+	account_set_quota_limit(other, 15);
+	assert_int_equal(account_quota(t.acct, &q), STORE_OK);
+	assert_int_equal(account_quota(other, &q), STORE_OK);
+	assert_int_equal(append_begin(t.acct, "INBOX", &ap), STORE_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(append_message(ap, &(struct append_message_info){ 0 }), STORE_OK);
+		assert_int_equal(append_write(ap, "0123456789", 10), STORE_OK);
+	}
+	assert_int_equal(append_message(ap, &(struct append_message_info){ 0 }), STORE_OVER_QUOTA);
+	append_end(ap);
+	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+	assert_int_equal(mailbox_copy(box, &all, NULL, "Sent", &r), STORE_OVER_QUOTA);
+	assert_int_equal(mailbox_copy(box, &all, other, "INBOX", &r), STORE_OVER_QUOTA);
+	assert_int_equal(account_quota(other, &q), STORE_OK);
+	assert_int_equal(q.used_messages, 0);
+	assert_int_equal(mailbox_copy(box, &two, other, "INBOX", &r), STORE_OK);
+	assert_int_equal(mailbox_copy(box, &two, NULL, "Sent", &r), STORE_OK);
+	assert_int_equal(account_quota(t.acct, &q), STORE_OK);
+	assert_int_equal(q.used_bytes, 50);
+	uidset_free(&all);
+	uidset_free(&two);
+	uidset_free(&r.from);
+	uidset_free(&r.to);
+	mailbox_close(box);
+	account_close(other);
+	tree_remove(&t);
+}
+
 /* What was noted change by change is what a count of all files finds. */
 static void
 expect_usage(struct tree *t, const char *after, uint64_t bytes, uint64_t messages)
@@ -1123,6 +1170,7 @@ main(void)
 		cmocka_unit_test(test_copy_and_move),
 		cmocka_unit_test(test_multiappend),
 		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_quota_of_many),
 		cmocka_unit_test(test_quota_and_deleted),
 		cmocka_unit_test(test_internal_dates),
 		cmocka_unit_test(test_find),

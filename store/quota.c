@@ -299,6 +299,25 @@ quota_usage(const struct home *home, const struct quota_rules *rules, struct quo
 	return quota_recount(home, rules, usage_out);
 }
 
+void
+quota_room(const struct home *home, const struct quota_rules *rules, const char *name,
+    struct quota_room *room_out)
+{
+	*room_out = (struct quota_room){ .rules = *rules };
+	room_out->limited = quota_is_limited(rules) && !quota_excludes(rules, name) &&
+			    quota_usage(home, rules, &room_out->usage) == STORE_OK;
+}
+
+bool
+quota_room_take(struct quota_room *room, uint64_t bytes)
+{
+	if (room->limited && !quota_allows(&room->rules, &room->usage))
+		return false;
+	room->usage.bytes += bytes;
+	room->usage.count++;
+	return true;
+}
+
 enum store_err
 quota_add(const struct home *home, const struct quota_rules *rules, const char *name, int64_t bytes,
     int64_t count)

@@ -56,7 +56,7 @@ enum store_err quota_recount(
 
 bool quota_excludes(const struct quota_rules *rules, const char *name);
 /* May a message come in?  Yes while usage is below the limit, however large the message is; so the
- * limit is crossed at most by one message.  Of messages there are never more than the limit, but for deliveries that come
+ * limit is crossed at most by one message, also where many come at once (struct quota_room).  Of messages there are never more than the limit, but for deliveries that come
  * at the same moment. */
 static inline bool
 quota_allows(const struct quota_rules *rules, const struct quota_usage *usage)
@@ -69,6 +69,17 @@ quota_is_limited(const struct quota_rules *rules)
 {
 	return rules->limit_bytes > 0 || rules->limit_messages > 0;
 }
+/* What messages that come together may still take. */
+struct quota_room {
+	struct quota_rules rules;
+	struct quota_usage usage; /* with those that were let in */
+	bool limited;
+};
+/* The room in mailbox `name`; no end of it where that is not counted, or the usage cannot be read (which is logged). */
+void quota_room(const struct home *home, const struct quota_rules *rules, const char *name,
+    struct quota_room *room_out);
+/* Lets one more message of that size in; false: quota_allows() does not. */
+bool quota_room_take(struct quota_room *room, uint64_t bytes);
 /* How full, in percent of whichever limit is nearer; 0 where there is none.  100 and more: full. */
 uint64_t quota_percent(const struct quota_rules *rules, const struct quota_usage *usage);
 
