@@ -191,13 +191,15 @@ cut_out(struct append_url *u, const struct imap_url *url)
 	return STORE_OK;
 }
 
-/* The base of relative paths, RFC 4469 §3; of another user's mailbox only the message may be named relatively. */
+/* The base of relative paths, RFC 4469 §3, as the session names it; NULL: none. */
 static const char *
-base_name(const struct imap_session *s)
+base_name(const struct imap_session *s, struct arena *a)
 {
-	if (s->box == NULL)
-		return NULL;
-	return mailbox_account(s->box) == s->acct ? mailbox_name(s->box) : "";
+	const struct account *owner = s->box != NULL ? mailbox_account(s->box) : NULL;
+
+	if (owner == NULL || owner == s->acct)
+		return owner == NULL ? NULL : mailbox_name(s->box);
+	return imap_place_shown(s, a, account_address(owner), mailbox_name(s->box));
 }
 
 enum store_err
@@ -208,7 +210,7 @@ append_url_open(struct imap_session *s, struct arena *a, struct append_url *u, s
 	enum store_err err;
 
 	u->left = 0;
-	if (!imap_url_parse(text, base_name(s), a, &url) || !is_ours(s, &url) ||
+	if (!imap_url_parse(text, base_name(s, a), a, &url) || !is_ours(s, &url) ||
 	    !fetch_section_parse(url.section, a, &section))
 		return STORE_INVALID;
 	err = open_mailbox(s, a, u, &url);
