@@ -6,11 +6,44 @@ list for each parenthesis.  The name of a FETCH item is one atom, sections and a
 import re
 import socket
 import ssl
+import zlib
 
 WAIT_S = 60
 LITERAL = re.compile(rb"~?\{(\d+)\+?\}\r\n$")
 # a quoted string, a parenthesis, a literal's start, or an atom with [sections] in it
 TOKEN = re.compile(rb'\s*(?:"((?:[^"\\]|\\.)*)"|([()])|~?\{(\d+)\}\r\n|((?:\[[^]]*\]|[^\s()"\[])+))', re.DOTALL)
+
+
+class Deflated:
+    """A socket under COMPRESS=DEFLATE."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.out, self.into = zlib.compressobj(wbits=-15), zlib.decompressobj(-15)
+        self.pending = b""
+
+    def sendall(self, data):
+        self.sock.sendall(self.out.compress(data) + self.out.flush(zlib.Z_SYNC_FLUSH))
+
+    def more(self):
+        data = self.sock.recv(65536)
+        assert data, "closed"
+        self.pending += self.into.decompress(data)
+
+    def readline(self):
+        while b"\n" not in self.pending:
+            self.more()
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line + b"\n"
+
+    def read(self, n):
+        while len(self.pending) < n:
+            self.more()
+        data, self.pending = self.pending[:n], self.pending[n:]
+        return data
+
+    def close(self):
+        self.sock.close()
 
 
 class Wire:
@@ -98,6 +131,11 @@ class Wire:
 
     def login(self, user, password):
         self.ok(f"LOGIN {user} {password}")
+        return self
+
+    def compress(self):
+        self.ok("COMPRESS DEFLATE")
+        self.sock = self.reader = Deflated(self.sock)
         return self
 
     def append(self, mailbox, message, extra=b""):

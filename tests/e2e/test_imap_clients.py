@@ -6,7 +6,6 @@ import base64
 import os
 import re
 import ssl
-import zlib
 
 import pytest
 
@@ -241,38 +240,6 @@ def test_thunderbird(shared_instance):
         wire.ok("logout")
 
 
-class Deflated:
-    """A socket under COMPRESS=DEFLATE."""
-
-    def __init__(self, sock):
-        self.sock = sock
-        self.out, self.into = zlib.compressobj(wbits=-15), zlib.decompressobj(-15)
-        self.pending = b""
-
-    def sendall(self, data):
-        self.sock.sendall(self.out.compress(data) + self.out.flush(zlib.Z_SYNC_FLUSH))
-
-    def more(self):
-        data = self.sock.recv(65536)
-        assert data, "closed"
-        self.pending += self.into.decompress(data)
-
-    def readline(self):
-        while b"\n" not in self.pending:
-            self.more()
-        line, _, self.pending = self.pending.partition(b"\n")
-        return line + b"\n"
-
-    def read(self, n):
-        while len(self.pending) < n:
-            self.more()
-        data, self.pending = self.pending[:n], self.pending[n:]
-        return data
-
-    def close(self):
-        self.sock.close()
-
-
 def test_apple_mail(shared_instance):
     """ENABLE QRESYNC, COMPRESS, LIST with special uses, SELECT with what it knows, its own mailboxes."""
     i = shared_instance
@@ -284,8 +251,7 @@ def test_apple_mail(shared_instance):
         said = b"".join(wire.ask(f"AUTHENTICATE PLAIN {plain}"))
         said += b"".join(wire.ok("CAPABILITY"))
         assert b"QRESYNC" in said and b"COMPRESS=DEFLATE" in said
-        wire.ok("COMPRESS DEFLATE")
-        wire.sock = wire.reader = Deflated(wire.sock)
+        wire.compress()
         wire.ok('ID ("name" "Mac OS X Mail" "version" "16.0 (3826.300.87.4.3)" "os" "Mac OS X" "os-version" "15.3" "vendor" "Apple Inc.")')
         assert b"QRESYNC" in wire.ok("ENABLE CONDSTORE QRESYNC")[0]
         wire.ok('LIST "" "*" RETURN (SPECIAL-USE)')
