@@ -245,8 +245,11 @@ def test_what_turns_text_around_is_not_shown(box):
 
 
 def test_too_much_is_refused(box):
-    assert box.ask("POST", "/password", b"x" * 100_000)[0] == 413
-    with contextlib.suppress(OSError):  # told, or cut off
+    # by the head alone: who goes on sending may be cut off before he reads the answer
+    assert box.ask("POST", "/password", headers={"Content-Length": "100000"})[0] == 413
+    with contextlib.suppress(OSError):
+        assert box.ask("POST", "/password", b"x" * 100_000)[0] == 413
+    with contextlib.suppress(OSError):
         assert box.get("/" + "x" * 60_000)[0] in (400, 413, 414, 431)
     assert box.get("/nothing")[0] == 404
 
