@@ -182,13 +182,14 @@ drop_without(struct fetch_run *run, bool (*has)(const struct fetch_message *m))
 static enum store_err
 load_parsed(struct fetch_run *run)
 {
+	bool summaries = (run->plan->needs & NEEDS_ANY_SUMMARY) != 0; /* that come next */
 	struct uidset uids = { 0 };
 	enum store_err err;
 
 	for (size_t i = 0; i < run->batch_count; i++)
 		uidset_add(&uids, run->batch[i].row.uid);
 	run->batch_at = 0;
-	err = mailbox_parsed(run->s->box, &uids, on_parsed, run);
+	err = mailbox_parsed(run->s->box, &uids, summaries, on_parsed, run);
 	run->batch_at = 0;
 	uidset_free(&uids);
 	if (err == STORE_OK)

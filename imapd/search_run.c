@@ -534,7 +534,7 @@ decide_unknown(struct search_run *run)
 	if (uidset_is_empty(&unknown))
 		settle_rows(run, run->row_count);
 	else
-		err = mailbox_parsed(run->box, &unknown, on_parsed, run);
+		err = mailbox_parsed(run->box, &unknown, false, on_parsed, run);
 	uidset_free(&unknown);
 	if (err == STORE_OK)
 		err = run->text_err;

@@ -128,7 +128,8 @@ struct index_parsed {
 	struct buf
 	    fields;      /* search_fields_pack(); kept apart, index_parsed_get() does not read it */
 	struct buf sort; /* sort_keys_pack(); kept apart likewise */
-	struct buf summary; /* struct message_ids and the preview; kept apart likewise */
+	struct buf
+	    summary; /* struct message_ids and the preview; kept apart likewise; empty: not learnt */
 	bool has_sent_date;
 	int64_t sent_date_days, sent_s;
 };
@@ -138,6 +139,7 @@ enum store_err index_parsed_put(
     struct index *ix, int64_t mailbox, uint32_t uid, const struct index_parsed *p);
 enum store_err index_parsed_copy(
     struct index *ix, int64_t from, uint32_t from_uid, int64_t to, uint32_t to_uid);
+void index_parsed_reset(struct index_parsed *p); /* empties it, keeps the memory */
 void index_parsed_free(struct index_parsed *p);
 /* What is kept apart from it, to be read for many messages at once. */
 enum index_learnt {

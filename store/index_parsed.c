@@ -2,6 +2,19 @@
 #include "store/index_internal.h"
 
 void
+index_parsed_reset(struct index_parsed *p)
+{
+	buf_reset(&p->envelope);
+	buf_reset(&p->body);
+	buf_reset(&p->bodystructure);
+	buf_reset(&p->parts);
+	buf_reset(&p->fields);
+	buf_reset(&p->sort);
+	buf_reset(&p->summary);
+	p->has_sent_date = false;
+}
+
+void
 index_parsed_free(struct index_parsed *p)
 {
 	buf_free(&p->envelope);
@@ -85,9 +98,9 @@ index_parsed_put(struct index *ix, int64_t mailbox, uint32_t uid, const struct i
 	if (err == STORE_OK)
 		err =
 		    learnt_put(ix, SORTED_PUT, key, p->has_sent_date ? &p->sent_s : NULL, &p->sort);
-	if (err == STORE_OK)
-		err = learnt_put(ix, SUMMARY_PUT, key, NULL, &p->summary);
-	return err;
+	return err == STORE_OK && p->summary.len > 0
+		   ? learnt_put(ix, SUMMARY_PUT, key, NULL, &p->summary)
+		   : err;
 }
 
 enum store_err

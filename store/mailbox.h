@@ -225,8 +225,9 @@ struct message_parsed {
 	    sent_date_days; /* days since 1970-01-01 of the Date: header's own calendar day; for SENTSINCE … */
 };
 /* `cb` in ascending order for each message of uids ∩ view that is still there; parses (outside of any lock) what has
- * not been parsed yet and keeps it in batches.  The spans are valid during the callback. */
-enum store_err mailbox_parsed(struct mailbox *box, const struct uidset *uids,
+ * not been parsed yet and keeps it in batches, with what mailbox_summaries() gives if `summaries`: they are learnt
+ * with the rest for a third more, and later by another pass.  The spans are valid during the callback. */
+enum store_err mailbox_parsed(struct mailbox *box, const struct uidset *uids, bool summaries,
     bool (*cb)(void *arg, const struct message_parsed *p), void *arg);
 
 /* The part of it that searches ask for; read without the rest. */
@@ -257,7 +258,7 @@ struct message_summary {
 	struct message_ids ids;
 	struct str preview; /* UTF-8, at most PREVIEW_MAX_BYTES; valid during the callback */
 };
-/* As mailbox_parsed(); `known_only`: messages that have not been parsed are passed over. */
+/* As mailbox_parsed(); `known_only`: messages of which it has not been learnt are passed over. */
 enum store_err mailbox_summaries(struct mailbox *box, const struct uidset *uids, bool known_only,
     bool (*cb)(void *arg, const struct message_summary *m), void *arg);
 

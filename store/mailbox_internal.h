@@ -69,8 +69,9 @@ struct parsed_item {
 	struct index_parsed p;
 	bool have, fresh; /* fresh: parsed just now, not in the index yet */
 };
-/* Opens and parses it.  STORE_NOT_FOUND: it is gone. */
-enum store_err mailbox_parse_item(struct mailbox *box, struct parsed_item *item);
+/* Opens and parses it; with `summary` its ids and preview are learnt as well, which few clients ask for and which cost a
+ * third as much again.  STORE_NOT_FOUND: it is gone. */
+enum store_err mailbox_parse_item(struct mailbox *box, struct parsed_item *item, bool summary);
 /* Keeps the fresh ones in the index.  Only a cache: what cannot be kept is parsed again next time. */
 void mailbox_parse_keep(struct mailbox *box, const struct parsed_item *items, size_t n);
 

@@ -89,10 +89,6 @@ static void
 keep_fresh(struct mailbox *box, struct learnt_slice *s)
 {
 	mailbox_parse_keep(box, s->fresh, s->fresh_count);
-	for (size_t i = 0; i < s->fresh_count; i++) {
-		index_parsed_free(&s->fresh[i].p);
-		s->fresh[i] = (struct parsed_item){ 0 };
-	}
 	s->fresh_count = 0;
 }
 
@@ -133,11 +129,9 @@ give(struct mailbox *box, struct learnt_slice *s, const struct learnt_item *item
 		keep_fresh(box, s);
 	fresh = &s->fresh[s->fresh_count];
 	fresh->uid = item->uid;
-	err = mailbox_parse_item(box, fresh);
-	if (err != STORE_OK) {
-		index_parsed_free(&fresh->p);
+	err = mailbox_parse_item(box, fresh, s->kind == INDEX_SUMMARY);
+	if (err != STORE_OK)
 		return err;
-	}
 	s->fresh_count++;
 	out = row_of_parsed(s->kind, fresh);
 	*go_on_out = call->cb(call->arg, &out);
@@ -167,6 +161,8 @@ learnt(struct mailbox *box, enum index_learnt kind, const struct uidset *uids,
 		}
 	}
 	keep_fresh(box, s);
+	for (size_t i = 0; i < PARSED_SLICE; i++)
+		index_parsed_free(&s->fresh[i].p);
 	buf_free(&s->bytes);
 	uidset_free(&s->uids);
 	uidset_free(&wanted);

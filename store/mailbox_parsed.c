@@ -5,9 +5,21 @@
 #include "store/date.h"
 #include "store/mailbox_internal.h"
 #include "store/mime.h"
+#include "store/mime_read.h"
 #include "store/preview.h"
 #include "store/search_text.h"
 #include "store/sort_keys.h"
+
+#define HEAD_BYTES (64 * 1024) /* of a message that are kept while it is parsed */
+
+/* Ready to be filled for this message, with the memory of what was in it. */
+static void
+parsed_item_begin(struct parsed_item *item, uint32_t uid)
+{
+	index_parsed_reset(&item->p);
+	item->uid = uid;
+	item->have = item->fresh = false;
+}
 
 /* Fills in what the index has, for up to PARSED_SLICE messages above `after`. */
 static enum store_err
@@ -26,8 +38,7 @@ read_slice(struct mailbox *box, const struct uidset *uids, uint32_t after,
 			break;
 		err = index_messages(box->acct->ix, row.id, uids, after, rows, PARSED_SLICE, n_out);
 		for (size_t i = 0; i < *n_out && err == STORE_OK; i++) {
-			index_parsed_free(&items[i].p);
-			items[i] = (struct parsed_item){ .uid = rows[i].uid };
+			parsed_item_begin(&items[i], rows[i].uid);
 			err = index_parsed_get(box->acct->ix, row.id, rows[i].uid, &items[i].p);
 			items[i].have = err == STORE_OK;
 			if (err == STORE_NOT_FOUND)
@@ -46,65 +57,107 @@ is_usable(const struct index_parsed *p)
 	return p->parts.len > 0 && (unsigned char)p->parts.data[0] == MIME_PACK_VERSION;
 }
 
+/* What passes by while a message is parsed: of its bytes the first, in which the header is but for rare ones, and all of
+ * them for the email id if that is asked for. */
+struct pass {
+	struct buf head;
+	struct message_digest *digest; /* or NULL */
+};
+
 static void
 on_bytes(void *arg, const void *bytes, size_t len)
 {
-	message_digest_feed(arg, bytes, len);
+	struct pass *pass = arg;
+	size_t room = HEAD_BYTES - pass->head.len;
+
+	buf_add(&pass->head, bytes, len < room ? len : room);
+	if (pass->digest != NULL)
+		message_digest_feed(pass->digest, bytes, len);
 }
 
-/* One pass over the bytes gives structure and email id; the preview reads the beginning of one part again. */
-static struct mime_message *
-parse_and_summarise(struct buf *summary, int fd)
+/* The preview reads the beginning of one part again. */
+static void
+summarise(struct buf *out, struct message_digest *digest, int fd, const struct mime_message *m)
 {
-	struct message_digest *digest = message_digest_new();
-	struct mime_message *m = mime_parse_fd_with(fd, on_bytes, digest);
 	struct message_ids ids;
 
-	if (m == NULL) {
-		message_digest_free(digest);
-		return NULL;
-	}
 	message_digest_finish(digest, ids.email);
 	message_thread_id(m, &ids);
-	buf_add(summary, &ids, sizeof(ids));
-	preview_make(summary, fd, m);
-	return m;
+	buf_add(out, &ids, sizeof(ids));
+	preview_make(out, fd, m);
+}
+
+static bool
+pack_fields(struct buf *out, const struct pass *pass, int fd, const struct mime_message *m)
+{
+	uint64_t size = m->root->header.size;
+	struct buf header = { 0 };
+	bool good;
+
+	if (size <= pass->head.len) {
+		search_fields_pack(out, (struct str){ pass->head.data, (size_t)size });
+		return true;
+	}
+	good = mime_header_read(&header, fd, m->root);
+	if (good)
+		search_fields_pack(out, (struct str){ header.data, header.len });
+	buf_free(&header);
+	return good;
+}
+
+static void
+pack_parsed(struct index_parsed *p, const struct mime_message *m)
+{
+	int zone_min;
+	int64_t sent;
+
+	mime_envelope(&p->envelope, m->root);
+	mime_body(&p->body, m);
+	mime_bodystructure(&p->bodystructure, m);
+	mime_pack(&p->parts, m);
+	sort_keys_pack(&p->sort, m);
+	if (m->root->fields != NULL && m->root->fields->field[MIME_DATE].p != NULL &&
+	    date_parse_rfc5322(m->root->fields->field[MIME_DATE], &sent, &zone_min)) {
+		p->has_sent_date = true;
+		p->sent_s = sent;
+		p->sent_date_days = date_day(sent, zone_min);
+	}
+}
+
+static enum store_err
+parse_file(struct index_parsed *p, int fd, bool summary)
+{
+	struct pass pass = { .digest = summary ? message_digest_new() : NULL };
+	struct mime_message *m = mime_parse_fd_with(fd, on_bytes, &pass);
+	enum store_err err = STORE_IO;
+
+	if (m != NULL && pack_fields(&p->fields, &pass, fd, m)) {
+		pack_parsed(p, m);
+		if (summary)
+			summarise(&p->summary, pass.digest, fd, m);
+		err = STORE_OK;
+	}
+	if (err != STORE_OK || !summary)
+		message_digest_free(pass.digest);
+	buf_free(&pass.head);
+	mime_message_free(m);
+	return err;
 }
 
 enum store_err
-mailbox_parse_item(struct mailbox *box, struct parsed_item *item)
+mailbox_parse_item(struct mailbox *box, struct parsed_item *item, bool summary)
 {
-	struct mime_message *m;
 	enum store_err err;
-	int fd, zone_min;
-	int64_t sent;
+	int fd;
 
 	err = mailbox_message_open(box, item->uid, &fd);
 	if (err != STORE_OK)
 		return err;
-	index_parsed_free(&item->p);
-	m = parse_and_summarise(&item->p.summary, fd);
-	if (m == NULL || !search_fields_pack(&item->p.fields, fd, m))
-		err = STORE_IO;
+	parsed_item_begin(item, item->uid);
+	err = parse_file(&item->p, fd, summary);
 	close(fd);
-	if (err != STORE_OK) {
-		mime_message_free(m);
-		return err;
-	}
-	mime_envelope(&item->p.envelope, m->root);
-	mime_body(&item->p.body, m);
-	mime_bodystructure(&item->p.bodystructure, m);
-	mime_pack(&item->p.parts, m);
-	sort_keys_pack(&item->p.sort, m);
-	if (m->root->fields != NULL && m->root->fields->field[MIME_DATE].p != NULL &&
-	    date_parse_rfc5322(m->root->fields->field[MIME_DATE], &sent, &zone_min)) {
-		item->p.has_sent_date = true;
-		item->p.sent_s = sent;
-		item->p.sent_date_days = date_day(sent, zone_min);
-	}
-	mime_message_free(m);
-	item->have = item->fresh = true;
-	return STORE_OK;
+	item->have = item->fresh = err == STORE_OK;
+	return err;
 }
 
 void
@@ -150,7 +203,7 @@ give(const struct parsed_item *item, bool (*cb)(void *arg, const struct message_
 }
 
 enum store_err
-mailbox_parsed(struct mailbox *box, const struct uidset *uids,
+mailbox_parsed(struct mailbox *box, const struct uidset *uids, bool summaries,
     bool (*cb)(void *arg, const struct message_parsed *p), void *arg)
 {
 	struct parsed_item *items = mem_zalloc(PARSED_SLICE * sizeof(*items));
@@ -169,7 +222,7 @@ mailbox_parsed(struct mailbox *box, const struct uidset *uids,
 		after = items[n - 1].uid;
 		for (size_t i = 0; i < n && err == STORE_OK && go_on; i++) {
 			if (!items[i].have || !is_usable(&items[i].p))
-				err = mailbox_parse_item(box, &items[i]);
+				err = mailbox_parse_item(box, &items[i], summaries);
 			if (err == STORE_OK)
 				go_on = give(&items[i], cb, arg);
 			else if (err == STORE_NOT_FOUND)

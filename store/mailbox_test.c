@@ -993,10 +993,10 @@ test_parsed(void **state)
 		    "Subject: hello\r\nDate: Sat, 1 Nov 2025 10:00:00 +0100\r\n\r\nbody\r\n", 0,
 		    NULL);
 	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
-	assert_int_equal(mailbox_parsed(box, mailbox_view(box), on_parsed, &first), STORE_OK);
+	assert_int_equal(mailbox_parsed(box, mailbox_view(box), false, on_parsed, &first), STORE_OK);
 	assert_int_equal(first.count, 40);
 	assert_non_null(strstr(first.envelope, "\"hello\""));
-	assert_int_equal(mailbox_parsed(box, mailbox_view(box), on_parsed, &second), STORE_OK);
+	assert_int_equal(mailbox_parsed(box, mailbox_view(box), false, on_parsed, &second), STORE_OK);
 	assert_int_equal(second.count, 40);
 	assert_string_equal(first.envelope, second.envelope);
 	mailbox_close(box);
@@ -1094,7 +1094,7 @@ test_searched(void **state)
 		    0, NULL);
 	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
 	uidset_add(&one, 1);
-	assert_int_equal(mailbox_parsed(box, &one, on_parsed, &parsed), STORE_OK);
+	assert_int_equal(mailbox_parsed(box, &one, false, on_parsed, &parsed), STORE_OK);
 	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &some), STORE_OK);
 	assert_int_equal(some.count, 7);
 	assert_int_equal(mailbox_searched(box, mailbox_view(box), on_searched, &first), STORE_OK);

@@ -555,20 +555,15 @@ get16(const char *p)
 	return (size_t)(unsigned char)p[0] | (size_t)(unsigned char)p[1] << 8;
 }
 
-bool
-search_fields_pack(struct buf *out, int fd, const struct mime_message *m)
+void
+search_fields_pack(struct buf *out, struct str header)
 {
-	struct buf raw = { 0 }, value = { 0 }, entries = { 0 };
+	struct buf value = { 0 }, entries = { 0 };
 	struct header_field h;
-	struct cursor c;
+	struct cursor c = cursor_from(header);
 	size_t marks = 0;
 
-	if (!mime_header_read(&raw, fd, m->root)) {
-		buf_free(&raw);
-		return false;
-	}
-	c = cursor_from((struct str){ raw.data, raw.len });
-	while (raw.len > 0 && header_next(&c, &h)) {
+	while (header.len > 0 && header_next(&c, &h)) {
 		int number = kept_number(h.name);
 
 		if (number < 0 || !header_has_colon(&h))
@@ -585,10 +580,8 @@ search_fields_pack(struct buf *out, int fd, const struct mime_message *m)
 	}
 	put16(out, marks);
 	buf_add(out, entries.data, entries.len);
-	buf_free(&raw);
 	buf_free(&value);
 	buf_free(&entries);
-	return true;
 }
 
 static bool

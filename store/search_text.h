@@ -63,8 +63,8 @@ void search_texts_free(struct search_texts *texts);
 #define SEARCH_FIELDS_MAX_BYTES 8192
 
 bool search_fields_keep(struct str name); /* is it one of these fields? */
-/* Appends the fields of the file that `m` was learnt from.  False and errno if it could not be read. */
-bool search_fields_pack(struct buf *out, int fd, const struct mime_message *m);
+/* Appends the fields of a message's header, whose lines end in LF or CRLF. */
+void search_fields_pack(struct buf *out, struct str header);
 
 enum search_truth { SEARCH_NO, SEARCH_YES, SEARCH_UNKNOWN };
 

@@ -193,7 +193,7 @@ check_fields(const char *name, int fd)
 {
 	struct mime_message *m = mime_parse_fd(fd);
 	struct keys k = { 0 };
-	struct buf fields = { 0 };
+	struct buf header = { 0 }, fields = { 0 };
 	enum search_truth *truths;
 	struct search_text *st;
 	bool *matched;
@@ -205,7 +205,9 @@ check_fields(const char *name, int fd)
 	matched = mem_zalloc(k.count * sizeof(*matched));
 	st = search_text_new(k.key, k.count);
 	assert_true(search_text_run(st, fd, m, matched));
-	assert_true(search_fields_pack(&fields, fd, m));
+	assert_true(mime_header_read(&header, fd, m->root));
+	search_fields_pack(&fields, (struct str){ header.data, header.len });
+	buf_free(&header);
 	assert_true(fields.len >= 2 && fields.len <= SEARCH_FIELDS_MAX_BYTES);
 	search_fields_match(st, (struct str){ fields.data, fields.len }, truths);
 	for (size_t i = 0; i < k.count; i++) {
@@ -291,7 +293,7 @@ test_long_fields(void **state)
 	fd = file_of((struct str){ text.data, text.len });
 	check_fields("long", fd);
 	m = mime_parse((struct str){ text.data, text.len });
-	assert_true(search_fields_pack(&fields, fd, m));
+	search_fields_pack(&fields, (struct str){ text.data, (size_t)m->root->header.size });
 	for (size_t i = 0; i < ARRAY_LEN(ROWS); i++)
 		keys[i] = ROWS[i].key;
 	st = search_text_new(keys, ARRAY_LEN(ROWS));
