@@ -186,8 +186,8 @@ const struct setting SETTINGS[] = {
 	    "Silence before a client is logged out. RFC 9051 asks for at least 30 minutes."),
 	BOOL("imapd", "unauthenticate", "yes",
 	    "A client may go back to before its login and log in as somebody else (UNAUTHENTICATE). No where a proxy in front decides at the login who may go on."),
-	BOOL("imapd", "append_8bit_headers", "yes",
-	    "Takes messages with 8-bit header fields from clients that have not said ENABLE UTF8=ACCEPT, as other servers do: much old mail has such fields. No refuses them, as RFC 6855 wants."),
+	BOOL("imapd", "append_8bit_headers", "no",
+	    "Takes messages with 8-bit header fields from clients that have said neither ENABLE UTF8=ACCEPT nor ENABLE IMAP4rev2. Much old mail has such fields: say yes while clients move it here. No refuses them, as RFC 6855 wants."),
 	DURATION("imapd", "progress_interval", "10s", 0, HOUR,
 	    "How often a client hears how far a command is that takes long (INPROGRESS), first after that time; 0: all the time."),
 

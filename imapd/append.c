@@ -142,12 +142,12 @@ watch_header(struct header_watch *w, const char *bytes, size_t len)
 	}
 }
 
-/* RFC 6855 §4: without ENABLE UTF8=ACCEPT no 8-bit character comes into a header.  Mail of decades has such fields,
- * and a client that moves it here shall not stop half way: so only where the administrator wants it. */
+/* RFC 6855 §4: without ENABLE UTF8=ACCEPT no 8-bit character comes into a header; IMAP4rev2 permits them, RFC 9051 §6.3.12.
+ * Mail of decades has such fields, and a client that moves it here may not enable anything: for that there is a setting. */
 static bool
 refuses_8bit(const struct imap_session *s)
 {
-	return !imap_enabled(s, IMAP_ENABLED_UTF8) &&
+	return !imap_enabled(s, IMAP_ENABLED_UTF8 | IMAP_ENABLED_REV2) &&
 	       !config_bool(s->imapd->config, "imapd.append_8bit_headers");
 }
 

@@ -182,7 +182,7 @@ def lay_out(sanger, dovecot, found):
 @pytest.fixture
 def connect():
     """Connects to both servers, which have the samples."""
-    with Instance() as i, Dovecot(separator="/", extra=COMPRESS) as dovecot:
+    with Instance(settings={"imapd.append_8bit_headers": "yes"}) as i, Dovecot(separator="/", extra=COMPRESS) as dovecot:
         i.add_account(USER)
         lay_out(i, dovecot, samples())
         yield lambda: (Wire(i.imaps, trusting()).login(USER, i.accounts[USER]),
