@@ -48,9 +48,8 @@ answer(struct imap_session *s, struct imap_request *req, enum sasl_status status
 		buf_printf(&s->out, "+ %s\r\n", buf_cstr(challenge));
 		return IMAP_WAIT;
 	case SASL_STATUS_DONE: return authenticated(s, req, sasl);
-	case SASL_STATUS_DENIED:
-		imap_login_failed(s, &who);
-		return imap_no(req, "AUTHENTICATIONFAILED", "Wrong user name or password");
+	case SASL_STATUS_DENIED: return imap_login_failed(s, req, &who, false);
+	case SASL_STATUS_NOT_AUTHORIZED: return imap_login_failed(s, req, &who, true);
 	case SASL_STATUS_TEMPFAIL:
 		return imap_no(req, "UNAVAILABLE", "Logins cannot be checked now, try again");
 	case SASL_STATUS_CANCELLED: return imap_bad(req, "Cancelled");

@@ -24,8 +24,7 @@ try_login(struct imap_session *s, struct imap_request *req, const char *user, st
 	    auth_account(s->imapd->auth, (struct str){ login.data, login.len }, &row) == STORE_OK) {
 		result = imap_login(s, req, &row, &who);
 	} else if (verdict == SASL_VERDICT_DENIED) {
-		imap_login_failed(s, &who);
-		result = imap_no(req, "AUTHENTICATIONFAILED", "Wrong user name or password");
+		result = imap_login_failed(s, req, &who, false);
 	} else {
 		result = imap_no(req, "UNAVAILABLE", "Logins cannot be checked now, try again");
 	}

@@ -35,10 +35,17 @@ ended(struct imap_session *s, const char *login, const struct imap_identity *who
 	s->client = NULL;
 }
 
-void
-imap_login_failed(struct imap_session *s, const struct imap_identity *who)
+/* Only who knows the password hears more than that it is wrong, RFC 5530 §3. */
+enum imap_result
+imap_login_failed(struct imap_session *s, struct imap_request *req, const struct imap_identity *who,
+    bool other_user)
 {
 	ended(s, NULL, who);
+	if (other_user)
+		return imap_no(req, "AUTHORIZATIONFAILED", "Not allowed to act as that user");
+	if (login_outcome(who->note) == AUTH_APP_EXPIRED)
+		return imap_no(req, "EXPIRED", "That password is not valid any more");
+	return imap_no(req, "AUTHENTICATIONFAILED", "Wrong user name or password");
 }
 
 static enum imap_result

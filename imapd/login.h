@@ -16,7 +16,9 @@ struct imap_identity {
  * capabilities, RFC 9051 §6.2.2. */
 enum imap_result imap_login(struct imap_session *s, struct imap_request *req,
     const struct account_row *row, const struct imap_identity *who);
-/* Logs and notes a failed login, and counts it if nobody has yet. */
-void imap_login_failed(struct imap_session *s, const struct imap_identity *who);
+/* A failed login: logs and notes it, counts it if nobody has yet, and replies NO.  `other_user`: the password is right, and
+ * was to let in somebody else. */
+enum imap_result imap_login_failed(struct imap_session *s, struct imap_request *req,
+    const struct imap_identity *who, bool other_user);
 
 #endif

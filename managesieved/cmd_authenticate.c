@@ -103,6 +103,9 @@ answer(struct msieve_session *s, struct msieve_request *req, enum sasl_status st
 	case SASL_STATUS_DENIED:
 		ended(s, NULL, req->state);
 		return msieve_no(req, NULL, "Wrong user name or password");
+	case SASL_STATUS_NOT_AUTHORIZED:
+		ended(s, NULL, req->state);
+		return msieve_no(req, NULL, "Not allowed to act as that user");
 	case SASL_STATUS_TEMPFAIL:
 		return msieve_no(req, "TRYLATER", "Logins cannot be checked now, try again");
 	case SASL_STATUS_CANCELLED: return msieve_no(req, NULL, "Cancelled");

@@ -7,7 +7,8 @@
  *   equal to it, either as sent or as the backend's canonical login.
  * - User names must be UTF-8 and are prepared with SASLprep (RFC 4013, see sasl_prep.h) before the
  *   backend sees them.  Passwords must be UTF-8 without NUL, and are handed on as they were sent.
- * - An unknown user, a wrong password and a foreign authorization identity look alike.
+ * - An unknown user and a wrong password look alike.  Only who has proved to know the password hears that the
+ *   authorization identity is the reason.
  *
  * Who does what: PLAIN and LOGIN are run by libsasl2.  SCRAM is our own (sasl_scram.c), because
  * libsasl2 2.1.28 takes exactly one channel binding per connection and refuses any other type in
@@ -89,9 +90,11 @@ struct net_stream;
 void sasl_channel_tls(struct sasl_channel *ch, const struct net_stream *st);
 
 enum sasl_status {
-	SASL_STATUS_MORE,      /* send the challenge, wait for the client's next line */
-	SASL_STATUS_DONE,      /* authenticated: sasl_session_login() */
-	SASL_STATUS_DENIED,    /* 535 5.7.8, NO [AUTHENTICATIONFAILED] */
+	SASL_STATUS_MORE,   /* send the challenge, wait for the client's next line */
+	SASL_STATUS_DONE,   /* authenticated: sasl_session_login() */
+	SASL_STATUS_DENIED, /* 535 5.7.8, NO [AUTHENTICATIONFAILED] */
+	/* authenticated, but may not act as the authorization identity: 535 5.7.8, NO [AUTHORIZATIONFAILED] */
+	SASL_STATUS_NOT_AUTHORIZED,
 	SASL_STATUS_TEMPFAIL,  /* 454 4.7.0, NO [UNAVAILABLE] */
 	SASL_STATUS_MALFORMED, /* 501 5.5.2, BAD: bad base64 or a broken message */
 	SASL_STATUS_TOO_LONG,  /* 500 5.5.6, BAD */

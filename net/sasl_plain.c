@@ -245,7 +245,8 @@ result_of(struct sasl_session *s, int result)
 	if (p->asked && p->verdict != SASL_VERDICT_OK)
 		return sasl_status_of(p->verdict);
 	if (p->asked && result == SASL_OK)
-		return sasl_session_may_act_as(s, authzid) ? SASL_STATUS_DONE : SASL_STATUS_DENIED;
+		return sasl_session_may_act_as(s, authzid) ? SASL_STATUS_DONE
+							   : SASL_STATUS_NOT_AUTHORIZED;
 	if (result == SASL_BADPROT || result == SASL_BADPARAM || result == SASL_BUFOVER)
 		return SASL_STATUS_MALFORMED;
 	if (result == SASL_BADAUTH || result == SASL_NOAUTHZ || result == SASL_NOUSER)

@@ -340,8 +340,10 @@ step_client_final(struct sasl_session *s, struct str in, struct buf *out)
 	status = SASL_STATUS_DENIED;
 	if (!proof_matches(sc, (const unsigned char *)proof.data) ||
 	    sc->verdict != SASL_VERDICT_OK || !binding_matches(sc, binding) ||
-	    !str_eq(nonce, buf_str(&sc->nonce)) ||
-	    !sasl_session_may_act_as(s, buf_str(&sc->authzid)))
+	    !str_eq(nonce, buf_str(&sc->nonce)))
+		goto out;
+	status = SASL_STATUS_NOT_AUTHORIZED;
+	if (!sasl_session_may_act_as(s, buf_str(&sc->authzid)))
 		goto out;
 	status = SASL_STATUS_TEMPFAIL;
 	if (!hmac(sc->keys.server_key, buf_str(&sc->auth_message), signature))

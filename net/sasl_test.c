@@ -142,7 +142,8 @@ test_plain(void **state)
 		    SASL_STATUS_DONE }, /* the canonical login is the same identity */
 		{ MESSAGE("bob\0ann\0s\xc3\xa9"
 			  "cret"),
-		    SASL_STATUS_DENIED },
+		    SASL_STATUS_NOT_AUTHORIZED },
+		{ MESSAGE("bob\0ann\0wrong"), SASL_STATUS_DENIED },
 		{ MESSAGE("\0ann\0wrong"), SASL_STATUS_DENIED },
 		{ MESSAGE("\0bob\0s\xc3\xa9"
 			  "cret"),
@@ -367,7 +368,9 @@ test_scram(void **state)
 		{ BARE, "n,,", "n=ann", "", PW, STR(""), "", MORE, MORE },
 		{ BARE, "n,a=ann,", "n=ann", "", PW, STR(""), "", MORE, MORE },
 		{ BARE, "n,a=ann@example.org,", "n=ann", "", PW, STR(""), "", MORE, MORE },
-		{ BARE, "n,a=bob,", "n=ann", "", PW, STR(""), "", MORE, DENIED },
+		{ BARE, "n,a=bob,", "n=ann", "", PW, STR(""), "", MORE,
+		    SASL_STATUS_NOT_AUTHORIZED },
+		{ BARE, "n,a=bob,", "n=ann", "", "wrong", STR(""), "", MORE, DENIED },
 		{ BARE, "n,,", "n=ann", "", "wrong", STR(""), "", MORE, DENIED },
 		{ BARE, "n,,", "n=eve", "", PW, STR(""), "", MORE, DENIED }, /* fake keys */
 		{ BARE, "n,,", "n=down", "", PW, STR(""), "", SASL_STATUS_TEMPFAIL, MORE },

@@ -214,6 +214,7 @@ static const struct {
 	/* RFC 4954 §4, §6 */
 	{ SASL_STATUS_DONE, 235, "2.7.0", "Authentication succeeded" },
 	{ SASL_STATUS_DENIED, 535, "5.7.8", "Authentication credentials invalid" },
+	{ SASL_STATUS_NOT_AUTHORIZED, 535, "5.7.8", "Not allowed to act as that user" },
 	{ SASL_STATUS_TEMPFAIL, 454, "4.7.0", "Temporary authentication failure" },
 	{ SASL_STATUS_MALFORMED, 501, "5.5.2", "Cannot decode the response" },
 	{ SASL_STATUS_TOO_LONG, 500, "5.5.6", "Authentication exchange line is too long" },

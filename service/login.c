@@ -256,12 +256,28 @@ log_end(
 		log_info(log, "login", "user=%s mech=%s peer=%s", end->login, end->mechanism, peer);
 }
 
+static struct note
+read_note(struct str bytes)
+{
+	struct note note = { .outcome = AUTH_UNKNOWN };
+
+	if (bytes.len == sizeof(note))
+		memcpy(&note, bytes.p, sizeof(note));
+	return note;
+}
+
+enum auth_outcome
+login_outcome(struct str note)
+{
+	return read_note(note).outcome;
+}
+
 void
 login_ended(const struct service *sv, const struct log *log, const struct login_end *end,
     struct login_event **event_out)
 {
 	char peer[NET_IP_TEXT_BYTES] = "local";
-	struct note note = { .outcome = AUTH_UNKNOWN };
+	struct note note = read_note(end->note);
 	struct login_event *event = NULL;
 
 	login_meters_count(&sv->logins, end->mechanism, end->login != NULL, end->ip);
@@ -269,8 +285,7 @@ login_ended(const struct service *sv, const struct log *log, const struct login_
 		net_ip_text(end->ip, peer);
 	if (is_scram(end->mechanism))
 		count_scram(sv, end->ip, end->login, end->user);
-	if (end->note.len == sizeof(note)) {
-		memcpy(&note, end->note.p, sizeof(note));
+	if (end->note.len > 0) {
 		note.outcome = outcome_of(&note, end);
 		if (sv->history != NULL)
 			event = note_event(sv, end, &note, peer);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "net/sasl.h"
+#include "store/auth.h"
 
 struct log;
 struct net_ip;
@@ -33,6 +34,9 @@ struct login_end {
 /* A login in the history, whose client may still say who it is. */
 struct login_event;
 void login_event_free(struct login_event *event); /* NULL is fine */
+
+/* What LOGIN_BACKEND found, from the note that it left. */
+enum auth_outcome login_outcome(struct str note);
 
 /* Logs it and notes it.  What the backend has not seen itself, a failed SCRAM proof, is counted here.  event_out (may
  * be NULL): the caller's, NULL where nothing was noted.  Any thread; waits for nothing. */

@@ -133,7 +133,7 @@ def test_history(instance):
     with sqlite3.connect(box.dir / "user.db", timeout=60) as db:  # time goes by
         db.execute("UPDATE app_password SET expires = created - 1"
                    " WHERE label = 'old'")
-    with pytest.raises(REFUSED):
+    with pytest.raises(REFUSED, match=r"\[EXPIRED\]"):
         imap(box, ANN, old)
     box.admin("account", "set", ANN, "--app-only", "yes")
     with pytest.raises(REFUSED):

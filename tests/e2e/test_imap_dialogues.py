@@ -94,8 +94,11 @@ class Dialogue:
 
     def expand(self, text):
         def plain(m):
-            return base64.b64encode(f"\0{self.address(m[1])}\0{PASSWORD}".encode()).decode()
-        text = re.sub(r"\$plain:(\w+)", plain, text)
+            user, _, other = m[2].partition("/")
+            password = PASSWORD if m[1] == "plain" else "wrong"
+            return base64.b64encode("\0".join((
+                self.address(other) if other else "", self.address(user), password)).encode()).decode()
+        text = re.sub(r"\$(plain|wrong):(\w+(?:/\w+)?)", plain, text)
         text = re.sub(r"\$big:(\d+)", lambda m: "x" * int(m[1]), text)
         text = text.replace("$password", PASSWORD)
         for name, address in sorted((self.addresses | self.kept).items(), reverse=True):
