@@ -106,20 +106,15 @@ check_program(struct imap_session *s, struct imap_request *req, struct esearch *
 {
 	struct cursor c = cursor_from(st->program);
 	struct search_plan plan = { .returns = st->returns.returns, .root = { .op = SEARCH_AND } };
+	enum search_parsed parsed;
 
-	switch (search_parse_program(&c, req->arena, st->now_s, SEARCH_CHARSET_OPTIONAL, &plan)) {
-	case SEARCH_PARSED: break;
-	case SEARCH_SYNTAX: return imap_bad(req, "Search not understood");
-	case SEARCH_CHARSET:
-		return searching_refuse(s, &st->returns,
-		    imap_no(req, "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-15 WINDOWS-1252)",
-			"Charset not known"));
-	}
+	parsed = search_parse_program(&c, req->arena, st->now_s, SEARCH_CHARSET_OPTIONAL, &plan);
+	if (parsed != SEARCH_PARSED)
+		return searching_refuse(s, req, &st->returns, parsed);
 	if (plan.names_charset && imap_enabled(s, IMAP_ENABLED_UTF8)) /* RFC 6855 §3 */
-		return searching_refuse(
-		    s, &st->returns, imap_bad(req, "No CHARSET once UTF8=ACCEPT is enabled"));
+		return imap_bad(req, "No CHARSET once UTF8=ACCEPT is enabled");
 	if (plan.uses_numbers && imap_enabled(s, IMAP_ENABLED_UIDONLY))
-		return searching_refuse(s, &st->returns, imap_uid_required(req));
+		return imap_uid_required(req);
 	req->keeps_numbers = plan.uses_numbers;
 	if (plan.uses_modseq)
 		messages_enable_condstore(s);
@@ -297,7 +292,7 @@ step(struct imap_session *s, struct imap_request *req, struct esearch *st)
 	}
 	err = step_mailbox(s, req, st);
 	if (err != STORE_OK)
-		return searching_refuse(s, &st->returns, imap_finish(req, err));
+		return searching_fail(s, req, &st->returns, err);
 	imap_progress(s, req, st->at, st->scope.count);
 	return st->at == st->scope.count ? IMAP_OK : IMAP_MORE;
 }

@@ -15,7 +15,8 @@ struct parser {
 	struct str charset;
 	int64_t now_s;
 	size_t key_count;
-	int fuzzy; /* FUZZY keys that the one in hand is in */
+	bool beyond; /* of the depth or number of keys */
+	int fuzzy;   /* FUZZY keys that the one in hand is in */
 };
 
 struct key_row;
@@ -384,8 +385,10 @@ parse_key(struct parser *p, struct search_node *parent, int depth)
 	int first = cursor_peek(p->c);
 	struct str name;
 
-	if (depth > SEARCH_DEPTH_MAX || ++p->key_count > SEARCH_KEYS_MAX)
+	if (depth > SEARCH_DEPTH_MAX || ++p->key_count > SEARCH_KEYS_MAX) {
+		p->beyond = true;
 		return false;
+	}
 	if (cursor_take(p->c, '('))
 		return parse_list(p, parent, depth);
 	if (first == '*' || first == '$' || ascii_is_digit((char)first))
@@ -517,7 +520,7 @@ search_parse_program(struct cursor *c, struct arena *a, int64_t now_s, enum sear
 		return SEARCH_CHARSET;
 	do {
 		if (!parse_key(&p, &plan->root, 0))
-			return SEARCH_SYNTAX;
+			return p.beyond ? SEARCH_BEYOND : SEARCH_SYNTAX;
 	} while (cursor_take(c, ' '));
 	if ((plan->returns & SEARCH_RETURN_RELEVANCY) != 0 && !plan->uses_fuzzy)
 		return SEARCH_SYNTAX; /* RFC 6203 §4 */

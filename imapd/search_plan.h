@@ -95,7 +95,12 @@ struct search_plan {
 	size_t set_bytes; /* of all sets, once they are bound */
 };
 
-enum search_parsed { SEARCH_PARSED, SEARCH_SYNTAX, SEARCH_CHARSET };
+enum search_parsed {
+	SEARCH_PARSED,
+	SEARCH_SYNTAX,
+	SEARCH_CHARSET,
+	SEARCH_BEYOND, /* SEARCH_DEPTH_MAX or SEARCH_KEYS_MAX */
+};
 
 /* [SP "RETURN" SP "(" … ")"], into the zero-initialised plan: its return options. */
 bool search_parse_returns(struct cursor *c, struct search_plan *plan);

@@ -264,10 +264,10 @@ depth_is_bounded(void **state)
 {
 	(void)state;
 	assert_int_equal(parse_nested("(", SEARCH_DEPTH_MAX, ")"), SEARCH_PARSED);
-	assert_int_equal(parse_nested("(", SEARCH_DEPTH_MAX + 1, ")"), SEARCH_SYNTAX);
+	assert_int_equal(parse_nested("(", SEARCH_DEPTH_MAX + 1, ")"), SEARCH_BEYOND);
 	assert_int_equal(parse_nested("NOT ", SEARCH_DEPTH_MAX, ""), SEARCH_PARSED);
-	assert_int_equal(parse_nested("NOT ", SEARCH_DEPTH_MAX + 1, ""), SEARCH_SYNTAX);
-	assert_int_equal(parse_nested("OR SEEN ", 20000, ""), SEARCH_SYNTAX);
+	assert_int_equal(parse_nested("NOT ", SEARCH_DEPTH_MAX + 1, ""), SEARCH_BEYOND);
+	assert_int_equal(parse_nested("OR SEEN ", 20000, ""), SEARCH_BEYOND);
 }
 
 /* --- evaluation -------------------------------------------------------------------------------- */

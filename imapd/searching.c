@@ -27,14 +27,42 @@ save_result(struct imap_session *s, const struct uidset *uids)
 	uidset_copy(s->search_saved, uids);
 }
 
-enum imap_result
-searching_refuse(struct imap_session *s, const struct search_plan *plan, enum imap_result result)
+static bool
+saves(const struct search_plan *plan)
+{
+	return (plan->returns & SEARCH_RETURN_SAVE) != 0;
+}
+
+static void
+save_nothing(struct imap_session *s, const struct search_plan *plan)
 {
 	static const struct uidset NONE = { 0 };
 
-	if ((plan->returns & SEARCH_RETURN_SAVE) != 0)
+	if (saves(plan))
 		save_result(s, &NONE);
-	return result;
+}
+
+enum imap_result
+searching_fail(struct imap_session *s, struct imap_request *req, const struct search_plan *plan,
+    enum store_err err)
+{
+	save_nothing(s, plan);
+	if (err == STORE_LIMIT && saves(plan))
+		return imap_no(req, "NOTSAVED", "Beyond a limit of this server, nothing is saved");
+	return imap_finish(req, err);
+}
+
+enum imap_result
+searching_refuse(struct imap_session *s, struct imap_request *req, const struct search_plan *plan,
+    enum search_parsed parsed)
+{
+	if (parsed == SEARCH_BEYOND)
+		return searching_fail(s, req, plan, STORE_LIMIT);
+	if (parsed != SEARCH_CHARSET)
+		return imap_bad(req, "Search not understood");
+	save_nothing(s, plan);
+	return imap_no(req, "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-15 WINDOWS-1252)",
+	    "Charset not known");
 }
 
 /* --- starting ---------------------------------------------------------------------------------- */
@@ -51,23 +79,16 @@ searching_start(struct imap_session *s, struct imap_request *req, struct searchi
 		return imap_bad(req, "Tag reuse");
 	parsed = search_parse_program(&req->args, req->arena, now_s, charset, &st->plan);
 	if (st->plan.names_charset && imap_enabled(s, IMAP_ENABLED_UTF8)) /* RFC 6855 §3 */
-		return searching_refuse(
-		    s, &st->plan, imap_bad(req, "No CHARSET once UTF8=ACCEPT is enabled"));
-	switch (parsed) {
-	case SEARCH_PARSED: break;
-	case SEARCH_SYNTAX: return imap_bad(req, "Search not understood");
-	case SEARCH_CHARSET:
-		return searching_refuse(s, &st->plan,
-		    imap_no(req, "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-15 WINDOWS-1252)",
-			"Charset not known"));
-	}
+		return imap_bad(req, "No CHARSET once UTF8=ACCEPT is enabled");
+	if (parsed != SEARCH_PARSED)
+		return searching_refuse(s, req, &st->plan, parsed);
 	if (st->sort.by_relevancy && !st->plan.uses_fuzzy)
 		return imap_bad(req, "RELEVANCY needs a FUZZY key");
 	if (st->plan.uses_numbers && imap_enabled(s, IMAP_ENABLED_UIDONLY))
-		return searching_refuse(s, &st->plan, imap_uid_required(req));
+		return imap_uid_required(req);
 	req->keeps_numbers = st->plan.uses_numbers;
 	if (!search_bind(&st->plan, s->box, s->search_saved))
-		return searching_refuse(s, &st->plan, imap_finish(req, STORE_LIMIT));
+		return searching_fail(s, req, &st->plan, STORE_LIMIT);
 	if ((st->plan.returns & SEARCH_RETURN_UPDATE) != 0)
 		st->context = context_new(
 		    s, req->tag, program, charset, now_s, st->sorted ? &st->sort : NULL);
@@ -93,7 +114,7 @@ finish(struct imap_session *s, struct searching *st)
 	struct uidset returned = { 0 };
 	enum store_err err = search_result_finish(&st->result);
 
-	if (err == STORE_OK && (st->plan.returns & SEARCH_RETURN_SAVE) != 0) {
+	if (err == STORE_OK && saves(&st->plan)) {
 		search_result_returned(&st->result, &returned);
 		save_result(s, &returned);
 		uidset_free(&returned);
@@ -183,7 +204,7 @@ searching_step(struct imap_session *s, struct imap_request *req, struct searchin
 	else if (st->state == SEARCHING_SORT)
 		err = step_sort(s, req, st);
 	if (err != STORE_OK)
-		return searching_refuse(s, &st->plan, imap_finish(req, err));
+		return searching_fail(s, req, &st->plan, err);
 	return st->state == SEARCHING_DONE ? IMAP_OK : IMAP_MORE;
 }
 

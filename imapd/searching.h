@@ -38,9 +38,13 @@ enum imap_result searching_step(
     struct imap_session *s, struct imap_request *req, struct searching *st);
 /* Once the result is said: opens the context that UPDATE asked for. */
 void searching_keep(struct imap_session *s, struct searching *st);
-/* A search that is refused empties "$" if its result was to be saved there, RFC 9051 §6.4.4.1. */
-enum imap_result searching_refuse(
-    struct imap_session *s, const struct search_plan *plan, enum imap_result result);
+/* A search that ends in NO empties "$" if its result was to be saved there, RFC 9051 §6.4.4.1; one that is BAD leaves it.  Beyond
+ * a limit that is said by NOTSAVED, §6.4.4.3. */
+enum imap_result searching_fail(struct imap_session *s, struct imap_request *req,
+    const struct search_plan *plan, enum store_err err);
+/* The reply for a program that is not SEARCH_PARSED. */
+enum imap_result searching_refuse(struct imap_session *s, struct imap_request *req,
+    const struct search_plan *plan, enum search_parsed parsed);
 
 /* "* SEARCH 2 84 882 (MODSEQ 917162500)", or SORT, in pieces: IMAP_MORE, then IMAP_OK.  RFC 3501 §7.2.5, RFC 5256 §4,
  * RFC 7162 §3.1.5. */
