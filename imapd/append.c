@@ -261,24 +261,39 @@ want_literal(const struct piece *p, enum append_at then, enum imap_result *resul
 	return stop(IMAP_WAIT, result_out);
 }
 
-/* [SP flag-list] [SP date-time] SP.  Flags that the rights do not let one set are left out, RFC 4314 §4. */
+/* [SP flag-list] [SP date-time] SP */
 static bool
-parse_options(const struct piece *p, struct append_message_info *info)
+parse_flags_and_date(const struct piece *p, struct imap_flags *flags, int64_t *date_s)
 {
 	struct cursor *c = &p->req->args;
-	unsigned rights = p->st->target.to.rights;
-	struct imap_flags flags = { 0 };
 
 	arena_reset(&p->st->parsed);
 	if (!imap_parse_sp(c))
 		return false;
 	if (cursor_peek(c) == '(' &&
-	    (!imap_parse_flag_list(c, &p->st->parsed, &flags) || !imap_parse_sp(c)))
+	    (!imap_parse_flag_list(c, &p->st->parsed, flags) || !imap_parse_sp(c)))
 		return false;
+	return cursor_peek(c) != '"' || (imap_parse_date_time(c, date_s) && imap_parse_sp(c));
+}
+
+static bool
+refuse_syntax(const struct piece *p, enum imap_result *result_out)
+{
+	return stop(imap_bad(p->req, "Flags, date or a literal expected"), result_out);
+}
+
+/* Flags that the rights do not let one set are left out, RFC 4314 §4. */
+static bool
+take_options(const struct piece *p, struct append_message_info *info, enum imap_result *result_out)
+{
+	unsigned rights = p->st->target.to.rights;
+	struct imap_flags flags = { 0 };
+
 	info->internaldate_s = -1;
-	if (cursor_peek(c) == '"' &&
-	    (!imap_parse_date_time(c, &info->internaldate_s) || !imap_parse_sp(c)))
-		return false;
+	if (!parse_flags_and_date(p, &flags, &info->internaldate_s))
+		return refuse_syntax(p, result_out);
+	if (flags.beyond)
+		return stop(imap_finish(p->req, STORE_LIMIT), result_out);
 	info->flags = flags.bits & imap_flags_allowed(rights);
 	info->keywords = flags.keywords;
 	info->keyword_count = (rights & ACL_WRITE) != 0 ? flags.keyword_count : 0;
@@ -298,6 +313,8 @@ begin_message(const struct piece *p, struct append_message_info *info, enum imap
 	if (st->messages > st->target.messages_max)
 		return stop(
 		    imap_no(p->req, "LIMIT", "Too many messages in one APPEND"), result_out);
+	if (p->literal != NULL && p->literal->size_bytes > limit_bytes(p))
+		return stop(imap_no(p->req, "TOOBIG", "Larger than APPENDLIMIT"), result_out);
 	if (p->literal != NULL)
 		info->announced_bytes = p->literal->size_bytes;
 	st->bytes = 0;
@@ -324,8 +341,8 @@ at_message(const struct piece *p, enum imap_result *result_out)
 		return stop(st->target.commit(p->s, p->req, &st->target, st->ap), result_out);
 	if (st->messages > 0 && st->target.replaced_uid != 0)
 		return stop(imap_bad(p->req, "One message only"), result_out);
-	if (!parse_options(p, &info))
-		return stop(imap_bad(p->req, "Flags, date or a literal expected"), result_out);
+	if (!take_options(p, &info, result_out))
+		return false;
 	if (literal_follows(p)) {
 		if (p->literal->size_bytes == 0)
 			return refuse_empty(p, result_out);
@@ -340,7 +357,7 @@ at_message(const struct piece *p, enum imap_result *result_out)
 		return begin_message(p, &info, result_out);
 	}
 	if (!take_utf8(p))
-		return stop(imap_bad(p->req, "Flags, date or a literal expected"), result_out);
+		return refuse_syntax(p, result_out);
 	if (p->literal->size_bytes == 0)
 		return refuse_empty(p, result_out);
 	return begin_message(p, &info, result_out) && want_literal(p, AT_UTF8_END, result_out);

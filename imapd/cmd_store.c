@@ -113,6 +113,8 @@ store_start(struct imap_session *s, struct imap_request *req, struct uidset *uid
 		return imap_no(req, NULL, "The mailbox is selected read-only");
 	if (!limit_to_rights(s, &plan.change))
 		return imap_no(req, "NOPERM", "You have no right to change these flags");
+	if (plan.beyond)
+		return imap_finish(req, STORE_LIMIT);
 	messages_keep_limit(s, req, uids);
 	imap_sieve_flags_begin(s, uids, &plan.change);
 	err = mailbox_store_flags(s->box, uids, &plan.change, &result);

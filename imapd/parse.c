@@ -435,25 +435,24 @@ system_flag_find(struct str name, unsigned *bit_out)
 	return false;
 }
 
-/* Adds a keyword that is not there yet; false beyond the limits.  Keywords are compared without
- * regard to letter case, RFC 9051 §2.3.2. */
-static bool
+/* Adds a keyword that is not there yet.  Keywords are compared without regard to letter case, RFC 9051 §2.3.2. */
+static void
 flags_add_keyword(struct arena *a, struct imap_flags *flags, struct str name)
 {
-	if (name.len > MAILBOX_KEYWORD_MAX_BYTES)
-		return false;
 	for (size_t i = 0; i < flags->keyword_count; i++)
 		if (str_eq_nocase(str_from(flags->keywords[i]), name))
-			return true;
-	if (flags->keyword_count == MAILBOX_KEYWORDS_MAX)
-		return false;
+			return;
+	if (name.len > MAILBOX_KEYWORD_MAX_BYTES || flags->keyword_count == MAILBOX_KEYWORDS_MAX) {
+		flags->beyond = true;
+		return;
+	}
 	if (flags->keywords == NULL)
 		flags->keywords = arena_alloc(a, MAILBOX_KEYWORDS_MAX * sizeof(*flags->keywords));
 	flags->keywords[flags->keyword_count++] = arena_strndup(a, name.p, name.len);
-	return true;
 }
 
-/* flag = "\Answered" / "\Flagged" / "\Deleted" / "\Seen" / "\Draft" / flag-keyword */
+/* flag = "\Answered" / "\Flagged" / "\Deleted" / "\Seen" / "\Draft" / flag-keyword / flag-extension, RFC 9051 §9;
+ * "Does not include \Recent". */
 bool
 imap_parse_flag(struct cursor *c, struct arena *a, struct imap_flags *flags)
 {
@@ -464,13 +463,14 @@ imap_parse_flag(struct cursor *c, struct arena *a, struct imap_flags *flags)
 
 	if (!imap_parse_atom(c, &name))
 		return false;
-	if (!system)
-		return flags_add_keyword(a, flags, name);
+	if (!system) {
+		flags_add_keyword(a, flags, name);
+		return true;
+	}
 	name = (struct str){ start, (size_t)(c->p - start) };
-	if (!system_flag_find(name, &bit))
-		return false;
-	flags->bits |= bit;
-	return true;
+	if (system_flag_find(name, &bit))
+		flags->bits |= bit;
+	return !str_eq_nocase(name, STR("\\Recent"));
 }
 
 /* flag-list = "(" [flag *(SP flag)] ")" */

@@ -83,8 +83,10 @@ struct imap_flags {
 	unsigned bits;         /* of enum message_flag */
 	const char **keywords; /* in the arena; each once, letter case as the client wrote it */
 	size_t keyword_count;  /* at most MAILBOX_KEYWORDS_MAX */
+	bool beyond;           /* a name was too long, or there were too many: NO [LIMIT] */
 };
-/* flag = "\Answered" … / flag-keyword.  \Recent and "\*" and unknown \Flags fail. */
+/* flag = "\Answered" … / flag-keyword / flag-extension.  \Recent and "\*" fail; an unknown \Flag is passed over, as is one
+ * that PERMANENTFLAGS does not name, RFC 9051 §7.1. */
 bool imap_parse_flag(struct cursor *c, struct arena *a, struct imap_flags *flags);
 bool imap_parse_flag_list(struct cursor *c, struct arena *a, struct imap_flags *flags_out);
 /* STORE's value: a flag-list, or flags with spaces between and no parentheses. */

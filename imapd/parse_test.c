@@ -248,7 +248,7 @@ static const struct {
 	{ "\\Seen \\Flagged", false, true, MESSAGE_SEEN | MESSAGE_FLAGGED, "" },
 	{ "($Junk $junk todo)", true, true, 0, "$Junk todo" }, /* each once, first spelling */
 	{ "(\\Recent)", false, false, 0, "" },                 /* the server's alone */
-	{ "(\\Foo)", false, false, 0, "" },
+	{ "(\\Foo \\Seen)", true, true, MESSAGE_SEEN, "" },    /* no flag of ours: passed over */
 	{ "(\\*)", false, false, 0, "" },
 	{ "(\\Seen", false, false, 0, "" },
 	{ "(\\Seen )", false, false, 0, "" },

@@ -62,5 +62,6 @@ store_plan_parse(struct cursor *c, struct arena *a, struct store_plan *plan_out)
 	plan_out->change.flags = flags.bits;
 	plan_out->change.keywords = flags.keywords;
 	plan_out->change.keyword_count = flags.keyword_count;
+	plan_out->beyond = flags.beyond;
 	return cursor_at_end(c);
 }

@@ -11,9 +11,10 @@
 struct store_plan {
 	struct flags_change change; /* names in the arena */
 	bool silent;
+	bool beyond; /* of what a mailbox can keep: NO [LIMIT] */
 };
 
-/* What follows the message set.  False: a syntax error; \Recent and unknown \Flags are one. */
+/* What follows the message set.  False: a syntax error; \Recent is one. */
 bool store_plan_parse(struct cursor *c, struct arena *a, struct store_plan *plan_out);
 
 #endif

@@ -26,7 +26,7 @@ static const struct store_case {
 	{ " (unchangedsince 0) +FLAGS.SILENT (x)", true, FLAGS_ADD, true, 0, "x", 0 },
 	{ " FLAGS (\\Recent)", false, 0, false, 0, "", -1 },
 	{ " FLAGS (\\*)", false, 0, false, 0, "", -1 },
-	{ " FLAGS (\\Nosuch)", false, 0, false, 0, "", -1 },
+	{ " FLAGS (\\Recent)", false, 0, false, 0, "", -1 },
 	{ " FLAGS", false, 0, false, 0, "", -1 },
 	{ " FLAGS (\\Seen) x", false, 0, false, 0, "", -1 },
 	{ " FLAGS (\\Seen", false, 0, false, 0, "", -1 },
