@@ -8,8 +8,10 @@ append_commit_all(struct imap_session *s, struct imap_request *req,
 	struct buf code = { 0 };
 	enum store_err err = imap_append_commit(s, target, ap, &code);
 
-	if (err == STORE_OK)
+	if (err == STORE_OK) {
+		imap_send_normalized(s, "", target->to.shown, target->to.written);
 		imap_ok(req, buf_cstr(&code), "APPEND done");
+	}
 	buf_free(&code);
 	return err == STORE_OK ? IMAP_OK : imap_append_refuse(req, err);
 }

@@ -104,6 +104,7 @@ create_run(struct imap_session *s, struct imap_request *req)
 	if (err != STORE_OK)
 		return imap_finish(req, err);
 	imap_notify_own_name(s, place.shown);
+	imap_send_normalized(s, "", place.shown, req->mailbox_written);
 	return created(req, &place);
 }
 

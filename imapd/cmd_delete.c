@@ -5,6 +5,23 @@
 #include "imapd/response.h"
 #include "imapd/session.h"
 #include "store/account.h"
+#include "store/mailbox_name.h"
+
+/* Is it a name that LIST shows only because of mailboxes below it? */
+static bool
+has_children(const struct imap_place *place)
+{
+	struct mailbox_list list = { 0 };
+	bool found = false;
+
+	if (account_list(place->acct, &list) == STORE_OK)
+		for (size_t i = 0; i < list.count && !found; i++)
+			found = (list.boxes[i].attributes & MAILBOX_NONEXISTENT) == 0 &&
+				mailbox_name_is_below(
+				    str_from(list.boxes[i].name), str_from(place->name));
+	mailbox_list_free(&list);
+	return found;
+}
 
 /* DELETE.  RFC 9051 §6.3.5; mailboxes below it stay.  A session that deletes what it has selected has
  * nothing selected afterwards. */
@@ -28,6 +45,9 @@ delete_run(struct imap_session *s, struct imap_request *req)
 	if (err == STORE_OK) {
 		imap_metadata_deleted(s, &place, id);
 		imap_notify_own_name(s, place.shown);
+		imap_send_normalized(s, "\\NonExistent", place.shown, place.written);
+	} else if (err == STORE_NOT_FOUND && has_children(&place)) {
+		return imap_no(req, "HASCHILDREN", "Only the mailboxes below it can be deleted");
 	}
 	if (err == STORE_OK && imap_place_is_selected(s, &place)) {
 		imap_deselect(s);

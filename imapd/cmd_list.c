@@ -15,7 +15,7 @@
 /* One LIST: what was asked, and how far the answer has come. */
 struct list_state {
 	struct list_query query;
-	const char *patterns[IMAP_LIST_PATTERNS_MAX];
+	const char *patterns[IMAP_LIST_PATTERNS_MAX * IMAP_PATTERN_FORMS];
 	unsigned returns;           /* enum list_return */
 	bool extended;              /* said in the syntax of RFC 5258 */
 	bool delimiter_only;        /* the question with the empty name */
@@ -250,23 +250,15 @@ static bool
 add_pattern(
     struct imap_session *s, struct imap_request *req, struct list_state *st, struct str reference)
 {
-	struct buf wire = { 0 };
+	struct list_query *q = &st->query;
 	struct str pattern;
-	char *name;
-	bool ok;
 
-	if (st->query.pattern_count == IMAP_LIST_PATTERNS_MAX ||
+	if (q->pattern_count + IMAP_PATTERN_FORMS > ARRAY_LEN(st->patterns) ||
 	    !imap_parse_list_mailbox(&req->args, req->arena, &pattern))
 		return false;
-	buf_add(&wire, reference.p, reference.len);
-	buf_add(&wire, pattern.p, pattern.len);
-	ok = imap_mailbox_from_wire(
-	    req->arena, !imap_utf8_names(s), (struct str){ buf_cstr(&wire), wire.len }, &name);
-	buf_free(&wire);
-	if (!ok)
-		return false;
+	q->pattern_count += imap_patterns_from_wire(
+	    req->arena, !imap_utf8_names(s), reference, pattern, st->patterns + q->pattern_count);
 	st->delimiter_only = pattern.len == 0;
-	st->patterns[st->query.pattern_count++] = name;
 	return true;
 }
 

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "imapd/commands.h"
 #include "imapd/metadata.h"
 #include "imapd/names.h"
@@ -23,6 +25,14 @@ selected_moves(const struct imap_session *s, const struct imap_place *from)
 	       mailbox_name_is_below(selected, str_from(from->name));
 }
 
+/* Has one of the names been normalised, the new name is told with the old one as it was written. */
+static void
+tell_names(struct imap_session *s, const struct imap_place *from, const struct imap_place *to)
+{
+	if (strcmp(from->shown, from->written) != 0 || strcmp(to->shown, to->written) != 0)
+		imap_send_normalized(s, "", to->shown, from->written);
+}
+
 /* RENAME.  RFC 9051 §6.3.6.  A session that renames what it has selected has nothing selected
  * afterwards: it must select by the new name. */
 static enum imap_result
@@ -39,6 +49,7 @@ rename_run(struct imap_session *s, struct imap_request *req)
 	nfc = imap_mailbox_nfc(req->arena, to);
 	to = nfc != NULL ? nfc : to;
 	imap_place_of(s, req->arena, to, &place);
+	place.written = req->mailbox_written;
 	problem = mailbox_name_problem(str_from(place.name));
 	if (problem != NULL)
 		return imap_no(req, "CANNOT", problem);
@@ -55,6 +66,7 @@ rename_run(struct imap_session *s, struct imap_request *req)
 	if (err == STORE_OK) {
 		imap_notify_own_name(s, from.shown);
 		imap_notify_own_name(s, place.shown);
+		tell_names(s, &from, &place);
 	}
 	if (err == STORE_OK && selected_moves(s, &from)) {
 		imap_deselect(s);

@@ -48,7 +48,7 @@ arg_params(struct imap_request *req, struct select_params *p_out)
 /* What SELECT says of a mailbox, RFC 9051 §6.3.2; UNSEEN and RECENT only RFC 3501 §6.3.1, LIST only
  * RFC 9051; HIGHESTMODSEQ RFC 7162 §3.1.2.1 */
 static void
-send_facts(struct imap_session *s, const char *shown)
+send_facts(struct imap_session *s, const struct imap_place *place)
 {
 	struct mailbox_facts f;
 
@@ -67,11 +67,8 @@ send_facts(struct imap_session *s, const char *shown)
 	imap_untagged(s, "OK [UIDVALIDITY %" PRIu32 "] UIDs valid", f.uidvalidity);
 	imap_untagged(s, "OK [UIDNEXT %" PRIu32 "] Predicted next UID", f.uidnext);
 	imap_untagged(s, "OK [HIGHESTMODSEQ %" PRIu64 "] Highest", f.highestmodseq);
-	if (imap_rev2(s)) {
-		buf_adds(&s->out, "* LIST () \"/\" ");
-		imap_out_mailbox(s, shown);
-		buf_adds(&s->out, "\r\n");
-	}
+	if (imap_rev2(s))
+		imap_send_list(s, "", place->shown, place->written);
 }
 
 /* The mailbox selected before is left even if the new one cannot be opened, RFC 9051 §6.3.2. */
@@ -167,7 +164,7 @@ run(struct imap_session *s, struct imap_request *req, bool read_only)
 	if (params.condstore)
 		s->enabled |= IMAP_ENABLED_CONDSTORE;
 	imap_search_look(s);
-	send_facts(s, place.shown);
+	send_facts(s, &place);
 	return params.has_qresync ? resync(s, req, &params.qresync) : selected(s, req);
 }
 

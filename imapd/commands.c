@@ -172,6 +172,7 @@ imap_arg_mailbox(struct imap_session *s, struct imap_request *req, char **name_o
 		return false;
 	if (!imap_parse_mailbox(&req->args, req->arena, !imap_utf8_names(s), name_out))
 		return wrong(req, "Not a mailbox name");
+	req->mailbox_written = *name_out;
 	nfc = imap_mailbox_nfc(req->arena, *name_out);
 	if (nfc != NULL && !imap_name_is_of_others(*name_out) &&
 	    (s->acct == NULL || !name_is_there(s->acct, *name_out)))

@@ -60,6 +60,9 @@ struct imap_request {
 	/* Only the messages with the highest UIDs were taken, down to this one; 0: all.  The reply says so, RFC 9738 §3.1. */
 	uint32_t limited_uid;
 
+	const char *
+	    mailbox_written; /* the last mailbox name among the arguments before it was normalised */
+
 	struct str line;  /* with IMAP_WAIT: the line that came, without CRLF; p NULL: none came */
 	const char *code; /* resp-text-code of the tagged reply without brackets, or NULL */
 	const char *text; /* its text; NULL: a default */
@@ -102,7 +105,8 @@ bool imap_arg_atom(struct imap_request *req, struct str *atom_out);
 bool imap_arg_astring(struct imap_request *req, struct str *text_out);
 /* astring as a NUL-terminated string of at most max_bytes, without NULs */
 bool imap_arg_cstring(struct imap_request *req, size_t max_bytes, char **text_out);
-/* UTF-8 name in the arena; the session decides between modified UTF-7 and UTF-8 */
+/* UTF-8 name in the arena, in normalisation form C; the session decides between modified UTF-7 and UTF-8.  A string that is no
+ * name passes too: imap_parse_mailbox(). */
 bool imap_arg_mailbox(struct imap_session *s, struct imap_request *req, char **name_out);
 
 /* the rows: before and after login, mailbox tree */

@@ -51,7 +51,11 @@ imap_parse_mailbox(struct cursor *c, struct arena *a, bool utf7, char **name_out
 {
 	struct str wire;
 
-	return imap_parse_astring(c, a, &wire) && imap_mailbox_from_wire(a, utf7, wire, name_out);
+	if (!imap_parse_astring(c, a, &wire))
+		return false;
+	if (!imap_mailbox_from_wire(a, utf7, wire, name_out))
+		*name_out = arena_strdup(a, IMAP_NAME_IMPOSSIBLE);
+	return true;
 }
 
 void
@@ -78,6 +82,25 @@ imap_mailbox_nfc(struct arena *a, const char *name)
 	copy = arena_strndup(a, (const char *)nfc, nfc_len);
 	free(nfc);
 	return copy;
+}
+
+size_t
+imap_patterns_from_wire(struct arena *a, bool utf7, struct str reference, struct str pattern,
+    const char *forms_out[IMAP_PATTERN_FORMS])
+{
+	struct buf wire = { 0 };
+	char *form;
+	bool ok;
+
+	buf_add(&wire, reference.p, reference.len);
+	buf_add(&wire, pattern.p, pattern.len);
+	ok = imap_mailbox_from_wire(a, utf7, (struct str){ buf_cstr(&wire), wire.len }, &form);
+	buf_free(&wire);
+	if (!ok)
+		return 0;
+	forms_out[0] = form;
+	forms_out[1] = imap_mailbox_nfc(a, form);
+	return forms_out[1] != NULL ? 2 : 1;
 }
 
 /* The matcher walks the pattern once and keeps, for each place in the name, whether the pattern so

@@ -444,11 +444,8 @@ static void
 out_list(struct imap_session *s, const struct change *c)
 {
 	out_list_head(s, c->shown, c->is);
-	if (c->renamed_from != NULL && (wanted(c) & NOTIFY_MAILBOX_NAME) != 0) {
-		buf_adds(&s->out, " (\"OLDNAME\" (");
-		imap_out_mailbox(s, c->renamed_from->shown);
-		buf_adds(&s->out, "))");
-	}
+	if (c->renamed_from != NULL && (wanted(c) & NOTIFY_MAILBOX_NAME) != 0)
+		imap_out_oldname(s, c->renamed_from->shown);
 	buf_adds(&s->out, "\r\n");
 }
 

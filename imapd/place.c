@@ -211,6 +211,7 @@ imap_arg_place(struct imap_session *s, struct imap_request *req, struct imap_pla
 	if (!imap_arg_mailbox(s, req, &shown))
 		return false;
 	imap_place_of(s, req->arena, shown, out);
+	out->written = req->mailbox_written;
 	return true;
 }
 

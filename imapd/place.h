@@ -27,6 +27,7 @@ struct imap_place {
 	const char *name; /* in that account */
 	const char *
 	    shown; /* in this session's namespaces: for answers, and for subscriptions, which are the user's own */
+	const char *written; /* what imap_arg_place() found, before it was normalised */
 	bool own;
 	/* enum acl_right bits; a mailbox of another account that does not exist: none.  An own one that does
 	 * not exist: all. */

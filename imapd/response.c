@@ -188,6 +188,33 @@ imap_out_mailbox(struct imap_session *s, const char *name)
 }
 
 void
+imap_out_oldname(struct imap_session *s, const char *name)
+{
+	buf_adds(&s->out, " (\"OLDNAME\" (");
+	imap_out_mailbox(s, name);
+	buf_adds(&s->out, "))");
+}
+
+void
+imap_send_list(
+    struct imap_session *s, const char *attributes, const char *shown, const char *written)
+{
+	buf_printf(&s->out, "* LIST (%s) \"%c\" ", attributes, IMAP_DELIMITER);
+	imap_out_mailbox(s, shown);
+	if (strcmp(shown, written) != 0)
+		imap_out_oldname(s, written);
+	buf_adds(&s->out, "\r\n");
+}
+
+void
+imap_send_normalized(
+    struct imap_session *s, const char *attributes, const char *shown, const char *written)
+{
+	if (imap_rev2(s) && strcmp(shown, written) != 0)
+		imap_send_list(s, attributes, shown, written);
+}
+
+void
 imap_out_mailbox_id(struct buf *out, const char *id)
 {
 	buf_printf(out, "MAILBOXID (F%s)", id);

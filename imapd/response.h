@@ -41,6 +41,15 @@ void imap_out_astring(struct buf *out, struct str text); /* an atom where it can
 void imap_out_literal_head(struct buf *out, uint64_t size_bytes, bool binary);
 /* mailbox: `name` is our UTF-8; modified UTF-7 unless the session enabled IMAP4rev2. */
 void imap_out_mailbox(struct imap_session *s, const char *name);
+/* mbox-list-extended with an oldname-extended-item, RFC 9051 §9: ' ("OLDNAME" (name))'. */
+void imap_out_oldname(struct imap_session *s, const char *name);
+/* "* LIST (attributes) "/" shown", with OLDNAME where the client wrote another name than the one that was made of it,
+ * RFC 9051 §6.3.9.7. */
+void imap_send_list(
+    struct imap_session *s, const char *attributes, const char *shown, const char *written);
+/* The same if that is so and the session has enabled IMAP4rev2; else nothing. */
+void imap_send_normalized(
+    struct imap_session *s, const char *attributes, const char *shown, const char *written);
 /* "MAILBOXID (F…)", RFC 8474 §4: with a letter in front, §8.1 */
 void imap_out_mailbox_id(struct buf *out, const char *id);
 /* "17-Jul-2026 02:44:25 +0000", in quotes */
