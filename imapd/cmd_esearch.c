@@ -207,10 +207,10 @@ begin_mailbox(struct imap_session *s, struct esearch *st)
 }
 
 /* one-correlator = ("TAG" SP tag-string) / ("MAILBOX" SP astring) / ("UIDVALIDITY" SP nz-number), RFC 7377 §4 */
-static void
-send_result(struct imap_session *s, struct imap_request *req, struct esearch *st)
+static struct str
+correlator(struct imap_session *s, struct imap_request *req, struct esearch *st)
 {
-	struct str tag = search_correlator(req->arena, req->tag);
+	struct str tag = search_correlator(&st->arena, req->tag), text;
 	struct mailbox_facts facts;
 	struct buf b = { 0 }, out = s->out;
 
@@ -223,8 +223,9 @@ send_result(struct imap_session *s, struct imap_request *req, struct esearch *st
 	buf_free(&s->out);
 	s->out = out;
 	buf_printf(&b, " UIDVALIDITY %" PRIu32, facts.uidvalidity);
-	search_out_esearch(s, &st->result, (struct str){ b.data, b.len });
+	text = (struct str){ arena_strndup(&st->arena, b.data, b.len), b.len };
 	buf_free(&b);
+	return text;
 }
 
 static void
@@ -250,9 +251,9 @@ finish_mailbox(struct imap_session *s, struct imap_request *req, struct esearch 
 	if (err == STORE_OK && (st->returns.returns & SEARCH_RETURN_SAVE) != 0)
 		save_result(s, st);
 	if (err == STORE_OK && !uidset_is_empty(&st->result.found))
-		send_result(s, req, st);
+		search_out_esearch(s, &st->result, correlator(s, req, st));
 	if (err == STORE_OK && st->context != NULL && st->opened == NULL) {
-		context_open(s, st->context, &st->result);
+		context_open(s, st->context, &st->result, correlator(s, req, st));
 		st->context = NULL;
 	}
 	return err;

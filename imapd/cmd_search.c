@@ -18,7 +18,7 @@ search_step(struct imap_session *s, struct imap_request *req, struct searching *
 	if (!st->plan.has_return && !imap_rev2(s))
 		return searching_send_numbers(s, st, "SEARCH");
 	search_out_esearch(s, &st->result, search_correlator(req->arena, req->tag));
-	searching_keep(s, st);
+	searching_keep(s, req, st);
 	return IMAP_OK;
 }
 

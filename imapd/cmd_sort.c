@@ -18,7 +18,7 @@ sort_step(struct imap_session *s, struct imap_request *req, struct searching *st
 	if (!st->plan.has_return)
 		return searching_send_numbers(s, st, "SORT");
 	search_out_esearch(s, &st->result, search_correlator(req->arena, req->tag));
-	searching_keep(s, st);
+	searching_keep(s, req, st);
 	return IMAP_OK;
 }
 

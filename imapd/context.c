@@ -16,7 +16,8 @@ struct context {
 	struct context *next;
 	struct arena arena; /* the program and all below */
 	struct str tag;
-	bool uid; /* results are said as UIDs */
+	struct str correlator; /* of the command's own response */
+	bool uid;              /* results are said as UIDs */
 	bool sorted;
 	struct sort_plan sort;
 	struct str atts;         /* FETCH items of new messages; p NULL: none */
@@ -155,10 +156,12 @@ reserve(struct context *c, uint32_t count)
 }
 
 void
-context_open(struct imap_session *s, struct context *c, const struct search_result *result)
+context_open(struct imap_session *s, struct context *c, const struct search_result *result,
+    struct str correlator)
 {
 	struct context **link = &s->contexts;
 
+	c->correlator = keep(&c->arena, correlator);
 	c->uid = result->uid;
 	uidset_copy(&c->found, &result->found);
 	if (c->sorted) {
@@ -210,8 +213,8 @@ begin_pair(struct report *r, const char *item, uint32_t position)
 	struct buf *out = &r->s->out;
 
 	if (!r->begun) {
-		buf_adds(out, "* ESEARCH (TAG ");
-		imap_out_string(out, r->c->tag);
+		buf_adds(out, "* ESEARCH (");
+		buf_add(out, r->c->correlator.p, r->c->correlator.len);
 		buf_adds(out, r->c->uid ? ") UID" : ")");
 		r->begun = true;
 	}

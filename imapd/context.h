@@ -28,8 +28,9 @@ struct context *context_new(struct imap_session *s, struct str tag, struct str p
 void context_wants(struct context *c, struct str atts);
 void context_free(struct context *c); /* NULL is fine */
 /* The command's result: from now on changes of it are told, or "* NO [NOUPDATE "tag"]" says that they are not.  Owns the
- * context. */
-void context_open(struct imap_session *s, struct context *c, const struct search_result *result);
+ * context.  `correlator` is what search_out_esearch() was given. */
+void context_open(struct imap_session *s, struct context *c, const struct search_result *result,
+    struct str correlator);
 /* "* NO [NOUPDATE "tag"] text" */
 void context_refuse(struct imap_session *s, struct str tag, const char *text);
 /* CANCELUPDATE; false: no such context. */

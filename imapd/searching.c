@@ -185,13 +185,13 @@ step_sort(struct imap_session *s, struct imap_request *req, struct searching *st
 
 /* Behind the result, whose changes are told from now on. */
 void
-searching_keep(struct imap_session *s, struct searching *st)
+searching_keep(struct imap_session *s, struct imap_request *req, struct searching *st)
 {
 	struct context *c = st->context;
 
 	st->context = NULL;
 	if (c != NULL)
-		context_open(s, c, &st->result);
+		context_open(s, c, &st->result, search_correlator(req->arena, req->tag));
 }
 
 enum imap_result

@@ -37,7 +37,7 @@ enum imap_result searching_start(struct imap_session *s, struct imap_request *re
 enum imap_result searching_step(
     struct imap_session *s, struct imap_request *req, struct searching *st);
 /* Once the result is said: opens the context that UPDATE asked for. */
-void searching_keep(struct imap_session *s, struct searching *st);
+void searching_keep(struct imap_session *s, struct imap_request *req, struct searching *st);
 /* A search that ends in NO empties "$" if its result was to be saved there, RFC 9051 §6.4.4.1; one that is BAD leaves it.  Beyond
  * a limit that is said by NOTSAVED, §6.4.4.3. */
 enum imap_result searching_fail(struct imap_session *s, struct imap_request *req,
