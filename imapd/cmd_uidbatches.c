@@ -31,7 +31,7 @@ parse_batches(struct imap_request *req, struct batches *b)
 	       imap_parse_nz_number(c, &b->last) && cursor_at_end(c);
 }
 
-/* A client asks again only when half a batch has come or gone, §3.1.1, §6; other batches of the same size it may ask for any
+/* A client asks again only when half a batch has come, or more than that gone, §3.1.1, §6; other batches of the same size it may ask for any
  * time. */
 static bool
 was_asked(struct imap_session *s, const struct batches *b, uint32_t count)
@@ -41,7 +41,8 @@ was_asked(struct imap_session *s, const struct batches *b, uint32_t count)
 	struct uidset wanted = { 0 };
 	bool again;
 
-	if (asked->size != b->size || asked->arrived > b->size / 2 || asked->expunged > b->size / 2)
+	if (asked->size != b->size || asked->arrived >= b->size - b->size / 2 ||
+	    asked->expunged > b->size / 2)
 		imap_batches_forget(s);
 	if (b->first <= last)
 		uidset_add_range(&wanted, b->first, last);

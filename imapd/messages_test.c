@@ -685,6 +685,15 @@ many_messages_in_batches(void **state)
 	say(w, &w->a, "11 UIDBATCHES 500 9:100");
 	assert_string_equal(
 	    buf_cstr(&w->said), "* UIDBATCHES (TAG \"11\") 99:1\r\n11 OK UIDBATCHES done\r\n");
+	/* half a batch has come, §3.1.1 */
+	say(w, &w->a, "12 UID COPY 1:249 Archive");
+	say(w, &w->a, "13 UIDBATCHES 500 9:100");
+	assert_string_equal(
+	    buf_cstr(&w->said), "13 NO [LIMIT] Nothing much has changed since these batches\r\n");
+	say(w, &w->a, "14 UID COPY 250 Archive");
+	say(w, &w->a, "15 UIDBATCHES 500 9:100");
+	assert_string_equal(
+	    buf_cstr(&w->said), "* UIDBATCHES (TAG \"15\") 349:1\r\n15 OK UIDBATCHES done\r\n");
 }
 
 /* --- progress, RFC 9585 ------------------------------------------------------------------------ */
