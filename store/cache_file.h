@@ -10,6 +10,8 @@
 void cache_file_remove_journals(const char *path);
 /* Puts the whole and closed file `fresh` in the place of `path`; if that fails `fresh` is removed. */
 enum store_err cache_file_replace(const char *fresh, const char *path);
+/* The same for one whose journals (PATH-wal, PATH-shm) always lie beside it: puts empty ones there first. */
+enum store_err cache_file_replace_with_journals(const char *fresh, const char *path);
 /* Renames a damaged file to PATH.corrupt-TIME, and logs that as `event`.  Its journals stay. */
 void cache_file_set_aside(const char *path, const struct log *log, const char *event);
 

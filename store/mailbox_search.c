@@ -30,6 +30,18 @@ forget_open(struct account *acct)
 	acct->search = NULL;
 }
 
+/* Nobody may go on with it; a writer who has the lock just now will notice. */
+static void
+remove_torn(struct account *acct)
+{
+	int lock = search_index_lock(acct->index_dir);
+
+	if (lock < 0)
+		return;
+	search_index_remove(acct->index_dir);
+	close(lock);
+}
+
 /* A damaged one is set aside, unless a writer is at it, who will. */
 static void
 give_up(struct account *acct, enum store_err err)
@@ -47,10 +59,17 @@ give_up(struct account *acct, enum store_err err)
 static bool
 open_to_read(struct account *acct)
 {
+	enum search_index_state state = SEARCH_INDEX_CURRENT;
 	enum store_err err;
 
-	if (acct->search != NULL && !search_index_is_current(acct->search))
+	if (acct->search != NULL)
+		state = search_index_look(acct->search);
+	if (state != SEARCH_INDEX_CURRENT)
 		forget_open(acct);
+	if (state == SEARCH_INDEX_TORN) {
+		remove_torn(acct);
+		return false;
+	}
 	if (acct->search == NULL) {
 		err = search_index_open(acct->index_dir, acct->st->log, &acct->search);
 		if (err != STORE_OK) {
@@ -381,9 +400,15 @@ build_locked(struct build *b)
 	struct account *acct = b->acct;
 	enum store_err err = STORE_OK;
 
-	if (acct->building != NULL && !search_index_is_current(acct->building)) {
-		search_index_close(acct->building);
-		acct->building = NULL;
+	if (acct->building != NULL) {
+		enum search_index_state state = search_index_look(acct->building);
+
+		if (state != SEARCH_INDEX_CURRENT) {
+			search_index_close(acct->building);
+			acct->building = NULL;
+		}
+		if (state == SEARCH_INDEX_TORN)
+			search_index_remove(acct->index_dir);
 	}
 	if (acct->building == NULL)
 		err = search_index_open_to_write(acct->index_dir, acct->st->log, &acct->building);

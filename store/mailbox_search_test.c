@@ -331,7 +331,7 @@ damage_file(struct tree *t, unsigned how)
 	CHECK(fd >= 0 && fstat(fd, &sb) == 0 && sb.st_size > 0);
 	for (size_t i = 0; i < sizeof(garbage); i++)
 		garbage[i] = (char)pick(256);
-	switch (how % 6) {
+	switch (how % 7) {
 	case 0: CHECK(ftruncate(fd, (off_t)pick((unsigned)sb.st_size)) == 0); break;
 	case 1: CHECK(ftruncate(fd, 0) == 0); break;
 	case 2: unlink(path); break;
@@ -348,9 +348,9 @@ damage_file(struct tree *t, unsigned how)
 			CHECK(pwrite(fd, garbage, sizeof(garbage), at) == sizeof(garbage));
 		}
 		break;
+	case 6: CHECK(unlink(wal) == 0); break;
 	}
 	close(fd);
-	unlink(wal);
 	free(path);
 	free(wal);
 }
@@ -359,7 +359,7 @@ static void
 damage_never_hides_a_message(void **state)
 {
 	(void)state;
-	for (unsigned how = 0; how < 18; how++) {
+	for (unsigned how = 0; how < 21; how++) {
 		struct tree t;
 
 		seed = 77 + how;
@@ -376,6 +376,54 @@ damage_never_hides_a_message(void **state)
 		tree_reopen(&t);
 		build(&t);
 		compare_needles(&t, 20);
+		tree_remove(&t);
+	}
+}
+
+/* The journal has what came last, and goes, is changed or another one while the file is open. */
+static void
+a_journal_that_is_lost_hides_nothing(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 6; how++) {
+		char *wal, *shm;
+		struct tree t;
+		int fd;
+
+		seed = 177 + (unsigned)how;
+		make(&t, 25);
+		build(&t);
+		proposed(&t, "xyzzy"); /* it is open */
+		fill(&t, 10);
+		build(&t);
+		wal = path_of(&t, "search.db-wal");
+		shm = path_of(&t, "search.db-shm");
+		if (how % 3 == 2) { /* a bit of a page that was learnt last */
+			struct stat sb;
+			char byte;
+
+			fd = open(wal, O_RDWR);
+			CHECK(fd >= 0 && fstat(fd, &sb) == 0 && sb.st_size > 8000);
+			CHECK(pread(fd, &byte, 1, sb.st_size - 4000) == 1);
+			byte ^= 16;
+			CHECK(pwrite(fd, &byte, 1, sb.st_size - 4000) == 1);
+			close(fd);
+		} else {
+			CHECK(unlink(wal) == 0);
+		}
+		if (how % 3 == 1) /* as another program makes it */
+			close(open(wal, O_RDWR | O_CREAT, 0600));
+		if (how >= 3) {
+			CHECK(unlink(shm) == 0);
+			tree_reopen(&t);
+		}
+		compare_needles(&t, 60);
+		fill(&t, 3);
+		build(&t);
+		compare_needles(&t, 60);
+		assert_int_equal(proposed(&t, "xyzzy"), 0);
+		free(wal);
+		free(shm);
 		tree_remove(&t);
 	}
 }
@@ -549,6 +597,7 @@ main(void)
 		cmocka_unit_test(a_search_asks_for_it),
 		cmocka_unit_test(copies_are_indexed_once_and_gone_ones_forgotten),
 		cmocka_unit_test(damage_never_hides_a_message),
+		cmocka_unit_test(a_journal_that_is_lost_hides_nothing),
 		cmocka_unit_test(other_files_are_replaced),
 		cmocka_unit_test(it_keeps_to_its_size),
 		cmocka_unit_test(an_older_tree_is_indexed_anew),

@@ -107,20 +107,50 @@ static const char *const SQL[STATEMENTS] = {
 	[BODY_FIND] = "SELECT rowid FROM body WHERE body MATCH ?1",
 };
 
+/* SQLite finds the journals by their names and trusts that all who have the file open see the same ones. */
+enum file { MAIN, WAL, SHM, FILES };
+static const char *const FILE_ENDS[FILES] = { [MAIN] = "", [WAL] = "-wal", [SHM] = "-shm" };
+
+struct file_id {
+	dev_t dev;
+	ino_t ino; /* 0: it is not there */
+};
+
 struct search_index {
 	const struct log *log;
 	char *path;
 	sqlite3 *db;
 	sqlite3_stmt *stmts[STATEMENTS];
-	dev_t dev;
-	ino_t ino;
-	struct buf match; /* reused */
+	struct file_id files[FILES]; /* that are open */
+	struct buf match;            /* reused */
 };
 
 static char *
 path_in(const char *dir)
 {
 	return mem_printf("%s/search.db", dir);
+}
+
+/* --- the three files --------------------------------------------------------------------------- */
+
+static void
+find_files(const char *path, struct file_id *ids_out)
+{
+	for (size_t i = 0; i < FILES; i++) {
+		char *name = mem_printf("%s%s", path, FILE_ENDS[i]);
+		struct stat sb;
+
+		ids_out[i] = (struct file_id){ 0 };
+		if (stat(name, &sb) == 0)
+			ids_out[i] = (struct file_id){ sb.st_dev, sb.st_ino };
+		free(name);
+	}
+}
+
+static bool
+is_same(const struct file_id *a, const struct file_id *b)
+{
+	return a->ino != 0 && a->ino == b->ino && a->dev == b->dev;
 }
 
 /* --- errors ------------------------------------------------------------------------------------ */
@@ -132,7 +162,6 @@ check(const struct search_index *ix, int rc, const char *what)
 	case SQLITE_OK:
 	case SQLITE_ROW:
 	case SQLITE_DONE: return STORE_OK;
-	case SQLITE_NOMEM: abort();
 	default: break;
 	}
 	log_warn(ix->log, "search-index-error", "path=%s what=%s code=%d error=%s", ix->path, what,
@@ -143,6 +172,9 @@ check(const struct search_index *ix, int rc, const char *what)
 	case SQLITE_FULL: return STORE_FULL;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+	case SQLITE_PROTOCOL: /* the journals are in disorder */
+	case SQLITE_NOMEM: /* so much is wanted by a damaged page only */
+	case SQLITE_TOOBIG:
 	case SQLITE_ERROR: /* a table that is not there, or not one of ours */
 	case SQLITE_SCHEMA:
 	case SQLITE_CONSTRAINT:
@@ -238,12 +270,17 @@ search_index_close(struct search_index *ix)
 	free(ix);
 }
 
-bool
-search_index_is_current(const struct search_index *ix)
+enum search_index_state
+search_index_look(const struct search_index *ix)
 {
-	struct stat sb;
+	struct file_id now[FILES];
 
-	return stat(ix->path, &sb) == 0 && sb.st_ino == ix->ino && sb.st_dev == ix->dev;
+	find_files(ix->path, now);
+	if (!is_same(&now[MAIN], &ix->files[MAIN]))
+		return SEARCH_INDEX_REPLACED;
+	return is_same(&now[WAL], &ix->files[WAL]) && is_same(&now[SHM], &ix->files[SHM])
+		   ? SEARCH_INDEX_CURRENT
+		   : SEARCH_INDEX_TORN;
 }
 
 static enum store_err
@@ -260,8 +297,25 @@ get_version(struct search_index *ix, int *version_out)
 	return check(ix, rc, "version");
 }
 
+/* Before anybody opens it: a file without its journals is not the whole, since they stay beside it as long as it lives
+ * (PERSIST_WAL); SQLite would make empty ones. */
 static enum store_err
-open_existing(struct search_index *ix)
+find_to_open(struct search_index *ix)
+{
+	struct stat sb;
+
+	find_files(ix->path, ix->files);
+	if (ix->files[MAIN].ino == 0)
+		return stat(ix->path, &sb) == 0 || errno == ENOENT ? STORE_NOT_FOUND
+								   : store_err_from_errno(errno);
+	if (ix->files[WAL].ino != 0 && ix->files[SHM].ino != 0)
+		return STORE_OK;
+	log_info(ix->log, "search-index-journal", "path=%s it is gone", ix->path);
+	return STORE_NOT_FOUND;
+}
+
+static int
+set_up(struct search_index *ix)
 {
 	static const char SETUP[] =
 	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
@@ -269,30 +323,38 @@ open_existing(struct search_index *ix)
 		WAL_KEEP_BYTES) ";"
 				"PRAGMA cache_size = -" TEXT(
 				    CACHE_KIB) "; PRAGMA wal_autocheckpoint = " TEXT(WAL_PAGES);
-	enum store_err err;
-	struct stat sb;
+	int persist = 1, rc;
+
+	sqlite3_extended_result_codes(ix->db, 1);
+	sqlite3_busy_timeout(ix->db, BUSY_READ_MS);
+	sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	rc = sqlite3_file_control(ix->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(ix->db, SETUP, NULL, NULL, NULL);
+	return rc;
+}
+
+static enum store_err
+open_existing(struct search_index *ix)
+{
+	enum store_err err = find_to_open(ix);
 	int version = 0, rc;
 
-	if (stat(ix->path, &sb) != 0)
-		return errno == ENOENT ? STORE_NOT_FOUND : store_err_from_errno(errno);
-	ix->dev = sb.st_dev;
-	ix->ino = sb.st_ino;
+	if (err != STORE_OK)
+		return err;
 	rc = sqlite3_open_v2(ix->path, &ix->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, sql_checksum_vfs());
 	if (rc != SQLITE_OK)
 		return check(ix, rc, "open");
-	sqlite3_extended_result_codes(ix->db, 1);
-	sqlite3_busy_timeout(ix->db, BUSY_READ_MS);
-	sqlite3_db_config(ix->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	err = check(ix, sqlite3_exec(ix->db, SETUP, NULL, NULL, NULL), "setup");
+	err = check(ix, set_up(ix), "setup");
 	if (err == STORE_OK)
 		err = check(ix, search_trigrams_register(ix->db), "tokenizer");
 	if (err == STORE_OK)
 		err = get_version(ix, &version);
-	if (err != STORE_OK)
-		return search_index_is_current(ix) ? err : STORE_NOT_FOUND;
-	if (version == SEARCH_INDEX_VERSION)
-		return search_index_is_current(ix) ? STORE_OK : STORE_NOT_FOUND;
+	if (search_index_look(ix) != SEARCH_INDEX_CURRENT)
+		return STORE_NOT_FOUND;
+	if (err != STORE_OK || version == SEARCH_INDEX_VERSION)
+		return err;
 	log_info(ix->log, "search-index-version", "path=%s version=%d wanted=%d", ix->path, version,
 	    SEARCH_INDEX_VERSION);
 	return STORE_NOT_FOUND;
@@ -355,7 +417,7 @@ create(const struct search_index *for_path, const struct log *log)
 	sqlite3_close_v2(ix->db); /* the last connection: writes the journal back and removes it */
 	ix->db = NULL;
 	if (err == STORE_OK)
-		err = cache_file_replace(ix->path, for_path->path);
+		err = cache_file_replace_with_journals(ix->path, for_path->path);
 	else
 		unlink(ix->path);
 	search_index_close(ix);

@@ -6,8 +6,10 @@
  *    changes.
  * 2. Whoever writes holds the file's own lock (search_index_lock()), never the account's: deliveries, flags and
  *    expunges do not notice.  Readers take none.
- * 3. Every page carries a checksum (store/sql_checksum.h): a damaged file is noticed, not believed.  It is set aside by
- *    the next writer.
+ * 3. Every page carries a checksum (store/sql_checksum.h), in the journal too: a damaged file is noticed, not believed.
+ *    It is set aside by the next writer.
+ * 4. SQLite's -wal and -shm lie beside the file as long as it lives.  A file without them is not believed, and one whose
+ *    journals have become others while somebody had it open is removed: what is in it may be old in parts.
  *
  * One thread at a time. */
 #ifndef STORE_SEARCH_INDEX_H
@@ -22,7 +24,7 @@
 #include "store/search_text.h"
 #include "store/uidset.h"
 
-#define SEARCH_INDEX_VERSION        2
+#define SEARCH_INDEX_VERSION        3
 #define SEARCH_INDEX_TEXT_MAX_BYTES (1024 * 1024) /* of a message; larger ones are always named */
 #define SEARCH_INDEX_TRIGRAMS_MAX   24            /* of a text; longer ones are sampled */
 #define SEARCH_INDEX_DEAD_MIN       1000 /* texts of no message, before it is worth beginning anew */
@@ -40,8 +42,13 @@ enum store_err search_index_open(
 enum store_err search_index_open_to_write(
     const char *dir, const struct log *log, struct search_index **ix_out);
 void search_index_close(struct search_index *ix); /* NULL is fine */
-/* Is search.db still the file that is open? */
-bool search_index_is_current(const struct search_index *ix);
+/* What is in the place of the files that are open? */
+enum search_index_state {
+	SEARCH_INDEX_CURRENT,
+	SEARCH_INDEX_REPLACED, /* another search.db, or none */
+	SEARCH_INDEX_TORN,     /* its journals are not there or others: nobody may go on with it */
+};
+enum search_index_state search_index_look(const struct search_index *ix);
 /* Under the lock: a damaged one goes aside as search.db.corrupt-<time>. */
 void search_index_set_aside(const char *dir, const struct log *log);
 /* Removes search.db with all that belongs to it.  Open ones go on as if nothing had happened, until they look. */

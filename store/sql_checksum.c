@@ -1,4 +1,7 @@
-/* Passes everything on to SQLite's own VFS but for reads and writes of whole pages of the main file. */
+/* Passes everything on to SQLite's own VFS but for reads and writes of whole pages, in the main file and in its journal.
+ *
+ * SQLite sees the reserved bytes at the end of each page as zeros: the checksum is in the file only.  So the checksums
+ * that SQLite itself keeps of frames in the journal, which it looks at after a crash only, hold as well. */
 #include "store/sql_checksum.h"
 
 #include <pthread.h>
@@ -9,6 +12,8 @@
 #include <string.h>
 
 #define PAGE  SQL_CHECKSUM_PAGE_BYTES
+#define HEAD  32 /* of a journal, before its frames; "WAL-index format" has both */
+#define FRAME 24 /* in front of each page there */
 #define WORDS ((PAGE - SQL_CHECKSUM_BYTES) / 8)
 
 struct file {
@@ -41,6 +46,34 @@ sum_of(const unsigned char *page, sqlite3_int64 offset)
 	return a ^ (b << 23 | b >> 41);
 }
 
+/* The bytes of a page that stands at `offset` in its file, as SQLite is to see them. */
+static int
+check_page(unsigned char *page, sqlite3_int64 offset)
+{
+	uint64_t want = sum_of(page, offset), have;
+
+	memcpy(&have, page + PAGE - SQL_CHECKSUM_BYTES, sizeof(have));
+	memset(page + PAGE - SQL_CHECKSUM_BYTES, 0, SQL_CHECKSUM_BYTES);
+	return want == have ? SQLITE_OK : SQLITE_IOERR_DATA;
+}
+
+static int
+write_page(sqlite3_file *f, const void *bytes, sqlite3_int64 offset)
+{
+	static const unsigned char NOTHING[SQL_CHECKSUM_BYTES];
+	unsigned char page[PAGE];
+	uint64_t sum;
+
+	memcpy(page, bytes, PAGE);
+	if (memcmp(page + PAGE - SQL_CHECKSUM_BYTES, NOTHING, SQL_CHECKSUM_BYTES) != 0)
+		return SQLITE_IOERR_WRITE; /* no bytes were reserved */
+	sum = sum_of(page, offset);
+	memcpy(page + PAGE - SQL_CHECKSUM_BYTES, &sum, sizeof(sum));
+	return real_of(f)->pMethods->xWrite(real_of(f), page, PAGE, offset);
+}
+
+/* --- the main file ----------------------------------------------------------------------------- */
+
 static bool
 is_page(int len, sqlite3_int64 offset)
 {
@@ -51,29 +84,53 @@ static int
 on_read(sqlite3_file *f, void *bytes, int len, sqlite3_int64 offset)
 {
 	int rc = real_of(f)->pMethods->xRead(real_of(f), bytes, len, offset);
-	uint64_t want, have;
 
 	if (rc == SQLITE_IOERR_SHORT_READ && is_page(len, offset))
 		return SQLITE_IOERR_DATA; /* of a file cut short; SQLite would go on with a page of zeros */
-	if (rc != SQLITE_OK || !is_page(len, offset))
-		return rc;
-	want = sum_of(bytes, offset);
-	memcpy(&have, (unsigned char *)bytes + PAGE - SQL_CHECKSUM_BYTES, sizeof(have));
-	return want == have ? SQLITE_OK : SQLITE_IOERR_DATA;
+	return rc == SQLITE_OK && is_page(len, offset) ? check_page(bytes, offset) : rc;
 }
 
 static int
 on_write(sqlite3_file *f, const void *bytes, int len, sqlite3_int64 offset)
 {
-	unsigned char page[PAGE];
-	uint64_t sum;
+	if (is_page(len, offset))
+		return write_page(f, bytes, offset);
+	return real_of(f)->pMethods->xWrite(real_of(f), bytes, len, offset);
+}
 
-	if (!is_page(len, offset))
-		return real_of(f)->pMethods->xWrite(real_of(f), bytes, len, offset);
-	memcpy(page, bytes, PAGE);
-	sum = sum_of(page, offset);
-	memcpy(page + PAGE - SQL_CHECKSUM_BYTES, &sum, sizeof(sum));
-	return real_of(f)->pMethods->xWrite(real_of(f), page, len, offset);
+/* --- the journal ------------------------------------------------------------------------------- */
+
+static bool
+is_journal_page(int len, sqlite3_int64 offset)
+{
+	return len == PAGE && offset >= HEAD + FRAME && (offset - HEAD) % (FRAME + PAGE) == FRAME;
+}
+
+/* What stands there is read as whole frames where SQLite looks how far it goes. */
+static bool
+is_journal_frame(int len, sqlite3_int64 offset)
+{
+	return len == FRAME + PAGE && offset >= HEAD && (offset - HEAD) % (FRAME + PAGE) == 0;
+}
+
+static int
+on_journal_read(sqlite3_file *f, void *bytes, int len, sqlite3_int64 offset)
+{
+	int rc = real_of(f)->pMethods->xRead(real_of(f), bytes, len, offset);
+
+	if (rc == SQLITE_OK && is_journal_page(len, offset))
+		rc = check_page(bytes, offset);
+	else if (rc == SQLITE_OK && is_journal_frame(len, offset))
+		rc = check_page((unsigned char *)bytes + FRAME, offset + FRAME);
+	return rc;
+}
+
+static int
+on_journal_write(sqlite3_file *f, const void *bytes, int len, sqlite3_int64 offset)
+{
+	if (is_journal_page(len, offset))
+		return write_page(f, bytes, offset);
+	return real_of(f)->pMethods->xWrite(real_of(f), bytes, len, offset);
 }
 
 /* --- what is passed on ------------------------------------------------------------------------- */
@@ -183,10 +240,26 @@ static const sqlite3_io_methods METHODS = {
 	.xShmUnmap = on_shm_unmap,
 };
 
+static const sqlite3_io_methods JOURNAL_METHODS = {
+	.iVersion = 1,
+	.xClose = on_close,
+	.xRead = on_journal_read,
+	.xWrite = on_journal_write,
+	.xTruncate = on_truncate,
+	.xSync = on_sync,
+	.xFileSize = on_file_size,
+	.xLock = on_lock,
+	.xUnlock = on_unlock,
+	.xCheckReservedLock = on_check_reserved,
+	.xFileControl = on_control,
+	.xSectorSize = on_sector_size,
+	.xDeviceCharacteristics = on_characteristics,
+};
+
 static sqlite3_vfs *real_vfs; /* set once, by register_vfs() */
 static sqlite3_vfs checksum_vfs;
 
-/* Journals and temporary files are SQLite's own: they are opened past us. */
+/* Temporary files and journals of the other kind are SQLite's own: they are opened past us. */
 static int
 on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *flags_out)
 {
@@ -194,14 +267,14 @@ on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *fla
 	int rc;
 
 	(void)vfs;
-	if ((flags & SQLITE_OPEN_MAIN_DB) == 0)
+	if ((flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) == 0)
 		return real_vfs->xOpen(real_vfs, name, f, flags, flags_out);
 	file->base.pMethods = NULL;
 	file->real = (sqlite3_file *)(void *)(file + 1);
 	memset(file->real, 0, (size_t)real_vfs->szOsFile);
 	rc = real_vfs->xOpen(real_vfs, name, file->real, flags, flags_out);
 	if (file->real->pMethods != NULL)
-		file->base.pMethods = &METHODS;
+		file->base.pMethods = (flags & SQLITE_OPEN_WAL) != 0 ? &JOURNAL_METHODS : &METHODS;
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "store/sql_checksum.h"
@@ -54,6 +55,33 @@ read_value(sqlite3 *db)
 	return sqlite3_exec(db, "SELECT hex(v) FROM t", NULL, NULL, NULL);
 }
 
+static int
+count_values(sqlite3 *db)
+{
+	sqlite3_stmt *st;
+	int count = -1;
+
+	assert_int_equal(
+	    sqlite3_prepare_v2(db, "SELECT count(*) FROM t", -1, &st, NULL), SQLITE_OK);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		count = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	return count;
+}
+
+static void
+copy_file(const char *from, const char *to)
+{
+	static char bytes[1 << 20];
+	int in = open(from, O_RDONLY | O_CLOEXEC);
+	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ssize_t n = read(in, bytes, sizeof(bytes));
+
+	assert_true(n > 0 && write(out, bytes, (size_t)n) == n);
+	close(in);
+	close(out);
+}
+
 static void
 a_changed_page_is_noticed(void **state)
 {
@@ -90,12 +118,69 @@ a_page_that_is_gone_is_noticed(void **state)
 	sqlite3_close(maker);
 }
 
+/* What is in the journal only is checked as well, and SQLite's own look at it after a crash finds what it wrote. */
+static void
+a_changed_journal_is_noticed(void **state)
+{
+	char wal[sizeof(path) + 4];
+	sqlite3 *db, *maker;
+	int fd;
+
+	(void)state;
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	for (int changed = 0; changed < 2; changed++) {
+		maker = make_file();
+		assert_int_equal(sqlite3_exec(maker, "INSERT INTO t VALUES (randomblob(9000))",
+				     NULL, NULL, NULL),
+		    SQLITE_OK);
+		db = open_db();
+		assert_int_equal(read_value(db), SQLITE_OK);
+		fd = open(wal, O_WRONLY | O_CLOEXEC);
+		assert_true(fd >= 0);
+		if (changed)
+			assert_int_equal(pwrite(fd, "changed", 7, 32 + 24 + 4096 + 24 + 100), 7);
+		close(fd);
+		assert_int_equal(read_value(db), changed ? SQLITE_IOERR : SQLITE_OK);
+		sqlite3_close(db);
+		sqlite3_close(maker);
+	}
+}
+
+/* The journal of a writer that was killed. */
+static void
+a_journal_is_read_again(void **state)
+{
+	const char *copy = "/db2";
+	char from[sizeof(path) + 8], to[sizeof(path) + 8], home[sizeof(path)];
+	sqlite3 *db, *maker = make_file();
+
+	(void)state;
+	assert_int_equal(
+	    sqlite3_exec(maker, "INSERT INTO t VALUES (randomblob(9000))", NULL, NULL, NULL),
+	    SQLITE_OK);
+	memcpy(home, path, sizeof(home));
+	for (int i = 0; i < 2; i++) {
+		snprintf(from, sizeof(from), "%s%s", home, i == 0 ? "" : "-wal");
+		snprintf(to, sizeof(to), "%s%s%s", dir, copy, i == 0 ? "" : "-wal");
+		copy_file(from, to);
+	}
+	snprintf(path, sizeof(path), "%s%s", dir, copy);
+	db = open_db();
+	assert_int_equal(count_values(db), 2);
+	sqlite3_close(db);
+	unlink(path);
+	memcpy(path, home, sizeof(home));
+	sqlite3_close(maker);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_changed_page_is_noticed),
 		cmocka_unit_test(a_page_that_is_gone_is_noticed),
+		cmocka_unit_test(a_changed_journal_is_noticed),
+		cmocka_unit_test(a_journal_is_read_again),
 	};
 	int failed;
 
