@@ -227,7 +227,7 @@ set_domain(struct parser *p, struct address *a)
 	return good || !at;
 }
 
-/* obs-route = obs-domain-list ":", §4.4. */
+/* obs-route = obs-domain-list ":", §4.4; empty places of the list are left out. */
 static void
 take_route(struct parser *p, struct address *a)
 {
@@ -235,12 +235,10 @@ take_route(struct parser *p, struct address *a)
 
 	buf_reset(&p->scratch);
 	while (good && cursor_take(&p->c, '@')) {
-		buf_addc(&p->scratch, '@');
+		buf_adds(&p->scratch, p->scratch.len > 0 ? ",@" : "@");
 		good = take_domain(p, &p->scratch);
-		if (good && cursor_take(&p->c, ',')) {
-			buf_addc(&p->scratch, ',');
+		while (good && cursor_take(&p->c, ','))
 			good = skip_cfws(p);
-		}
 	}
 	good = cursor_take(&p->c, ':') && good;
 	a->route = good ? keep(p, &p->scratch) : STR("INVALID_ROUTE");

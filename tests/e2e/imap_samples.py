@@ -259,6 +259,7 @@ ADDRESSES = {
     "quoted-local": (True, 'From: "a b"@example.org, "a\\"b"@example.org, "..x"@example.org'),
     "domain-literal": (True, "From: a@[192.0.2.1], b@[IPv6:2001:db8::1]"),
     "route": (True, "From: Ann <@a.example,@b.example:ann@example.org>"),
+    "route-empty-places": (True, "From: Ann <@a.example,,(c),@b.example,:ann@example.org>, Bob <@a.example , @b.example : bob@example.org>"),
     "group": (True, "To: Friends: a@example.org, B <b@example.org>;\nFrom: x@example.org"),
     "group-empty": (True, "To: undisclosed-recipients:;\nFrom: x@example.org"),
     "group-quoted": (True, 'To: "A, Group": a@example.org ;, b@example.org\nFrom: x@example.org'),
