@@ -477,14 +477,13 @@ TREE_STEPS = [
     "CREATE a", "CREATE a", "CREATE a/b", "CREATE a/b/c/d", "CREATE x/y/z", "CREATE \"with blank\"", "CREATE inbox", "CREATE INBOX/sub",
     "CREATE Inbox/Other", "CREATE &AMQ-", "CREATE A", "CREATE q/", "CREATE ends/with/", "CREATE \"\"", "CREATE /abs", "CREATE a//b",
     "CREATE \"star*\"", "CREATE \"per%cent\"", "CREATE \"quo\\\"te\"", "CREATE \"back\\\\slash\"", "CREATE &-amp",
-    "CREATE tab\tname", "CREATE " + "l" * 100, "SUBSCRIBE a", "SUBSCRIBE x/y/z", "SUBSCRIBE INBOX/sub", "SUBSCRIBE INBOX", "SUBSCRIBE &AMQ-",
+    "CREATE tab\tname", "CREATE &bad", "CREATE " + "l" * 100, "SUBSCRIBE a", "SUBSCRIBE x/y/z", "SUBSCRIBE INBOX/sub", "SUBSCRIBE INBOX", "SUBSCRIBE &AMQ-",
     "UNSUBSCRIBE never", "RENAME a/b moved", "RENAME moved a/b/again", "RENAME nowhere else", "RENAME A A", "RENAME A new/deep/one",
     "RENAME q INBOX", "DELETE nowhere", "DELETE INBOX", "DELETE \"with blank\"", "SELECT nowhere", "EXAMINE x", "STATUS nowhere (MESSAGES)",
     "STATUS a (UNKNOWN)", "LIST", "LIST \"\"", "LSUB \"\"", "SUBSCRIBE", "CREATE", "RENAME a"]
 # what only one does: (ours, theirs)
 TREE_DIFFERENCES = {
     "SUBSCRIBE nowhere": ("OK", "NO"),  # RFC 9051 6.3.7: it may be subscribed before it is there
-    "CREATE &bad": ("BAD", "NO"),  # no modified UTF-7, so no mailbox name
     "RENAME INBOX from-inbox": ("OK", "NO"),  # RFC 9051 6.3.6: moves its messages
     "CREATE with.dot": ("OK", "NO"),  # a dot parts the levels of Dovecot's Maildir++
 }
