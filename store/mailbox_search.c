@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -357,6 +358,23 @@ compare(struct build *b, struct uidset *missing, struct uidset *gone)
 }
 
 static enum store_err
+write_slice(struct build *b, const struct uidset *missing, const struct uidset *gone)
+{
+	enum store_err err = search_index_begin_write(b->ix);
+
+	if (err != STORE_OK)
+		return err;
+	if (!uidset_is_empty(gone))
+		err = forget_gone(b, gone);
+	if (err == STORE_OK)
+		err = add_missing(b, missing);
+	if (err == STORE_OK)
+		return search_index_commit(b->ix);
+	search_index_rollback(b->ix);
+	return err;
+}
+
+static enum store_err
 build_slice(struct build *b)
 {
 	struct uidset missing = { 0 }, gone = { 0 };
@@ -369,25 +387,13 @@ build_slice(struct build *b)
 		uidset_clear(&missing);
 	}
 	b->done = uidset_is_empty(&missing) && uidset_is_empty(&gone);
-	if (err != STORE_OK || b->done)
-		goto out;
-	err = search_index_begin_write(b->ix);
-	if (err != STORE_OK)
-		goto out;
-	if (!uidset_is_empty(&gone))
-		err = forget_gone(b, &gone);
-	if (err == STORE_OK)
-		err = add_missing(b, &missing);
-	if (err == STORE_OK)
-		err = search_index_commit(b->ix);
-	else
-		search_index_rollback(b->ix);
-	if (err == STORE_OK && b->done && search_index_is_stale(b->ix)) {
+	if (err == STORE_OK && !b->done)
+		err = write_slice(b, &missing, &gone);
+	if (err == STORE_OK && b->done && search_index_is_stale(b->ix, time(NULL))) {
 		log_info(b->acct->st->log, "search-index-stale", "account=%s", b->acct->address);
 		search_index_remove(b->acct->index_dir);
 		b->done = false;
 	}
-out:
 	uidset_free(&missing);
 	uidset_free(&gone);
 	return err;

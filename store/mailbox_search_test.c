@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/mailbox_search.h"
@@ -508,6 +509,32 @@ an_older_tree_is_indexed_anew(void **state)
 	tree_remove(&t);
 }
 
+/* What is left of a text that no message has any more goes in time. */
+static void
+texts_of_no_message_do_not_stay(void **state)
+{
+	int64_t now_s = time(NULL), month_s = 31 * 86400;
+	struct uidset one = tree_set("2");
+	struct search_index *ix;
+	struct mailbox *box;
+	struct tree t;
+
+	(void)state;
+	make(&t, 5);
+	build(&t);
+	CHECK_OK(search_index_open(account_path(t.acct), t.log, &ix));
+	assert_false(search_index_is_stale(ix, now_s + month_s));
+	CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+	CHECK_OK(mailbox_expunge_with(box, &one, MAILBOX_EXPUNGE_UNMARKED, NULL));
+	mailbox_close(box);
+	build(&t);
+	assert_false(search_index_is_stale(ix, now_s));
+	assert_true(search_index_is_stale(ix, now_s + month_s));
+	search_index_close(ix);
+	uidset_free(&one);
+	tree_remove(&t);
+}
+
 /* As on a full disk: what cannot be written is not there, and is read. */
 static void
 a_full_disk_changes_no_answer(void **state)
@@ -601,6 +628,7 @@ main(void)
 		cmocka_unit_test(other_files_are_replaced),
 		cmocka_unit_test(it_keeps_to_its_size),
 		cmocka_unit_test(an_older_tree_is_indexed_anew),
+		cmocka_unit_test(texts_of_no_message_do_not_stay),
 		cmocka_unit_test(a_full_disk_changes_no_answer),
 		cmocka_unit_test(large_messages_are_always_proposed),
 		cmocka_unit_test(two_build_and_one_is_killed),

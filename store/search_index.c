@@ -44,6 +44,8 @@ static const char SCHEMA[] =
     "CREATE TABLE doc (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE,"
     " refs INTEGER NOT NULL);"
     "CREATE INDEX doc_dead ON doc (id) WHERE refs = 0;"
+    "CREATE TABLE begun (unix_s INTEGER NOT NULL);"
+    "INSERT INTO begun VALUES (unixepoch());"
     "CREATE TRIGGER message_out AFTER DELETE ON message"
     " BEGIN UPDATE doc SET refs = refs - 1 WHERE id = OLD.doc; END;"
     "CREATE VIRTUAL TABLE head USING " FTS ";"
@@ -100,7 +102,8 @@ static const char *const SQL[STATEMENTS] = {
 	[DOC_GET] = "SELECT id FROM doc WHERE digest = ?1",
 	[DOC_PUT] = "INSERT INTO doc (digest, refs) VALUES (?1, 1)",
 	[DOC_AGAIN] = "UPDATE doc SET refs = refs + 1 WHERE id = ?1",
-	[DOC_COUNT] = "SELECT (SELECT count(*) FROM doc WHERE refs = 0), (SELECT max(id) FROM doc)",
+	[DOC_COUNT] = "SELECT (SELECT count(*) FROM doc WHERE refs = 0), (SELECT max(id) FROM doc),"
+		      " (SELECT unix_s FROM begun)",
 	[HEAD_PUT] = "INSERT INTO head (rowid, text) VALUES (?1, ?2)",
 	[BODY_PUT] = "INSERT INTO body (rowid, text) VALUES (?1, ?2)",
 	[HEAD_FIND] = "SELECT rowid FROM head WHERE head MATCH ?1",
@@ -853,18 +856,20 @@ search_index_forget_boxes(struct search_index *ix,
 }
 
 bool
-search_index_is_stale(struct search_index *ix)
+search_index_is_stale(struct search_index *ix, int64_t now_s)
 {
 	enum store_err err;
 	sqlite3_stmt *st = statement(ix, DOC_COUNT, &err);
-	int64_t dead = 0, all = 0;
+	int64_t dead = 0, all = 0, begun_s = 0;
 
 	if (st == NULL)
 		return false;
 	if (check(ix, sqlite3_step(st), "count") == STORE_OK) {
 		dead = sqlite3_column_int64(st, 0);
 		all = sqlite3_column_int64(st, 1);
+		begun_s = sqlite3_column_int64(st, 2);
 	}
 	sqlite3_reset(st);
-	return dead >= SEARCH_INDEX_DEAD_MIN && dead > all / 2;
+	return (dead >= SEARCH_INDEX_DEAD_MIN && dead > all / 2) ||
+	       (dead > 0 && now_s - begun_s > SEARCH_INDEX_DEAD_MAX_S);
 }

@@ -28,6 +28,8 @@
 #define SEARCH_INDEX_TEXT_MAX_BYTES (1024 * 1024) /* of a message; larger ones are always named */
 #define SEARCH_INDEX_TRIGRAMS_MAX   24            /* of a text; longer ones are sampled */
 #define SEARCH_INDEX_DEAD_MIN       1000 /* texts of no message, before it is worth beginning anew */
+#define SEARCH_INDEX_DEAD_MAX_S                                                                    \
+	(30 * 86400) /* and what of a text is in it does not stay longer than about that */
 
 struct search_index;
 
@@ -90,7 +92,7 @@ enum store_err search_index_forget(
 /* Forgets all mailboxes for which `lives` says false. */
 enum store_err search_index_forget_boxes(struct search_index *ix,
     bool (*lives)(void *arg, const struct search_index_box *box), void *arg);
-/* Are so many texts without a message that a new file would be better? */
-bool search_index_is_stale(struct search_index *ix);
+/* Are so many texts without a message that a new file would be better, or is there one in a file that is old by now? */
+bool search_index_is_stale(struct search_index *ix, int64_t now_s);
 
 #endif
