@@ -114,8 +114,10 @@ imap_append_commit(struct imap_session *s, const struct imap_append_target *targ
 	if (imap_place_still(s, target->to.shown, target->to.acct, ACL_INSERT))
 		err = append_commit(ap, &uidvalidity, &uids);
 	if (err == STORE_OK) {
-		buf_printf(code_out, "APPENDUID %u ", uidvalidity);
-		uidset_format(&uids, code_out);
+		if ((target->to.rights & ACL_READ) != 0) {
+			buf_printf(code_out, "APPENDUID %u ", uidvalidity);
+			uidset_format(&uids, code_out);
+		}
 		imap_sieve_event(s, &(struct imap_sieve_event){ .cause = IMAP_SIEVE_APPEND,
 					.acct = target->to.acct,
 					.mailbox = target->to.name,

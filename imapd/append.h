@@ -40,7 +40,8 @@ struct imap_append_target {
 };
 enum imap_result imap_append_into(
     struct imap_session *s, struct imap_request *req, const struct imap_append_target *target);
-/* append_commit(), and tells the scripts.  On STORE_OK "APPENDUID 7 3:5" is in *code_out. */
+/* append_commit(), and tells the scripts.  On STORE_OK "APPENDUID 7 3:5" is in *code_out; nothing for who may not read the
+ * mailbox, RFC 9051 §11.4. */
 enum store_err imap_append_commit(struct imap_session *s, const struct imap_append_target *target,
     struct append *ap, struct buf *code_out);
 /* NO for what the store says, [TRYCREATE] for a mailbox that is not there, RFC 9051 §6.3.12. */

@@ -10,7 +10,7 @@ append_commit_all(struct imap_session *s, struct imap_request *req,
 
 	if (err == STORE_OK) {
 		imap_send_normalized(s, "", target->to.shown, target->to.written);
-		imap_ok(req, buf_cstr(&code), "APPEND done");
+		imap_ok(req, code.len > 0 ? buf_cstr(&code) : NULL, "APPEND done");
 	}
 	buf_free(&code);
 	return err == STORE_OK ? IMAP_OK : imap_append_refuse(req, err);

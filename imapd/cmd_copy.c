@@ -32,21 +32,26 @@ copy_error(struct imap_request *req, const char *to, enum store_err err)
 	return imap_finish(req, err);
 }
 
+/* Who may not read the mailbox hears nothing of its UIDs, RFC 9051 §11.4. */
 static enum imap_result
-copy_reply(struct imap_request *req, const struct copy_result *copied)
+copy_reply(struct imap_request *req, const struct imap_place *to, const struct copy_result *copied)
 {
+	bool tell = (to->rights & ACL_READ) != 0;
+
 	if (uidset_is_empty(&copied->from))
 		return imap_ok(req, NULL, "No messages found");
-	return imap_ok(req, copyuid_code(req, copied), "Copied");
+	return imap_ok(req, tell ? copyuid_code(req, copied) : NULL, "Copied");
 }
 
 /* The untagged OK stands before the EXPUNGEs, which the session sends next, RFC 6851 §3.3. */
 static enum imap_result
-move_reply(struct imap_session *s, struct imap_request *req, const struct copy_result *copied)
+move_reply(struct imap_session *s, struct imap_request *req, const struct imap_place *to,
+    const struct copy_result *copied)
 {
 	if (uidset_is_empty(&copied->from))
 		return imap_ok(req, NULL, "No messages found");
-	imap_untagged(s, "OK [%s] Moved", copyuid_code(req, copied));
+	if ((to->rights & ACL_READ) != 0)
+		imap_untagged(s, "OK [%s] Moved", copyuid_code(req, copied));
 	req->expunged = true;
 	return IMAP_OK;
 }
@@ -85,7 +90,7 @@ copy_set(struct imap_session *s, struct imap_request *req, const struct uidset *
 	if (err != STORE_OK)
 		result = copy_error(req, to.name, err);
 	else
-		result = move ? move_reply(s, req, &copied) : copy_reply(req, &copied);
+		result = move ? move_reply(s, req, &to, &copied) : copy_reply(req, &to, &copied);
 	uidset_free(&copied.from);
 	uidset_free(&copied.to);
 	return result;

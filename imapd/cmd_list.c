@@ -327,6 +327,8 @@ out_attributes(struct imap_session *s, const struct list_state *st, const struct
 	if ((item->attributes & MAILBOX_NONEXISTENT) != 0)
 		add_attribute(
 		    &s->out, &first, st->extended || imap_rev2(s) ? "\\NonExistent" : "\\Noselect");
+	if ((item->attributes & MAILBOX_NO_READING) != 0) /* RFC 5819 §2 */
+		add_attribute(&s->out, &first, "\\Noselect");
 	if ((item->attributes & MAILBOX_HAS_CHILDREN) != 0)
 		add_attribute(&s->out, &first, "\\HasChildren");
 	else if ((item->attributes & MAILBOX_NONEXISTENT) == 0)

@@ -20,7 +20,8 @@ replace_commit(struct imap_session *s, struct imap_request *req,
 		return result;
 	err = imap_append_commit(s, target, ap, &code);
 	if (err == STORE_OK) {
-		imap_untagged(s, "OK [%s] Replacement message ready", buf_cstr(&code));
+		if (code.len > 0)
+			imap_untagged(s, "OK [%s] Replacement message ready", buf_cstr(&code));
 		req->expunged = true;
 	}
 	buf_free(&code);

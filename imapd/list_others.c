@@ -68,9 +68,9 @@ take_subscriptions(struct others *o)
 
 /* Those above it lead to it, though they may not be known: RFC 4314 §4 on LIST. */
 static void
-add_with_parents(struct others *o, const char *name)
+add_with_parents(struct others *o, const char *name, unsigned rights)
 {
-	add(o, name, 0);
+	add(o, name, (rights & ACL_READ) != 0 ? 0 : MAILBOX_NO_READING);
 	for (const char *p = strchr(name, IMAP_DELIMITER); p != NULL;
 	     p = strchr(p + 1, IMAP_DELIMITER))
 		add(o, arena_strndup(&o->list->arena, name, (size_t)(p - name)),
@@ -101,7 +101,8 @@ add_account(struct others *o, const char *owner)
 		err = account_acl_rights(acct, name, &me, &rights);
 		if (err == STORE_OK && (rights & ACL_LOOKUP) != 0 &&
 		    o->count < IMAP_LIST_OTHERS_MAX)
-			add_with_parents(o, imap_place_shown(s, &o->list->arena, owner, name));
+			add_with_parents(
+			    o, imap_place_shown(s, &o->list->arena, owner, name), rights);
 	}
 	mailbox_list_free(&theirs);
 	return err;

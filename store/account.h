@@ -112,6 +112,7 @@ enum mailbox_attribute {
 	MAILBOX_HAS_CHILDREN = 1 << 1, /* mailboxes below it exist */
 	MAILBOX_SUBSCRIBED = 1 << 2,
 	MAILBOX_CHILD_SUBSCRIBED = 1 << 3, /* one below it, at any depth, is subscribed */
+	MAILBOX_NO_READING = 1 << 4, /* of another user: this one may know of it, not select it */
 };
 struct mailbox_info {
 	const char *name;
