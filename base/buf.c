@@ -14,10 +14,10 @@ buf_reserve(struct buf *b, size_t more_bytes)
 {
 	size_t need, cap = b->cap > 0 ? b->cap : BUF_FIRST_BYTES;
 
+	if (more_bytes <= b->cap - b->len)
+		return;
 	if (__builtin_add_overflow(b->len, more_bytes, &need))
 		need = SIZE_MAX; /* fails in mem_realloc, as it must */
-	if (need <= b->cap)
-		return;
 	while (cap < need && cap <= SIZE_MAX / 2)
 		cap *= 2;
 	if (cap < need)
@@ -34,12 +34,6 @@ buf_add(struct buf *b, const void *bytes, size_t len)
 	buf_reserve(b, len);
 	memcpy(b->data + b->len, bytes, len);
 	b->len += len;
-}
-
-void
-buf_addc(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
 }
 
 void

@@ -27,7 +27,6 @@ struct frame { /* a part that is open */
 
 struct mime_parser {
 	struct mime_message *m;
-	struct frame frames[FRAMES_MAX];
 	size_t depth;
 	size_t boundaries; /* frames with one */
 	bool in_header;
@@ -40,6 +39,7 @@ struct mime_parser {
 	struct buf scratch;
 	struct buf
 	    lists[MIME_ENVELOPE_FIELDS]; /* of this header: what several fields make together */
+	struct frame frames[FRAMES_MAX]; /* set as they are opened */
 };
 
 static void
@@ -79,8 +79,9 @@ may_begin_part(struct mime_parser *p)
 struct mime_parser *
 mime_parser_new(void)
 {
-	struct mime_parser *p = mem_zalloc(sizeof(*p));
+	struct mime_parser *p = mem_alloc(sizeof(*p));
 
+	memset(p, 0, offsetof(struct mime_parser, frames));
 	p->m = mem_zalloc(sizeof(*p->m));
 	begin_part(p);
 	return p;
@@ -111,6 +112,23 @@ mime_message_free(struct mime_message *m)
 
 /* --- header fields --- */
 
+/* The scratch text with U+FFFD for each NUL. */
+static struct str
+without_nuls(struct mime_parser *p)
+{
+	struct buf b = { 0 };
+	struct str kept;
+
+	for (size_t i = 0; i < p->scratch.len; i++)
+		if (p->scratch.data[i] == '\0')
+			buf_adds(&b, "\xEF\xBF\xBD");
+		else
+			buf_addc(&b, p->scratch.data[i]);
+	kept = (struct str){ arena_strndup(&p->m->arena, b.data, b.len), b.len };
+	buf_free(&b);
+	return kept;
+}
+
 static struct str
 unfolded(struct mime_parser *p, struct str value)
 {
@@ -118,24 +136,11 @@ unfolded(struct mime_parser *p, struct str value)
 	header_unfold(&p->scratch, value);
 	if (p->scratch.len == 0)
 		return STR("");
-	for (size_t i = 0; i < p->scratch.len; i++)
-		if (p->scratch.data[i] == '\r') /* that is no line end is a blank */
-			p->scratch.data[i] = ' ';
-	for (size_t i = 0; i < p->scratch.len; i++) {
-		if (p->scratch.data[i] == '\0') { /* rare: the rest anew, with U+FFFD for each */
-			struct buf b = { 0 };
-			struct str kept;
-
-			for (size_t k = 0; k < p->scratch.len; k++)
-				if (p->scratch.data[k] == '\0')
-					buf_adds(&b, "\xEF\xBF\xBD");
-				else
-					buf_addc(&b, p->scratch.data[k]);
-			kept = (struct str){ arena_strndup(&p->m->arena, b.data, b.len), b.len };
-			buf_free(&b);
-			return kept;
-		}
-	}
+	for (char *cr = p->scratch.data, *end = cr + p->scratch.len;
+	     (cr = memchr(cr, '\r', (size_t)(end - cr))) != NULL;)
+		*cr = ' '; /* that is no line end is a blank */
+	if (memchr(p->scratch.data, '\0', p->scratch.len) != NULL)
+		return without_nuls(p);
 	return (struct str){ arena_strndup(&p->m->arena, p->scratch.data, p->scratch.len),
 		p->scratch.len };
 }

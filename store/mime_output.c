@@ -5,43 +5,76 @@
 /* TEXT-CHAR without 8-bit: what may stand in a quoted string (RFC 3501 §9; UTF-8 in quoted strings
  * would need ENABLE IMAP4rev2, and these bytes are shared by all clients). */
 static bool
-quotable(struct str s)
+quotable(struct str s, size_t *specials_out)
 {
-	for (size_t i = 0; i < s.len; i++)
+	size_t specials = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
 		if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == '\r' || s.p[i] == '\n' ||
 		    s.p[i] == '\0')
 			return false;
+		specials += s.p[i] == '"' || s.p[i] == '\\';
+	}
+	*specials_out = specials;
 	return true;
+}
+
+/* char8 of a literal has no NUL. */
+static void
+literal(struct buf *out, struct str s)
+{
+	size_t nuls = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		nuls += s.p[i] == '\0';
+	buf_addc(out, '{');
+	buf_number(out, s.len + 2 * nuls);
+	buf_adds(out, "}\r\n");
+	if (nuls == 0) {
+		buf_add(out, s.p, s.len);
+		return;
+	}
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.p[i] == '\0')
+			buf_adds(out, "\xEF\xBF\xBD");
+		else
+			buf_addc(out, s.p[i]);
+	}
 }
 
 void
 mime_nstring(struct buf *out, struct str s)
 {
+	size_t specials;
+
 	if (s.p == NULL) {
 		buf_adds(out, "NIL");
 		return;
 	}
-	if (!quotable(s)) { /* char8 of a literal has no NUL */
-		size_t nuls = 0;
-
-		for (size_t i = 0; i < s.len; i++)
-			nuls += s.p[i] == '\0';
-		buf_printf(out, "{%zu}\r\n", s.len + 2 * nuls);
-		for (size_t i = 0; i < s.len; i++) {
-			if (s.p[i] == '\0')
-				buf_adds(out, "\xEF\xBF\xBD");
-			else
-				buf_addc(out, s.p[i]);
-		}
+	if (!quotable(s, &specials)) {
+		literal(out, s);
 		return;
 	}
 	buf_addc(out, '"');
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.p[i] == '"' || s.p[i] == '\\')
-			buf_addc(out, '\\');
-		buf_addc(out, s.p[i]);
+	if (specials == 0) {
+		buf_add(out, s.p, s.len);
+	} else {
+		for (size_t i = 0; i < s.len; i++) {
+			if (s.p[i] == '"' || s.p[i] == '\\')
+				buf_addc(out, '\\');
+			buf_addc(out, s.p[i]);
+		}
 	}
 	buf_addc(out, '"');
+}
+
+static bool
+is_flat(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (ascii_is_space(s.p[i]) && (s.p[i] != ' ' || s.p[i + 1] == ' '))
+			return false;
+	return true;
 }
 
 /* Text for people: runs of white space (also bare CR) are one blank. */
@@ -54,7 +87,11 @@ text_nstring(struct buf *out, struct str s)
 		buf_adds(out, "NIL");
 		return;
 	}
-	s = str_trim(s);
+	s = str_trim(s); /* so that no blank is the last */
+	if (is_flat(s)) {
+		mime_nstring(out, s);
+		return;
+	}
 	for (size_t i = 0; i < s.len; i++) {
 		bool space = ascii_is_space(s.p[i]);
 
@@ -269,15 +306,18 @@ structure(struct buf *out, const struct mime_part *part, bool extended)
 	}
 	buf_addc(out, '(');
 	media(out, part);
-	buf_printf(out, " %llu", (unsigned long long)part->body.virtual_size);
+	buf_addc(out, ' ');
+	buf_number(out, part->body.virtual_size);
 	if ((part->flags & MIME_PART_MESSAGE) != 0) {
 		buf_addc(out, ' ');
 		mime_envelope(out, part->first_child);
 		buf_addc(out, ' ');
 		structure(out, part->first_child, extended);
 	}
-	if ((part->flags & (MIME_PART_MESSAGE | MIME_PART_TEXT)) != 0)
-		buf_printf(out, " %llu", (unsigned long long)part->body.lines);
+	if ((part->flags & (MIME_PART_MESSAGE | MIME_PART_TEXT)) != 0) {
+		buf_addc(out, ' ');
+		buf_number(out, part->body.lines);
+	}
 	if (extended) {
 		buf_addc(out, ' ');
 		mime_nstring(out, info->md5);
