@@ -1,5 +1,6 @@
 #include "imapd/sort.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -126,11 +127,12 @@ sort_plan_parse(struct cursor *c, struct sort_plan *plan_out)
 static uint64_t
 eight_bytes(struct str text, size_t at)
 {
+	size_t left = at < text.len ? text.len - at : 0;
 	uint64_t n = 0;
 
-	for (size_t i = at; i < at + 8; i++)
-		n = n << 8 | (i < text.len ? (unsigned char)text.p[i] : 0);
-	return n;
+	if (left > 0)
+		memcpy(&n, text.p + at, left < sizeof(n) ? left : sizeof(n));
+	return be64toh(n);
 }
 
 static struct sort_value
@@ -254,13 +256,73 @@ compare_items(const void *x, const void *y, void *arg)
 	return a->place < b->place ? -1 : a->place > b->place;
 }
 
+static unsigned
+byte_of(const struct sort_item *item, unsigned byte)
+{
+	return (unsigned)(item->first >> 8 * byte & 0xff);
+}
+
+/* By one byte of the first eight; what has the same keeps its order. */
+static void
+sort_by_byte(const struct sort_item *from, struct sort_item *to, uint32_t count, unsigned byte,
+    const uint32_t counts[256])
+{
+	uint32_t at[256], sum = 0;
+
+	for (size_t i = 0; i < 256; i++) {
+		at[i] = sum;
+		sum += counts[i];
+	}
+	for (uint32_t i = 0; i < count; i++)
+		to[at[byte_of(&from[i], byte)]++] = from[i];
+}
+
+/* By the first eight bytes, from the last to the first of them, without those that all have in common. */
+static void
+sort_by_first(struct sort_run *run)
+{
+	struct sort_item *spare = mem_realloc_array(NULL, run->count, sizeof(*spare));
+	uint32_t counts[sizeof(uint64_t)][256] = { { 0 } };
+
+	for (uint32_t i = 0; i < run->count; i++)
+		for (unsigned byte = 0; byte < sizeof(uint64_t); byte++)
+			counts[byte][byte_of(&run->items[i], byte)]++;
+	for (unsigned byte = 0; byte < sizeof(uint64_t); byte++) {
+		struct sort_item *from = run->items;
+
+		if (counts[byte][byte_of(from, byte)] == run->count)
+			continue;
+		sort_by_byte(from, spare, run->count, byte, counts[byte]);
+		run->items = spare;
+		spare = from;
+	}
+	free(spare);
+}
+
+/* Comparisons decide only between those whose first eight bytes are the same. */
+static void
+sort_items(struct sort_run *run)
+{
+	uint32_t from = 0;
+
+	sort_by_first(run);
+	for (uint32_t i = 1; i <= run->count; i++) {
+		if (i < run->count && run->items[i].first == run->items[from].first)
+			continue;
+		if (i - from > 1)
+			qsort_r(
+			    run->items + from, i - from, sizeof(*run->items), compare_items, run);
+		from = i;
+	}
+}
+
 enum store_err
 sort_run_step(struct sort_run *run, bool *done_out)
 {
 	enum store_err err = gather_step(&run->gather, done_out);
 
 	if (err == STORE_OK && *done_out && run->count > 1)
-		qsort_r(run->items, run->count, sizeof(*run->items), compare_items, run);
+		sort_items(run);
 	return err;
 }
 

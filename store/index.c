@@ -123,20 +123,20 @@ static const char *const SQL[STATEMENTS] = {
 	    "INSERT OR IGNORE INTO parsed (key, envelope, body, bodystructure, parts, sent_day)"
 	    " SELECT ?2, envelope, body, bodystructure, parts, sent_day FROM parsed WHERE key = ?1",
 	[PARSED_REMOVE] = "DELETE FROM parsed WHERE key = ?1",
-	[SEARCHED_RANGE] = "SELECT key & 4294967295, sent_day, fields FROM searched"
+	[SEARCHED_RANGE] = "SELECT key, sent_day, fields FROM searched"
 			   " WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
 	[SEARCHED_PUT] =
 	    "INSERT OR REPLACE INTO searched (key, sent_day, fields) VALUES (?1, ?2, ?3)",
 	[SEARCHED_COPY] = "INSERT OR IGNORE INTO searched (key, sent_day, fields)"
 			  " SELECT ?2, sent_day, fields FROM searched WHERE key = ?1",
 	[SEARCHED_REMOVE] = "DELETE FROM searched WHERE key = ?1",
-	[SORTED_RANGE] = "SELECT key & 4294967295, sent, keys FROM sorted"
+	[SORTED_RANGE] = "SELECT key, sent, keys FROM sorted"
 			 " WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
 	[SORTED_PUT] = "INSERT OR REPLACE INTO sorted (key, sent, keys) VALUES (?1, ?2, ?3)",
 	[SORTED_COPY] = "INSERT OR IGNORE INTO sorted (key, sent, keys)"
 			" SELECT ?2, sent, keys FROM sorted WHERE key = ?1",
 	[SORTED_REMOVE] = "DELETE FROM sorted WHERE key = ?1",
-	[SUMMARY_RANGE] = "SELECT key & 4294967295, NULL, summary FROM summary"
+	[SUMMARY_RANGE] = "SELECT key, NULL, summary FROM summary"
 			  " WHERE key BETWEEN ?1 AND ?2 ORDER BY key",
 	[SUMMARY_PUT] = "INSERT OR REPLACE INTO summary (key, summary) VALUES (?1, ?3)",
 	[SUMMARY_COPY] = "INSERT OR IGNORE INTO summary (key, summary)"

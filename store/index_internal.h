@@ -98,7 +98,8 @@ void index_column_text(sqlite3_stmt *st, int column, char *out, size_t cap);
 /* Calls back with each row of `uids` above `after`, ascending, until that says false.  The statement takes the first
  * and the last key and gives rows by key, the UID in column 0. */
 enum store_err index_walk(struct index *ix, enum statement id, int64_t mailbox,
-    const struct uidset *uids, uint32_t after, bool (*cb)(void *arg, sqlite3_stmt *row), void *arg);
+    const struct uidset *uids, uint32_t after,
+    bool (*cb)(void *arg, uint32_t uid, sqlite3_stmt *row), void *arg);
 
 /* Puts the chunk of the UID map that is being edited. */
 enum store_err index_chunk_flush(struct index *ix);

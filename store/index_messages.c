@@ -146,7 +146,7 @@ index_message_get(struct index *ix, int64_t mailbox, uint32_t uid, struct index_
 /* One query per stretch of the set; small holes are read over. */
 enum store_err
 index_walk(struct index *ix, enum statement id, int64_t mailbox, const struct uidset *uids,
-    uint32_t after, bool (*cb)(void *arg, sqlite3_stmt *row), void *arg)
+    uint32_t after, bool (*cb)(void *arg, uint32_t uid, sqlite3_stmt *row), void *arg)
 {
 	enum { HOLE = 64 };
 	uint32_t at = uidset_next(uids, after);
@@ -163,7 +163,7 @@ index_walk(struct index *ix, enum statement id, int64_t mailbox, const struct ui
 			uint32_t uid = (uint32_t)sqlite3_column_int64(st, 0);
 
 			if (uidset_contains(uids, uid)) {
-				if (!cb(arg, st))
+				if (!cb(arg, uid, st))
 					break;
 				continue;
 			}
@@ -187,10 +187,11 @@ struct message_rows {
 };
 
 static bool
-take_message(void *arg, sqlite3_stmt *row)
+take_message(void *arg, uint32_t uid, sqlite3_stmt *row)
 {
 	struct message_rows *rows = arg;
 
+	(void)uid;
 	message_columns(row, &rows->out[rows->count++]);
 	return rows->count < rows->max;
 }

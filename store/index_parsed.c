@@ -122,13 +122,14 @@ struct learnt_walk {
 };
 
 static bool
-take_learnt(void *arg, sqlite3_stmt *st)
+take_learnt(void *arg, uint32_t uid, sqlite3_stmt *st)
 {
 	const struct learnt_walk *walk = arg;
-	struct index_learnt_row row = { .uid = (uint32_t)sqlite3_column_int64(st, 0),
-		.has_sent = sqlite3_column_type(st, 1) != SQLITE_NULL,
-		.sent = sqlite3_column_int64(st, 1) };
+	struct index_learnt_row row = { .uid = uid,
+		.has_sent = sqlite3_column_type(st, 1) != SQLITE_NULL };
 
+	if (row.has_sent)
+		row.sent = sqlite3_column_int64(st, 1);
 	row.bytes.p = sqlite3_column_blob(st, 2);
 	row.bytes.len = row.bytes.p != NULL ? (size_t)sqlite3_column_bytes(st, 2) : 0;
 	return walk->cb(walk->arg, &row);

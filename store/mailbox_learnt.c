@@ -24,19 +24,11 @@ struct learnt_slice {
 };
 
 struct learnt_call {
-	bool (*cb)(void *arg, const struct index_learnt_row *row);
+	/* Hands it out; false: what is damaged is learnt again. */
+	bool (*cb)(void *arg, const struct index_learnt_row *row, bool *go_on_out);
 	void *arg;
 	bool known_only; /* passes over what would have to be parsed */
 };
-
-/* What is damaged is learnt again. */
-static bool
-is_usable(enum index_learnt kind, struct str bytes)
-{
-	struct sort_keys keys;
-
-	return kind != INDEX_SORTED || sort_keys_unpack(bytes, &keys);
-}
 
 static bool
 on_row(void *arg, const struct index_learnt_row *row)
@@ -50,7 +42,7 @@ on_row(void *arg, const struct index_learnt_row *row)
 		return false;
 	item = &s->items[s->at++];
 	*item = (struct learnt_item){ .uid = row->uid,
-		.have = is_usable(s->kind, row->bytes),
+		.have = true,
 		.has_sent = row->has_sent,
 		.sent = row->sent,
 		.at = s->bytes.len,
@@ -117,12 +109,10 @@ give(struct mailbox *box, struct learnt_slice *s, const struct learnt_item *item
 	struct parsed_item *fresh;
 	enum store_err err;
 
-	if (item->have) {
-		if (item->len > 0)
-			out.bytes = (struct str){ s->bytes.data + item->at, item->len };
-		*go_on_out = call->cb(call->arg, &out);
+	if (item->have && item->len > 0)
+		out.bytes = (struct str){ s->bytes.data + item->at, item->len };
+	if (item->have && call->cb(call->arg, &out, go_on_out))
 		return STORE_OK;
-	}
 	if (call->known_only)
 		return STORE_OK;
 	if (s->fresh_count == PARSED_SLICE)
@@ -134,7 +124,7 @@ give(struct mailbox *box, struct learnt_slice *s, const struct learnt_item *item
 		return err;
 	s->fresh_count++;
 	out = row_of_parsed(s->kind, fresh);
-	*go_on_out = call->cb(call->arg, &out);
+	call->cb(call->arg, &out, go_on_out);
 	return STORE_OK;
 }
 
@@ -178,7 +168,7 @@ struct searched_call {
 };
 
 static bool
-give_searched(void *arg, const struct index_learnt_row *row)
+give_searched(void *arg, const struct index_learnt_row *row, bool *go_on_out)
 {
 	const struct searched_call *call = arg;
 	const struct message_searched m = { .uid = row->uid,
@@ -186,7 +176,8 @@ give_searched(void *arg, const struct index_learnt_row *row)
 		.has_sent_date = row->has_sent,
 		.sent_date_days = row->sent };
 
-	return call->cb(call->arg, &m);
+	*go_on_out = call->cb(call->arg, &m);
+	return true;
 }
 
 enum store_err
@@ -207,15 +198,17 @@ struct sorted_call {
 };
 
 static bool
-give_sorted(void *arg, const struct index_learnt_row *row)
+give_sorted(void *arg, const struct index_learnt_row *row, bool *go_on_out)
 {
 	const struct sorted_call *call = arg;
 	struct message_sorted m = {
 		.uid = row->uid, .has_sent = row->has_sent, .sent_s = row->sent
 	};
 
-	sort_keys_unpack(row->bytes, &m.keys);
-	return call->cb(call->arg, &m);
+	if (!sort_keys_unpack(row->bytes, &m.keys))
+		return false;
+	*go_on_out = call->cb(call->arg, &m);
+	return true;
 }
 
 enum store_err
@@ -236,7 +229,7 @@ struct summary_call {
 };
 
 static bool
-give_summary(void *arg, const struct index_learnt_row *row)
+give_summary(void *arg, const struct index_learnt_row *row, bool *go_on_out)
 {
 	const struct summary_call *call = arg;
 	struct message_summary m = { .uid = row->uid };
@@ -246,7 +239,8 @@ give_summary(void *arg, const struct index_learnt_row *row)
 		memcpy(&m.ids, row->bytes.p, ids);
 		m.preview = (struct str){ row->bytes.p + ids, row->bytes.len - ids };
 	}
-	return call->cb(call->arg, &m);
+	*go_on_out = call->cb(call->arg, &m);
+	return true;
 }
 
 enum store_err
