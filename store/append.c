@@ -7,7 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/crossing.h"
 #include "store/deliver.h"
+#include "store/dir.h"
 #include "store/folder.h"
 #include "store/kept_internal.h"
 #include "store/mailbox_internal.h"
@@ -372,6 +374,23 @@ commit_end(struct append *ap, struct commit *c, enum store_err err)
 	return err;
 }
 
+/* Into another account, and the old message goes afterwards: see crossing.h. */
+static enum store_err
+note_crossing(struct append *ap, struct crossing **crossing_out)
+{
+	const struct mailbox *box = ap->replaced_box;
+	struct crossing_item item = { .uid = ap->replaced_uid };
+	char unique[DIR_UNIQUE_MAX_BYTES];
+
+	*crossing_out = NULL;
+	if (box == NULL || box->acct == ap->acct || ap->count != 1)
+		return STORE_OK;
+	dir_unique_name(unique);
+	item.unique = unique;
+	maildir_delivery_set_unique(ap->items[0].delivery, unique);
+	return crossing_begin(ap->replaced_box, ap->acct, ap->name, &item, 1, crossing_out);
+}
+
 /* What could not be expunged in the same transaction: of another account, or under a name that another program has just
  * changed. */
 static enum store_err
@@ -399,6 +418,8 @@ expunge_replaced(struct append *ap, const struct commit *c)
 enum store_err
 append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_out)
 {
+	struct crossing *crossing = NULL;
+	enum store_err err;
 	struct commit c;
 	int tries = 0;
 
@@ -406,24 +427,30 @@ append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_
 		ap->err = seal_last(ap);
 	if (ap->err == STORE_OK)
 		ap->err = sync_bulk(ap);
+	if (ap->err == STORE_OK)
+		ap->err = note_crossing(ap, &crossing);
 	if (ap->err != STORE_OK)
 		return ap->err;
 	do {
 		ap->err = commit_begin(ap, &c);
 		/* Before anything is in place a damaged index can be made anew. */
 	} while (account_should_retry(ap->acct, ap->err, &tries));
-	if (ap->err != STORE_OK)
+	if (ap->err == STORE_OK) {
+		*uidvalidity_out = c.sb.row.uidvalidity;
+		ap->err = commit_end(ap, &c, commit_locked(ap, &c));
+	}
+	if (ap->err != STORE_OK) {
+		crossing_end(crossing, true);
 		return ap->err;
-	*uidvalidity_out = c.sb.row.uidvalidity;
-	ap->err = commit_end(ap, &c, commit_locked(ap, &c));
-	if (ap->err != STORE_OK)
-		return ap->err;
+	}
 	if (uids_out != NULL)
 		uidset_clear(uids_out);
 	for (size_t i = 0; i < ap->count && uids_out != NULL; i++)
 		uidset_add(uids_out, ap->items[i].m.uid);
 	note_quota(ap);
-	return expunge_replaced(ap, &c);
+	err = expunge_replaced(ap, &c);
+	crossing_end(crossing, err == STORE_OK);
+	return err;
 }
 
 void

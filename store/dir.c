@@ -196,8 +196,8 @@ dir_read_file(int at_fd, const char *path, size_t max_bytes, struct buf *out)
 	return err;
 }
 
-static bool
-write_all(int fd, struct str bytes)
+bool
+dir_write_all(int fd, struct str bytes)
 {
 	while (bytes.len > 0) {
 		ssize_t done = write(fd, bytes.p, bytes.len);
@@ -224,7 +224,7 @@ dir_replace_file(int dir_fd, const char *name, struct str bytes, bool durable)
 	err = dir_open_file(dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE, &fd);
 	if (err != STORE_OK)
 		goto out;
-	if (!write_all(fd, bytes) || (durable && fsync(fd) < 0)) {
+	if (!dir_write_all(fd, bytes) || (durable && fsync(fd) < 0)) {
 		err = dir_err(errno);
 		saved = errno;
 		close(fd);

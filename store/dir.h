@@ -36,6 +36,8 @@ enum store_err dir_rename_new(int from_fd, const char *from, int to_fd, const ch
 
 /* The whole file behind the bytes in `out`.  STORE_LIMIT if it has more than max_bytes. */
 enum store_err dir_read_file(int at_fd, const char *path, size_t max_bytes, struct buf *out);
+/* All of them, from where the file stands.  False: errno says why. */
+bool dir_write_all(int fd, struct str bytes);
 /* Puts a file in place of `name` in one step: a reader sees the old bytes or the new ones.
  * `durable`: fsync of the file before and of the directory after the rename. */
 enum store_err dir_replace_file(int dir_fd, const char *name, struct str bytes, bool durable);

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/crossing.h"
 #include "store/dir.h"
 #include "store/mailbox_internal.h"
 #include "store/mailbox_name.h"
@@ -531,6 +532,7 @@ open_box(
 enum store_err
 mailbox_open(struct account *acct, const char *name, bool read_only, struct mailbox **box_out)
 {
+	crossing_finish_all(acct); /* what was moved to another account is not shown here again */
 	return open_box(acct, name, read_only, false, box_out);
 }
 

@@ -322,7 +322,8 @@ enum store_err mailbox_move(struct mailbox *box, const struct uidset *uids, stru
     const char *to, struct copy_result *result_out);
 /* The same for who may not set every flag there: the copies come without the others (RFC 4314 §4).  Between two accounts
  * messages are hard links where that is possible; the destination's quota counts, a move is a copy that is durable before
- * the source is expunged (and keeps it as what is expunged), and a process that dies in between leaves it in both. */
+ * the source is expunged (and keeps it as what is expunged), and what a process that dies in between leaves in both is ended
+ * by the next to open a mailbox of the source's account (store/crossing.h). */
 struct copy_target {
 	struct account *acct;
 	const char *name;

@@ -1,10 +1,11 @@
 /* COPY and MOVE into another account; see mailbox.h.  Never are the locks of both accounts held.
  *
  * 1. Each message gets a second name in the destination's tmp/: a hard link, or where there can be none a copy of its
- *    bytes, fsynced.  Nobody sees it yet.
+ *    bytes, fsynced.  Nobody sees it yet.  A move then notes durably what it is going to do (crossing.h).
  * 2. Under the destination's writer lock they get UIDs and are renamed into cur/, which is fsynced: all or none.
  * 3. A move then expunges them from the source, under its lock; the source keeps them as it keeps what is expunged.
- * A process that dies before 2. leaves files in tmp/, which go with the others there; before 3. the mail is in both. */
+ * A process that dies before 2. leaves files in tmp/, which go with the others there; before 3. the mail is in both until
+ * somebody opens the source. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,14 +14,16 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "store/crossing.h"
 #include "store/dir.h"
 #include "store/mailbox_internal.h"
 
 struct item {
 	uint32_t from_uid;
-	struct keyword_set keywords; /* the source view's */
-	char *tmp;                   /* in the destination's tmp/; NULL: not there (any more) */
-	struct index_message m;      /* as it is published; an empty name: not yet */
+	struct keyword_set keywords;       /* the source view's */
+	char unique[DIR_UNIQUE_MAX_BYTES]; /* of its names in the destination */
+	bool in_tmp;                       /* there under that name */
+	struct index_message m;            /* as it is published; an empty name: not yet */
 };
 
 struct across {
@@ -92,8 +95,8 @@ copy_bytes(struct across *op, struct item *item, int from_fd)
 	enum store_err err;
 	int fd;
 
-	err =
-	    dir_open_file(op->dest.tmp_fd, item->tmp, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE, &fd);
+	err = dir_open_file(
+	    op->dest.tmp_fd, item->unique, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE, &fd);
 	if (err != STORE_OK)
 		return err == STORE_NOT_FOUND ? STORE_CHANGED : err;
 	if (!write_all(from_fd, fd, item->m.disk_size) || futimens(fd, times) < 0 || fsync(fd) < 0)
@@ -106,16 +109,15 @@ copy_bytes(struct across *op, struct item *item, int from_fd)
 static enum store_err
 take_one(struct across *op, struct item *item)
 {
-	char unique[DIR_UNIQUE_MAX_BYTES];
 	struct buf name = { 0 };
 	enum store_err err;
 	int fd;
 
 	err = mailbox_message_open_named(op->box, item->from_uid, &fd, &name);
 	if (err == STORE_OK) {
-		dir_unique_name(unique);
-		item->tmp = mem_strdup(unique);
-		if (linkat(op->from_cur_fd, buf_cstr(&name), op->dest.tmp_fd, unique, 0) != 0)
+		dir_unique_name(item->unique);
+		item->in_tmp = true;
+		if (linkat(op->from_cur_fd, buf_cstr(&name), op->dest.tmp_fd, item->unique, 0) != 0)
 			err = copy_bytes(op, item, fd); /* another file system, or just renamed */
 		close(fd);
 	}
@@ -133,7 +135,7 @@ take_all(struct across *op)
 
 		if (err != STORE_OK && err != STORE_NOT_FOUND) {
 			for (size_t j = kept; j < i; j++)
-				op->items[j].tmp = NULL;
+				op->items[j].in_tmp = false;
 			return err;
 		}
 		if (err == STORE_OK)
@@ -182,13 +184,13 @@ place(struct across *op, struct sync_box *sb, struct item *item)
 		return err;
 	item->m.uid = sync_take_uid(sb);
 	item->m.modseq = sb->modseq;
-	maildir_name_new(&name, item->m.disk_size, item->m.size, item->m.uid, true,
-	    sync_letters_of(item->m.flags), (uint32_t)(item->m.keywords.bits[0] & 0x3ffffff));
+	maildir_name_build(&name, str_from(item->unique), item->m.disk_size, item->m.size,
+	    item->m.uid, true, sync_letters_of(item->m.flags),
+	    (uint32_t)(item->m.keywords.bits[0] & 0x3ffffff));
 	sb->touched_cur = true;
-	err = dir_rename_new(op->dest.tmp_fd, item->tmp, sb->dir.cur_fd, buf_cstr(&name));
+	err = dir_rename_new(op->dest.tmp_fd, item->unique, sb->dir.cur_fd, buf_cstr(&name));
 	if (err == STORE_OK) {
-		free(item->tmp);
-		item->tmp = NULL;
+		item->in_tmp = false;
 		snprintf(item->m.name, sizeof(item->m.name), "%s", buf_cstr(&name));
 		err = sync_extra_keywords(sb, item->m.name, &NONE, &item->m.keywords);
 	}
@@ -306,16 +308,27 @@ finish(struct across *op, struct copy_result *r)
 static void
 across_end(struct across *op)
 {
-	for (size_t i = 0; i < op->count; i++) {
-		if (op->items[i].tmp != NULL)
-			unlinkat(op->dest.tmp_fd, op->items[i].tmp, 0);
-		free(op->items[i].tmp);
-	}
+	for (size_t i = 0; i < op->count; i++)
+		if (op->items[i].in_tmp)
+			unlinkat(op->dest.tmp_fd, op->items[i].unique, 0);
 	free(op->items);
 	maildir_close(&op->dest);
 	if (op->from_cur_fd >= 0)
 		close(op->from_cur_fd);
 	free(op->name);
+}
+
+static enum store_err
+note_crossing(struct across *op, struct crossing **crossing_out)
+{
+	struct crossing_item *items = mem_alloc(op->count * sizeof(*items));
+	enum store_err err;
+
+	for (size_t i = 0; i < op->count; i++)
+		items[i] = (struct crossing_item){ op->items[i].from_uid, op->items[i].unique };
+	err = crossing_begin(op->box, op->to->acct, op->name, items, op->count, crossing_out);
+	free(items);
+	return err;
 }
 
 enum store_err
@@ -325,6 +338,7 @@ mailbox_across(struct mailbox *box, const struct uidset *uids, const struct copy
 	struct across op = {
 		.box = box, .to = to, .name = mailbox_canonical(to->name), .from_cur_fd = -1
 	};
+	struct crossing *crossing = NULL;
 	enum store_err err;
 
 	memset(op.keyword_map, 0xff, sizeof(op.keyword_map));
@@ -342,12 +356,19 @@ mailbox_across(struct mailbox *box, const struct uidset *uids, const struct copy
 		err = open_source(&op);
 	if (err == STORE_OK)
 		err = take_all(&op);
+	if (err == STORE_OK && op.count > 0 && move)
+		err = note_crossing(&op, &crossing);
 	if (err == STORE_OK && op.count > 0)
 		err = publish(&op);
-	if (err == STORE_OK)
-		finish(&op, r);
+	if (err != STORE_OK) {
+		crossing_end(crossing, true);
+		across_end(&op);
+		return err;
+	}
+	finish(&op, r);
 	across_end(&op);
-	if (err == STORE_OK && move && !uidset_is_empty(&r->from))
+	if (crossing != NULL)
 		err = mailbox_expunge_with(box, &r->from, MAILBOX_EXPUNGE_UNMARKED, NULL);
+	crossing_end(crossing, err == STORE_OK);
 	return err;
 }

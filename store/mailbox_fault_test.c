@@ -600,6 +600,17 @@ other_account(const struct tree *t)
 	return other;
 }
 
+/* The second of the mailbox, by a new one in the other account. */
+static enum store_err
+replace_across(struct tree *t, struct mailbox *box)
+{
+	struct tree other = other_account(t);
+	enum store_err err = replace_into(&other, box, "INBOX");
+
+	account_close(other.acct);
+	return err;
+}
+
 static enum store_err
 run_across(struct mailbox *box, struct account *to, bool move)
 {
@@ -614,8 +625,8 @@ run_across(struct mailbox *box, struct account *to, bool move)
 	return err;
 }
 
-/* A copy is whole or not there, unless the process died; a move loses nothing, and where it failed or died the mail may be
- * in both. */
+/* A copy is whole or not there, unless the process died; a move loses nothing and doubles nothing, as soon as somebody has
+ * opened the source again. */
 static void
 check_across(struct tree *t, bool move, bool died, enum store_err err)
 {
@@ -628,11 +639,11 @@ check_across(struct tree *t, bool move, bool died, enum store_err err)
 		unsigned old = occurrences(here, TEXTS[i]), new = occurrences(there, TEXTS[i]);
 
 		CHECK(old <= 1 && new <= 1 && old + new >= 1);
-		CHECK(move || old == 1);
+		CHECK(move ? old + new == 1 : old == 1);
 		CHECK(err != STORE_OK || (new == 1 && old == (move ? 0 : 1)));
 		copied += new;
 	}
-	CHECK(died || copied == 0 || copied == ARRAY_LEN(TEXTS));
+	CHECK(died || move || copied == 0 || copied == ARRAY_LEN(TEXTS));
 	CHECK(move || err == STORE_OK || copied == 0);
 	free(here);
 	free(there);
@@ -697,6 +708,63 @@ across_dies(enum call call, unsigned nth, bool *died_out)
 	check_across(&t, true, *died_out, *died_out ? STORE_IO : STORE_OK);
 	check_next(&t);
 	tree_remove(&t);
+}
+
+/* The old one here or the new one there, and never both. */
+static void
+check_replaced_across(struct tree *t)
+{
+	struct tree other = other_account(t);
+	char *here = contents(t, false, false), *there = contents(&other, false, false);
+
+	CHECK(occurrences(here, "two") + occurrences(there, "instead") == 1);
+	CHECK(occurrences(here, "one") == 1 && occurrences(here, "three") == 1);
+	free(here);
+	free(there);
+	account_close(other.acct);
+}
+
+static void
+test_replacing_into_another_account(void **state)
+{
+	static const enum call WHERE[] = { FSYNC_FILE, FSYNC_DIR, UNLINK, RENAME_NEW, COMMIT };
+	const struct op op = { "replace across", do_move, MOVED };
+	unsigned deaths = 0;
+
+	(void)state;
+	for (size_t w = 0; w < ARRAY_LEN(WHERE); w++) {
+		for (unsigned nth = 0;; nth++) {
+			struct mailbox *box;
+			struct tree t, other;
+			int status;
+			pid_t pid;
+
+			prepare(&t, &box, &op);
+			other = other_account(&t);
+			account_close(other.acct);
+			mailbox_close(box);
+			tree_close(&t);
+			pid = fork();
+			CHECK(pid >= 0);
+			if (pid == 0) {
+				tree_open(&t);
+				CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+				arm(WHERE[w], nth, EIO);
+				fault.kill = true;
+				CHECK_OK(replace_across(&t, box));
+				_exit(0);
+			}
+			CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+			tree_open(&t);
+			check_replaced_across(&t);
+			tree_remove(&t);
+			if (WEXITSTATUS(status) == 0)
+				break;
+			deaths++;
+		}
+	}
+	printf("replacing into another account: died at %u calls\n", deaths);
+	CHECK(deaths > 6);
 }
 
 static void
@@ -950,6 +1018,7 @@ main(void)
 		cmocka_unit_test(test_each_call_fails_once),
 		cmocka_unit_test(test_dies_at_each_call),
 		cmocka_unit_test(test_into_another_account),
+		cmocka_unit_test(test_replacing_into_another_account),
 		cmocka_unit_test(test_all_bytes_go_over),
 		cmocka_unit_test(test_kept_area),
 	};
