@@ -116,6 +116,10 @@ void imap_metadata_own(
     struct imap_session *s, const struct account *acct, uint64_t first, uint64_t last);
 void imap_metadata_report_end(struct imap_session *s);
 
+/* Says that an entry of another user's mailbox has changed, if it is shared and this user may read it (§3.3). */
+void imap_metadata_say_others(
+    struct imap_session *s, const struct account *owner, const char *mailbox, const char *entry);
+
 /* For NOTIFY (RFC 5465 §5.7): entries of an account that have changed after *since, which is moved on; each with the name of
  * its mailbox, NULL for the server's, but for changes numbered skip_first to skip_last.  Watch the file state.db-wal of
  * the account for when to ask. */

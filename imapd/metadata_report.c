@@ -162,8 +162,7 @@ imap_metadata_own(struct imap_session *s, const struct account *acct, uint64_t f
 {
 	struct imap_metadata_seen *seen = seen_of(s, acct);
 
-	if (acct == s->acct)
-		imap_notify_own_metadata(s, first, last);
+	imap_notify_own_metadata(s, acct, first, last);
 	if (first == 0 || seen == NULL || !seen->begun)
 		return;
 	if (seen->own_first == 0)
@@ -189,9 +188,8 @@ say_entry(struct imap_session *s, const char *shown, const char *entry)
 	buf_adds(&s->out, "\r\n");
 }
 
-/* Of another user's: what is shared, in mailboxes whose annotations this user may read (§3.3). */
-static void
-say_others(
+void
+imap_metadata_say_others(
     struct imap_session *s, const struct account *owner, const char *mailbox, const char *entry)
 {
 	static const unsigned ANY = ACL_READ | ACL_SEEN | ACL_WRITE | ACL_INSERT | ACL_POST;
@@ -214,7 +212,7 @@ say(void *arg, const char *mailbox, const char *entry)
 	const struct telling *t = arg;
 
 	if (t->owner != NULL)
-		say_others(t->s, t->owner, mailbox, entry);
+		imap_metadata_say_others(t->s, t->owner, mailbox, entry);
 	else
 		say_entry(t->s, mailbox != NULL ? mailbox : "", entry);
 }

@@ -32,7 +32,7 @@ notify_free(struct imap_notify *n)
 		return;
 	own_names_free(n);
 	notify_boxes_free(&n->boxes);
-	free(n->state_path);
+	notify_metadata_free(n);
 	arena_free(&n->arena);
 	free(n);
 }
@@ -337,11 +337,14 @@ imap_notify_watches(struct imap_session *s,
 		return false;
 	n->watches_changed = false;
 	watch_next(&l, WATCH_TREE, n->plan.group_count > 0 ? account_path(s->acct) : NULL);
-	watch_next(&l, WATCH_FILE, n->state_path);
+	watch_next(&l, WATCH_FILE, n->state_count > 0 ? n->states[0].path : NULL);
 	watch_boxes(&l, &n->boxes);
 	n->first_more = l.next;
 	if (notify_plan_has_others(&n->plan))
 		watch_others(&l, s, &n->boxes);
+	n->first_state = l.next;
+	for (size_t i = 1; i < n->state_count; i++)
+		watch_next(&l, WATCH_FILE, n->states[i].path);
 	*count_out = l.next;
 	return true;
 }
@@ -355,11 +358,11 @@ imap_notify_moved(struct imap_session *s, unsigned number)
 		return;
 	if (number == NOTIFY_WATCH_SELECTED)
 		n->selected_moved = s->box != NULL;
-	if (number == NOTIFY_WATCH_TREE || number >= n->first_more)
+	if (number == NOTIFY_WATCH_TREE || (number >= n->first_more && number < n->first_state))
 		n->tree_moved = true;
 	/* state.db may have come just now. */
-	if (number == NOTIFY_WATCH_STATE || number == NOTIFY_WATCH_TREE)
-		n->metadata_moved = n->state_path != NULL;
+	if (number == NOTIFY_WATCH_STATE || number == NOTIFY_WATCH_TREE || number >= n->first_more)
+		n->metadata_moved = n->state_count > 0;
 	for (size_t i = 0; i < n->boxes.count && number >= NOTIFY_WATCH_BOX; i++)
 		if (n->boxes.items[i].path != NULL && n->boxes.items[i].number == number)
 			n->boxes.items[i].moved = n->boxes_moved = true;

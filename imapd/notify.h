@@ -58,7 +58,8 @@ void imap_notify_own_messages(struct imap_session *s, const struct account *acct
 /* A mailbox, with all below it, has been made, removed, renamed or (un)subscribed. */
 void imap_notify_own_name(struct imap_session *s, const char *shown);
 /* Annotations: the numbers of the changes, as imap_metadata_own() has them. */
-void imap_notify_own_metadata(struct imap_session *s, uint64_t first, uint64_t last);
+void imap_notify_own_metadata(
+    struct imap_session *s, const struct account *acct, uint64_t first, uint64_t last);
 
 /* --- telling --- */
 /* Tells what has moved, as much as s->out takes: IMAP_MORE if more is to come before anything else is

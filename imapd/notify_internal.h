@@ -48,6 +48,13 @@ struct notify_boxes {
 	size_t count;
 };
 
+/* An account's annotations: the last change that the client knows, and its own ones after that. */
+struct notify_state {
+	struct account *acct; /* the session's, until logout */
+	uint64_t last, own_first, own_last;
+	char *path; /* to watch */
+};
+
 struct imap_notify {
 	struct arena arena; /* of the plan */
 	struct notify_plan plan;
@@ -63,10 +70,11 @@ struct imap_notify {
 	char **own_names;
 	size_t own_name_count;
 
-	/* The last change of an annotation that the client knows, and its own ones after that. */
-	uint64_t metadata_last, own_metadata_first, own_metadata_last;
+	/* Accounts whose annotations are asked for, the session's own first; none: no annotations are. */
+	struct notify_state *states;
+	size_t state_count;
 	bool metadata_moved;
-	char *state_path; /* to watch; NULL: no annotations are asked for */
+	unsigned first_state; /* from this number on a watch stands for the others' */
 };
 
 /* Frees what one holds. */
@@ -91,9 +99,10 @@ void notify_status_begin(struct imap_session *s, struct notify_box *box, bool te
 /* Tells what has changed in it. */
 void notify_status_update(struct imap_session *s, struct notify_box *box);
 
-/* Annotations: takes them as told; tells what has changed. */
+/* Annotations: takes them as told, also those of accounts that have come since; tells what has changed. */
 void notify_metadata_begin(struct imap_session *s);
 void notify_metadata_update(struct imap_session *s);
+void notify_metadata_free(struct imap_notify *n);
 
 /* "* OK [NOTIFICATIONOVERFLOW] …", and nothing more, RFC 5465 §5.8. */
 void notify_overflow(struct imap_session *s);

@@ -1,8 +1,32 @@
 /* MailboxMetadataChange and ServerMetadataChange, RFC 5465 §5.6 and §5.7: names of entries, never values. */
+#include <stdlib.h>
+
 #include "imapd/metadata.h"
 #include "imapd/notify_internal.h"
+#include "imapd/place.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
+
+static struct notify_state *
+find_state(const struct imap_notify *n, const struct account *acct)
+{
+	for (size_t i = 0; i < n->state_count; i++)
+		if (n->states[i].acct == acct)
+			return &n->states[i];
+	return NULL;
+}
+
+static void
+add_state(struct imap_notify *n, struct account *acct)
+{
+	if (find_state(n, acct) != NULL)
+		return;
+	n->states = mem_realloc_array(n->states, n->state_count + 1, sizeof(*n->states));
+	n->states[n->state_count++] = (struct notify_state){ .acct = acct,
+		.last = imap_metadata_last(acct),
+		.path = mem_printf("%s/state.db-wal", account_path(acct)) };
+	n->watches_changed = true;
+}
 
 void
 notify_metadata_begin(struct imap_session *s)
@@ -11,18 +35,33 @@ notify_metadata_begin(struct imap_session *s)
 
 	if ((notify_plan_all_events(&n->plan) & NOTIFY_METADATA) == 0)
 		return;
-	n->state_path = mem_printf("%s/state.db-wal", account_path(s->acct));
-	n->metadata_last = imap_metadata_last(s->acct);
+	add_state(n, s->acct);
+	for (size_t i = 0; i < n->boxes.count; i++) {
+		const struct notify_box *box = &n->boxes.items[i];
+
+		if (box->acct != NULL && (box->events & NOTIFY_MAILBOX_METADATA) != 0)
+			add_state(n, box->acct);
+	}
+}
+
+void
+notify_metadata_free(struct imap_notify *n)
+{
+	for (size_t i = 0; i < n->state_count; i++)
+		free(n->states[i].path);
+	free(n->states);
+	n->states = NULL;
+	n->state_count = 0;
 }
 
 static bool
-is_wanted(const struct imap_notify *n, const char *mailbox)
+is_wanted(const struct imap_notify *n, const char *shown)
 {
 	const struct notify_box *box;
 
-	if (mailbox == NULL)
+	if (shown == NULL)
 		return (notify_plan_all_events(&n->plan) & NOTIFY_SERVER_METADATA) != 0;
-	box = notify_boxes_find(&n->boxes, mailbox);
+	box = notify_boxes_find(&n->boxes, shown);
 	return box != NULL && (box->events & NOTIFY_MAILBOX_METADATA) != 0;
 }
 
@@ -41,28 +80,50 @@ tell(void *arg, const char *mailbox, const char *entry)
 	buf_adds(&s->out, "\r\n");
 }
 
+struct telling {
+	struct imap_session *s;
+	const struct account *owner;
+};
+
+static void
+tell_others(void *arg, const char *mailbox, const char *entry)
+{
+	const struct telling *t = arg;
+	struct arena arena = { 0 };
+
+	if (mailbox != NULL && is_wanted(t->s->notify, imap_place_shown(t->s, &arena,
+							   account_address(t->owner), mailbox)))
+		imap_metadata_say_others(t->s, t->owner, mailbox, entry);
+	arena_free(&arena);
+}
+
 void
 notify_metadata_update(struct imap_session *s)
 {
 	struct imap_notify *n = s->notify;
 
 	n->metadata_moved = false;
-	if (n->state_path == NULL)
-		return;
-	imap_metadata_changes(
-	    s->acct, &n->metadata_last, n->own_metadata_first, n->own_metadata_last, tell, s);
-	n->own_metadata_first = n->own_metadata_last = 0;
+	notify_metadata_begin(s);
+	for (size_t i = 0; i < n->state_count; i++) {
+		struct notify_state *st = &n->states[i];
+		struct telling t = { s, st->acct };
+
+		imap_metadata_changes(st->acct, &st->last, st->own_first, st->own_last,
+		    st->acct == s->acct ? tell : tell_others, st->acct == s->acct ? (void *)s : &t);
+		st->own_first = st->own_last = 0;
+	}
 }
 
 void
-imap_notify_own_metadata(struct imap_session *s, uint64_t first, uint64_t last)
+imap_notify_own_metadata(
+    struct imap_session *s, const struct account *acct, uint64_t first, uint64_t last)
 {
-	struct imap_notify *n = s->notify;
+	struct notify_state *st = s->notify != NULL ? find_state(s->notify, acct) : NULL;
 
-	if (n == NULL || n->state_path == NULL || first == 0)
+	if (st == NULL || first == 0)
 		return;
-	if (n->own_metadata_first == 0)
-		n->own_metadata_first = first;
-	n->own_metadata_last = last;
-	n->metadata_moved = true;
+	if (st->own_first == 0)
+		st->own_first = first;
+	st->own_last = last;
+	s->notify->metadata_moved = true;
 }
