@@ -208,7 +208,8 @@ const struct setting SETTINGS[] = {
 	ENUM("submitd", "sender_policy", "account", "account any",
 	    "Sender addresses an account may use: its own, or any."),
 	ENUM("submitd", "from_policy", "add-sender", "off refuse add-sender",
-	    "Where From is not the account's own address: nothing, refuse the message, or let Sender say who sent it."),
+	    "Where From is not the account's own address: nothing, refuse the message, or let Sender say who sent it. "
+	    "What a filter redirects, also from a mailbox and on request (IMAP's FILTER), is not submitted: it keeps its From, whoever wrote it."),
 	NUMBER("submitd", "recipients_max", "recipients", "1000", 1, 10000,
 	    "Recipients of one message. RFC 5321 asks for at least 100."),
 	NUMBER("submitd", "messages_per_connection", "messages", "1000", 0, 1000000,
