@@ -222,7 +222,7 @@ date_parse_rfc5322(struct str s, int64_t *time_out, int *zone_min_out)
 		zone = take_zone(&c);
 	}
 	year = full_year(year, digits);
-	if (!is_date(year, month, day))
+	if (year < 1900 || !is_date(year, month, day)) /* RFC 5322 §3.3; 2002 was written as 0102 */
 		return false;
 	*time_out = days_from_civil(year, month, day) * DAY_S + seconds - zone * 60;
 	*zone_min_out = zone;

@@ -56,7 +56,7 @@ BROKEN_DATES = [
     ("%(y)d-01-02T03:04:05Z", "date"), ("%(w)s, %(d)d %(m)s %(y)d %(h)02d:%(i)02d:%(s)02d", "date"), ("%(w)s, %(d)d %(m)s %(y)d %(h)02d:%(i)02d:%(s)02d +99", "date"),
     ("%(w)s, %(d)d %(m)s %(y)d %(h)d:%(i)d:%(s)d %(z)s", "date"), ("%(w)sday, %(d)d %(m)suary %(y)d %(h)02d:%(i)02d %(z)s", "date"),
     ("%(w)s (c), (c) %(d)d %(m)s (c) %(y)d %(h)02d (c):%(i)02d %(z)s", "date"), ("%(w)s, %(d)d %(m)s %(y)d %(h)02d.%(i)02d.%(s)02d %(z)s", "date"),
-    ("Thu, 1 Jan 1970 00:00:00 +0100", "date"), ("Fri, 31 Dec 9999 23:59:59 +0000", "date"), ("1 Jan 99999 00:00 +0000", "date"), ("%(w)s, %(d)d %(m)s %(y)d %(h)02d:%(i)02d:60 A", "date")]
+    ("Thu, 1 Jan 1970 00:00:00 +0100", "date"), ("%(d)d %(m)s 01%(y2)02d 12:00 %(z)s", "date"), ("Fri, 31 Dec 9999 23:59:59 +0000", "date"), ("1 Jan 99999 00:00 +0000", "date"), ("%(w)s, %(d)d %(m)s %(y)d %(h)02d:%(i)02d:60 A", "date")]
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 ID_FIELDS = ["<%s>", "<%s>", "<%s>", "<%s>", "<%s>", ("<%s> ", "id-blanks")]

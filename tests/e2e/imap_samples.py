@@ -391,7 +391,7 @@ DATES = {
     "far": (True, "Fri, 1 Jan 2100 00:00:00 +0000"), "full-month": (False, "Mon, 2 March 2026 10:00:00 +0000"),
     "asctime": (False, "Mon Mar  2 10:00:00 2026"), "zone-odd": (False, "Mon, 2 Mar 2026 10:00:00 XYZ"),
     "twice": (False, "Mon, 2 Mar 2026 10:00:00 +0100\nDate: Tue, 3 Mar 2026 10:00:00 +0100"), "empty": (False, ""),
-    "midnight": (True, "Mon, 2 Mar 2026 00:00:00 +0000"), "one-digit": (True, "Mon, 02 Mar 2026 9:05:00 +0100"),
+    "year-102": (False, "Thu, 18 Jul 0102 19:51:35 -0100"), "midnight": (True, "Mon, 2 Mar 2026 00:00:00 +0000"), "one-digit": (True, "Mon, 02 Mar 2026 9:05:00 +0100"),
     "no-comma": (False, "Mon 2 Mar 2026 10:00:00 +0100"), "dashes": (False, "Mon, 2-Mar-2026 10:00:00 +0100"),
 }
 
