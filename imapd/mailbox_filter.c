@@ -1,5 +1,6 @@
 #include "imapd/mailbox_filter.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "imapd/names.h"
@@ -67,6 +68,23 @@ parse_names(struct cursor *c, struct arena *a, bool utf7, struct mailbox_filter 
 	return cursor_take(c, ')');
 }
 
+/* A name, given by its length, and one of the list. */
+static int
+by_name(const void *key, const void *item)
+{
+	const struct str *a = key;
+	const char *b = *(const char *const *)item;
+	int order = strncmp(a->p, b, a->len);
+
+	return order != 0 || b[a->len] == '\0' ? order : -1;
+}
+
+static int
+by_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 bool
 imap_parse_mailbox_filter(
     struct cursor *c, struct arena *a, bool utf7, unsigned kinds, struct mailbox_filter *filter_out)
@@ -76,7 +94,10 @@ imap_parse_mailbox_filter(
 		return false;
 	if ((filter_out->kind & WITH_NAMES) == 0)
 		return true;
-	return imap_parse_sp(c) && parse_names(c, a, utf7, filter_out);
+	if (!imap_parse_sp(c) || !parse_names(c, a, utf7, filter_out))
+		return false;
+	qsort(filter_out->names, filter_out->name_count, sizeof(*filter_out->names), by_names);
+	return true;
 }
 
 bool
@@ -85,37 +106,32 @@ mailbox_filter_reaches_others(const struct mailbox_filter *filter)
 	return (filter->kind & (WITH_NAMES | MAILBOX_FILTER_SUBSCRIBED)) != 0;
 }
 
+static bool
+names(const struct mailbox_filter *filter, struct str name)
+{
+	return bsearch(&name, filter->names, filter->name_count, sizeof(*filter->names), by_name) !=
+	       NULL;
+}
+
 bool
 mailbox_filter_names(const struct mailbox_filter *filter, const char *shown)
 {
-	for (size_t i = 0; i < filter->name_count; i++)
-		if (strcmp(filter->names[i], shown) == 0)
-			return true;
-	return false;
+	return names(filter, str_from(shown));
 }
 
-/* `top` itself or below it; not `deep`: only its children. */
-static bool
-is_below(const char *top, const char *shown, bool deep)
-{
-	size_t len = strlen(top);
-
-	if (strncmp(top, shown, len) != 0)
-		return false;
-	if (shown[len] == '\0')
-		return true;
-	if (shown[len] != IMAP_DELIMITER)
-		return false;
-	return deep || strchr(shown + len + 1, IMAP_DELIMITER) == NULL;
-}
-
+/* One of the names or below one; not `deep`: a child at most. */
 static bool
 covers_tree(const struct mailbox_filter *filter, const char *shown, bool deep)
 {
-	for (size_t i = 0; i < filter->name_count; i++)
-		if (is_below(filter->names[i], shown, deep))
-			return true;
-	return false;
+	struct str name = str_from(shown);
+	bool found = names(filter, name);
+
+	for (bool more = true; more && !found && name.len > 0; more = deep) {
+		while (name.len > 0 && name.p[--name.len] != IMAP_DELIMITER)
+			;
+		found = name.len > 0 && names(filter, name);
+	}
+	return found;
 }
 
 bool

@@ -1,5 +1,6 @@
 #include "imapd/mailbox_scope.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "imapd/list_others.h"
@@ -44,15 +45,6 @@ is_covered(const struct finding *f, const struct mailbox_info *info)
 	return false;
 }
 
-static bool
-is_in_list(const struct mailbox_list *list, const char *shown)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->boxes[i].name, shown) == 0)
-			return true;
-	return false;
-}
-
 static enum store_err
 add(struct finding *f, const char *shown, unsigned rights)
 {
@@ -74,20 +66,48 @@ count_names(const struct finding *f)
 	return count;
 }
 
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* All names of filters that name mailboxes themselves, sorted. */
+static const char **
+sorted_names(const struct finding *f, size_t *count_out)
+{
+	const char **names = arena_alloc(f->arena, (count_names(f) + 1) * sizeof(*names));
+	size_t count = 0;
+
+	for (size_t i = 0; i < f->filter_count; i++)
+		for (size_t k = 0; k < f->filters[i].name_count; k++)
+			if (f->filters[i].kind == MAILBOX_FILTER_MAILBOXES)
+				names[count++] = f->filters[i].names[k];
+	qsort(names, count, sizeof(*names), by_name);
+	*count_out = count;
+	return names;
+}
+
 /* What is named by itself need not be visible. */
 static enum store_err
-add_named(struct finding *f, const struct mailbox_list *list, const struct mailbox_filter *filter)
+add_named(struct finding *f, const struct mailbox_list *list)
 {
+	const char **listed = mem_realloc_array(NULL, list->count + 1, sizeof(*listed));
 	enum store_err err = STORE_OK;
+	const char **names;
+	size_t count;
 
-	for (size_t i = 0; i < filter->name_count && err == STORE_OK; i++) {
-		bool known = is_in_list(list, filter->names[i]);
-
-		for (size_t k = 0; k < f->scope->count && !known; k++)
-			known = strcmp(f->scope->places[k].shown, filter->names[i]) == 0;
-		if (!known)
-			err = add(f, filter->names[i], ACL_READ);
+	names = sorted_names(f, &count);
+	for (size_t i = 0; i < list->count; i++)
+		listed[i] = list->boxes[i].name;
+	qsort(listed, list->count, sizeof(*listed), by_name);
+	for (size_t i = 0; i < count && err == STORE_OK; i++) {
+		if (i > 0 && strcmp(names[i], names[i - 1]) == 0)
+			continue;
+		if (bsearch(&names[i], listed, list->count, sizeof(*listed), by_name) == NULL)
+			err = add(f, names[i], ACL_READ);
 	}
+	free(listed);
 	return err;
 }
 
@@ -110,9 +130,8 @@ mailbox_scope_find(struct imap_session *s, struct arena *a, const struct mailbox
 		if ((list.boxes[i].attributes & MAILBOX_NONEXISTENT) == 0 &&
 		    is_covered(&f, &list.boxes[i]))
 			err = add(&f, list.boxes[i].name, ACL_READ | ACL_LOOKUP);
-	for (size_t i = 0; i < count && err == STORE_OK; i++)
-		if (filters[i].kind == MAILBOX_FILTER_MAILBOXES)
-			err = add_named(&f, &list, &filters[i]);
+	if (err == STORE_OK)
+		err = add_named(&f, &list);
 	mailbox_list_free(&list);
 	return err;
 }

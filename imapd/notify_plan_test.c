@@ -89,6 +89,12 @@ static const struct {
 	{ " (subtree a (MailboxName))", "a/b/c", NAME },
 	{ " (subtree a (MailboxName))", "ab", 0 },
 	{ " (subtree (x a/b) (MailboxName))", "a", 0 },
+	{ " (subtree (x c b a/b) (MailboxName))", "b/c/d", NAME },
+	{ " (subtree (ab a-b a/b/) (MailboxName))", "a/c", 0 },
+	{ " (subtree (b/a a) (MailboxName))", "a/", NAME },
+	{ " (mailboxes (x b ab aa c) (MailboxName))", "ab", NAME },
+	{ " (mailboxes (x b ab aa c) (MailboxName))", "a", 0 },
+	{ " (mailboxes (x b ab aa c) (MailboxName))", "abc", 0 },
 	{ " (mailboxes a (MailboxName))", "a/b", 0 },
 	{ " (mailboxes (\"a*\" \"%\") (MailboxName))", "a1", 0 }, /* no wildcards */
 	{ " (subscribed (MailboxName))", "a", 0 },
@@ -129,6 +135,7 @@ test_subtree_one(void **state)
 	assert_true(mailbox_filter_covers(&f, &(struct mailbox_candidate){ .shown = "a/b" }));
 	assert_false(mailbox_filter_covers(&f, &(struct mailbox_candidate){ .shown = "a/b/c" }));
 	assert_false(mailbox_filter_covers(&f, &(struct mailbox_candidate){ .shown = "b" }));
+	assert_false(mailbox_filter_covers(&f, &(struct mailbox_candidate){ .shown = "b/a" }));
 }
 
 /* Too many names and groups are syntax errors, whatever they are. */
