@@ -274,7 +274,7 @@ step_mailbox(struct imap_session *s, struct imap_request *req, struct esearch *s
 		err = finish_mailbox(s, req, st);
 	end_mailbox(st);
 	st->at++;
-	return err == STORE_NOT_FOUND ? STORE_OK : err;
+	return err == STORE_NOT_FOUND || err == STORE_INVALID ? STORE_OK : err;
 }
 
 /* --- the command ------------------------------------------------------------------------------- */
