@@ -792,6 +792,29 @@ mailbox_measure(struct account *acct, const char *name)
 	return err;
 }
 
+static const struct index_message *
+name_ahead(struct mailbox *box, uint32_t uid)
+{
+	while (box->ahead_at < box->ahead_count && box->ahead[box->ahead_at].uid < uid)
+		box->ahead_at++;
+	return box->ahead_at < box->ahead_count && box->ahead[box->ahead_at].uid == uid
+		   ? &box->ahead[box->ahead_at]
+		   : NULL;
+}
+
+/* A message that was asked for alone is probably opened next.  Takes `row`. */
+static void
+keep_ahead(struct mailbox *box, struct index_message *row)
+{
+	if (name_ahead(box, row->uid) != NULL) {
+		free(row);
+		return;
+	}
+	forget_ahead(box);
+	box->ahead = row;
+	box->ahead_count = 1;
+}
+
 enum store_err
 mailbox_messages(struct mailbox *box, const struct uidset *uids,
     bool (*cb)(void *arg, const struct message *m), void *arg)
@@ -819,11 +842,14 @@ mailbox_messages(struct mailbox *box, const struct uidset *uids,
 			if (!cb(arg, &m))
 				goto out;
 		}
-		if (n < max)
+		if (n < max || after == uidset_last(&wanted))
 			break;
 	}
 out:
-	free(rows);
+	if (max == 1 && n == 1 && err == STORE_OK)
+		keep_ahead(box, rows);
+	else
+		free(rows);
 	uidset_free(&wanted);
 	return err;
 }
@@ -846,16 +872,6 @@ mailbox_message(struct mailbox *box, uint32_t uid, struct message *out)
 	err = mailbox_messages(box, &one, take_one, out);
 	uidset_free(&one);
 	return err == STORE_OK && out->uid == 0 ? STORE_NOT_FOUND : err;
-}
-
-static const struct index_message *
-name_ahead(struct mailbox *box, uint32_t uid)
-{
-	while (box->ahead_at < box->ahead_count && box->ahead[box->ahead_at].uid < uid)
-		box->ahead_at++;
-	return box->ahead_at < box->ahead_count && box->ahead[box->ahead_at].uid == uid
-		   ? &box->ahead[box->ahead_at]
-		   : NULL;
 }
 
 /* The message's row, and with it those that follow if the message follows the one opened last. */
