@@ -44,6 +44,7 @@ struct imap_connection {
 	uint64_t literal_left;   /* of APPEND's data, not yet handed over */
 	struct buf chunk;        /* APPEND's data, or the line for a handler that waits */
 	struct watch *watch;     /* NULL: nothing is watched */
+	struct net_timer *later; /* for what NOTIFY has put off; or NULL */
 	_Atomic(char *) told;    /* a line of the job in flight, to be sent now; or NULL */
 	uint64_t heard_ms; /* when the command began, or the client last heard how far it is */
 };
@@ -77,6 +78,8 @@ unwatch(struct imap_connection *conn)
 {
 	watch_free(conn->watch);
 	conn->watch = NULL;
+	net_timer_free(conn->later);
+	conn->later = NULL;
 }
 
 /* --- lines of a job that goes on --------------------------------------------------------------- */
@@ -282,6 +285,7 @@ log_out(struct imap_connection *conn)
 }
 
 static void on_moved(void *arg);
+static void on_later(void *arg);
 
 static void
 note_moved(struct imap_connection *conn, unsigned number)
@@ -310,6 +314,18 @@ watch_metadata(struct imap_connection *conn, bool wanted)
 	free(path);
 }
 
+static void
+wait_for_later(struct imap_connection *conn)
+{
+	uint64_t ms = imap_notify_due_in_ms(&conn->s);
+
+	if (ms == 0)
+		return;
+	if (conn->later == NULL)
+		conn->later = net_timer_new(conn->c.all->service->loop, on_later, conn);
+	net_timer_start_ms(conn->later, ms);
+}
+
 /* After each job: the selected mailbox and annotations in IDLE, and all that NOTIFY asks for. */
 static void
 watch_what_is_wanted(struct imap_connection *conn)
@@ -331,6 +347,7 @@ watch_what_is_wanted(struct imap_connection *conn)
 		watch_metadata(conn, metadata);
 	if (imap_notify_watches(s, set_watch, conn, &count))
 		watch_cut(conn->watch, count);
+	wait_for_later(conn);
 }
 
 static void
@@ -560,6 +577,8 @@ idle(struct conversation *c)
 		conversation_run(c, JOB_NOTIFY);
 	else if (conn->s.verify)
 		conversation_run(c, JOB_VERIFY);
+	else
+		wait_for_later(conn);
 }
 
 static void
@@ -643,6 +662,15 @@ on_moved(void *arg)
 
 	if (conn->c.state == CONVERSATION_WAITING || conn->c.state == CONVERSATION_COMMAND)
 		conversation_step(&conn->c);
+}
+
+static void
+on_later(void *arg)
+{
+	struct imap_connection *conn = arg;
+
+	conn->woken = true;
+	on_moved(conn);
 }
 
 /* greeting = "*" SP (resp-cond-auth / …) CRLF, RFC 9051 §7.1 */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "imapd/messages.h"
 #include "imapd/news.h"
@@ -226,6 +227,26 @@ tell_boxes(struct imap_session *s)
 	return true;
 }
 
+static bool
+tree_is_due(const struct imap_notify *n)
+{
+	return n->tree_moved && clock_ms() >= n->tree_after_ms;
+}
+
+static void
+update_tree(struct imap_session *s)
+{
+	int64_t began_ms = clock_ms(), now_ms, pause_ms;
+
+	s->notify->tree_moved = false;
+	notify_tree_update(s);
+	own_names_free(s->notify);
+	now_ms = clock_ms();
+	pause_ms = (now_ms - began_ms) * NOTIFY_TREE_PAUSES;
+	s->notify->tree_after_ms =
+	    now_ms + (pause_ms < NOTIFY_TREE_PAUSE_MAX_MS ? pause_ms : NOTIFY_TREE_PAUSE_MAX_MS);
+}
+
 enum imap_result
 imap_notify_run(struct imap_session *s, bool idle)
 {
@@ -239,11 +260,9 @@ imap_notify_run(struct imap_session *s, bool idle)
 		if (s->state == IMAP_LOGOUT)
 			return IMAP_OK;
 	}
-	if (n->tree_moved) {
-		n->tree_moved = false;
-		notify_tree_update(s);
+	if (tree_is_due(n)) {
+		update_tree(s);
 		n = s->notify;
-		own_names_free(n);
 	}
 	if (n->metadata_moved)
 		notify_metadata_update(s);
@@ -260,7 +279,19 @@ imap_notify_is_due(const struct imap_session *s)
 	const struct imap_notify *n = s->notify;
 
 	return n != NULL &&
-	       (n->selected_moved || n->tree_moved || n->boxes_moved || n->metadata_moved);
+	       (n->selected_moved || tree_is_due(n) || n->boxes_moved || n->metadata_moved);
+}
+
+uint64_t
+imap_notify_due_in_ms(const struct imap_session *s)
+{
+	const struct imap_notify *n = s->notify;
+	int64_t now_ms;
+
+	if (n == NULL || !n->tree_moved)
+		return 0;
+	now_ms = clock_ms();
+	return n->tree_after_ms > now_ms ? (uint64_t)(n->tree_after_ms - now_ms) : 1;
 }
 
 bool

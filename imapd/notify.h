@@ -23,6 +23,10 @@
 	1000 /* watched for messages by a session; more: NOTIFICATIONOVERFLOW */
 #define NOTIFY_LIST_LINES_MAX 1000 /* in one go; more: NOTIFICATIONOVERFLOW */
 #define NOTIFY_SLICE_MS       50   /* of looking at mailboxes before others may run */
+/* After the tree of mailboxes has been read, which others can cause as often as they like (SETACL, CREATE), so many times as
+ * long as that took passes before it is read again. */
+#define NOTIFY_TREE_PAUSES       10
+#define NOTIFY_TREE_PAUSE_MAX_MS 5000
 
 struct account;
 struct imap_notify;
@@ -70,6 +74,8 @@ enum imap_result imap_notify_run(struct imap_session *s, bool idle);
 #define NOTIFY_WATCH_SELECTED 0 /* number of the selected mailbox's watch */
 /* Is something to be told? */
 bool imap_notify_is_due(const struct imap_session *s);
+/* Something will be due by itself in so many ms; 0: nothing will. */
+uint64_t imap_notify_due_in_ms(const struct imap_session *s);
 /* Does the selected mailbox have to be watched (also without IDLE)? */
 bool imap_notify_wants_selected(const struct imap_session *s);
 /* All other watches: `set` is called for each number from 1 on, in order, if they have changed since the last call.

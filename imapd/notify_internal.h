@@ -66,6 +66,7 @@ struct imap_notify {
 
 	struct notify_boxes boxes;
 	bool selected_moved, tree_moved, boxes_moved, watches_changed;
+	int64_t tree_after_ms; /* not before that is the tree read again */
 	bool overflow;
 	char **own_names;
 	size_t own_name_count;

@@ -144,6 +144,28 @@ def test_too_much_at_once(shared_instance):
 
 
 @pytest.mark.once
+def test_many_changes_of_rights(shared_instance):
+    """The tree is not read again for each, but what it is in the end is told, in IDLE and without."""
+    ann, guest = account(shared_instance, "owner"), account(shared_instance, "guest")
+    with session(shared_instance, ann) as owner, session(shared_instance, guest) as wire:
+        for n in range(6, 9):
+            owner.ok(f"CREATE box{n}")
+            owner.ok(f"SETACL box{n} {guest} lr")
+        wire.ok('NOTIFY SET (subtree "Other Users" (MailboxName MessageNew MessageExpunge))')
+        for idle in (False, True):
+            if idle:
+                wire.send(b"i IDLE\r\n")
+                heard(wire, r"\+ ")
+            changes = [f"SETACL box7 {guest} {rights}" for rights in ("lr", "lrs", "lri") * 10]
+            assert all(f[-1].startswith(b"OK") for f in owner.ask_all([*changes, f"DELETEACL box7 {guest}"]))
+            heard(wire, r'\* LIST \(\\NonExistent\) "/" "Other Users/owner\.notify/box7"')
+            owner.ok(f"SETACL box7 {guest} lr")
+            heard(wire, r'\* LIST \(\\HasNoChildren\) "/" "Other Users/owner\.notify/box7"')
+        wire.send(b"DONE\r\n")
+        assert wire.until(b"i")[-1].startswith(b"OK")
+
+
+@pytest.mark.once
 def test_too_many_mailboxes(shared_instance):
     ann = account(shared_instance, "many")
     root = shared_instance.maildir(ann)
