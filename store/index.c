@@ -152,7 +152,7 @@ static const char *const SQL[STATEMENTS] = {
 /* --- errors ------------------------------------------------------------------------------------ */
 
 enum store_err
-index_check(const struct index *ix, int rc, const char *what)
+index_check(struct index *ix, int rc, const char *what)
 {
 	switch (rc & 0xff) {
 	case SQLITE_OK:
@@ -165,6 +165,10 @@ index_check(const struct index *ix, int rc, const char *what)
 	/* Whatever went wrong with a file that was deleted or replaced under us: a new one mends it. */
 	if (ix->db != NULL && !index_is_current(ix))
 		return STORE_CORRUPT;
+	/* What SQLite could not open to be written (no descriptor was left, say) it has opened to be read, for good: it is
+	 * no longer current, and whoever comes next opens it anew. */
+	if ((rc & 0xff) == SQLITE_READONLY)
+		ix->ino = 0;
 	switch (rc & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED: return STORE_BUSY;

@@ -86,7 +86,7 @@ struct index {
 };
 
 /* What a result code of SQLite means, logged if it is an error. */
-enum store_err index_check(const struct index *ix, int rc, const char *what);
+enum store_err index_check(struct index *ix, int rc, const char *what);
 /* The statement, reset and ready to be bound; NULL and *err_out if it cannot be prepared. */
 sqlite3_stmt *index_statement(struct index *ix, enum statement id, enum store_err *err_out);
 /* Runs a statement that gives no rows. */

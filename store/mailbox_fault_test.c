@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "store/index.h"
 #include "store/kept.h"
@@ -825,6 +826,44 @@ test_all_bytes_go_over(void **state)
 	free(text);
 }
 
+/* --- an index that could be opened to be read only --------------------------------------------- */
+
+static bool no_writers;
+
+static int
+open_for_sqlite(const char *path, int flags, int mode)
+{
+	const char *name = strrchr(path, '/');
+
+	if (no_writers && (flags & O_ACCMODE) == O_RDWR && name != NULL &&
+	    strcmp(name, "/index.db") == 0) {
+		errno = EMFILE;
+		return -1;
+	}
+	return open(path, flags, mode);
+}
+
+/* SQLite then opens it to be read; that must not last longer than the fault. */
+static void
+test_writes_again(void **state)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	struct tree t;
+
+	(void)state;
+	tree_make(&t);
+	CHECK_OK(append_some(&t, "Archive", 1));
+	tree_close(&t);
+	CHECK(vfs->xSetSystemCall(vfs, "open", (sqlite3_syscall_ptr)open_for_sqlite) == SQLITE_OK);
+	no_writers = true;
+	tree_open(&t);
+	CHECK(append_some(&t, "Archive", 1) == STORE_IO);
+	no_writers = false;
+	CHECK_OK(append_some(&t, "Archive", 1));
+	vfs->xSetSystemCall(vfs, "open", NULL);
+	tree_remove(&t);
+}
+
 /* --- the kept area ------------------------------------------------------------------------------ */
 
 static enum store_err
@@ -1015,6 +1054,7 @@ main(void)
 {
 	cmocka_set_test_filter(getenv("TEST_ONLY"));
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_writes_again),
 		cmocka_unit_test(test_each_call_fails_once),
 		cmocka_unit_test(test_dies_at_each_call),
 		cmocka_unit_test(test_into_another_account),
