@@ -371,7 +371,7 @@ refuse_url(const struct piece *p, struct str url, enum imap_result *result_out)
 {
 	struct buf code = { 0 };
 
-	buf_adds(&code, "BADURL ");
+	buf_adds(&code, url.len > 0 ? "BADURL " : "BADURL"); /* resp-text-code = atom [SP 1*…] */
 	for (size_t i = 0; i < url.len && i < IMAP_LINE_LOGIN_MAX_BYTES; i++) {
 		unsigned char ch = (unsigned char)url.p[i];
 
