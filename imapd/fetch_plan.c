@@ -326,7 +326,8 @@ parse_modifier_partial(struct cursor *c, struct fetch_plan *plan)
 	return imap_parse_sp(c) && imap_parse_partial(c, &plan->partial);
 }
 
-/* chgsince-fetch-mod = "CHANGEDSINCE" SP mod-sequence-value; rexpunges-fetch-mod = "VANISHED", RFC 7162 §7 */
+/* chgsince-fetch-mod = "CHANGEDSINCE" SP mod-sequence-value; rexpunges-fetch-mod = "VANISHED", RFC 7162 §7.  A mod-sequence
+ * of 0 is none, and taken all the same: Thunderbird says it of a mailbox that it does not know yet. */
 static bool
 parse_modifier(struct cursor *c, struct fetch_plan *plan)
 {
@@ -337,7 +338,7 @@ parse_modifier(struct cursor *c, struct fetch_plan *plan)
 	if (cursor_take_nocase(c, STR("PARTIAL")))
 		return parse_modifier_partial(c, plan);
 	if (!cursor_take_nocase(c, STR("CHANGEDSINCE")) || !imap_parse_sp(c) ||
-	    !imap_parse_nz_number64(c, &plan->changed_since))
+	    !imap_parse_number64(c, &plan->changed_since))
 		return false;
 	plan->has_changed_since = true;
 	plan->needs |= FETCH_NEEDS_MODSEQ;

@@ -90,7 +90,7 @@ static const struct plan_case CASES[] = {
 	{ " MODSEQ", "MODSEQ", MODSEQ },
 	{ " FLAGS (CHANGEDSINCE 12)", "FLAGS, MODSEQ", MODSEQ },
 	{ " (UID FLAGS) (changedsince 12)", "UID, FLAGS, MODSEQ", MODSEQ },
-	{ " FLAGS (CHANGEDSINCE 0)", NULL, 0 },
+	{ " (FLAGS) (CHANGEDSINCE 0)", "FLAGS, MODSEQ", MODSEQ }, /* Thunderbird */
 	{ " FLAGS (CHANGEDSINCE)", NULL, 0 },
 	{ " FLAGS (NOSUCH 1)", NULL, 0 },
 	{ " FLAGS ()", NULL, 0 },
