@@ -14,12 +14,16 @@
 #include "base/mem.h"
 #include "store/account_acl.h"
 #include "store/dir.h"
+#include "store/mailbox_search.h"
+
+#define SEARCH_READ_MAX_BYTES (UINT64_C(1) << 30) /* of all search.db files together */
 
 struct tally {
 	size_t opened, without_tree, sampled;
 	size_t dovecot, courier;
 	size_t odd_owner;
-	char odd_path[512]; /* the first one */
+	char odd_path[512];  /* the first one */
+	uint64_t read_bytes; /* of search.db files */
 	size_t damaged_lists;
 	char damaged_list[400]; /* the first */
 };
@@ -74,6 +78,28 @@ check_usage(struct doctor *d, struct account *mail)
 		    account_address(mail), noted.used_bytes, counted.used_bytes);
 }
 
+/* A cache: what is wrong with it goes away with it. */
+static void
+check_search(struct doctor *d, struct tally *t, struct account *mail)
+{
+	static const char *const FOUND[] = {
+		[ACCOUNT_SEARCH_DAMAGED] = "is damaged",
+		[ACCOUNT_SEARCH_STALE] = "has texts of mail that is gone",
+		[ACCOUNT_SEARCH_LARGE] = "is larger than store.search_index_size",
+	};
+	uint64_t left =
+	    t->read_bytes < SEARCH_READ_MAX_BYTES ? SEARCH_READ_MAX_BYTES - t->read_bytes : 0;
+	uint64_t bytes;
+	enum account_search found = account_search_check(mail, left, &bytes);
+
+	if (bytes <= left)
+		t->read_bytes += bytes;
+	if (found != ACCOUNT_SEARCH_NONE && found != ACCOUNT_SEARCH_FINE)
+		doctor_warn(d, "mail",
+		    "nothing: it has been removed, and is made anew when somebody searches",
+		    "%s: search.db %s", account_address(mail), FOUND[found]);
+}
+
 /* A damaged list of who may do what gives nobody but the owner anything. */
 static void
 check_lists(struct tally *t, struct account *mail)
@@ -116,6 +142,8 @@ check_account(struct doctor *d, struct tally *t, const struct account_row *row)
 		look_at_entries(t, mail);
 		if (err == STORE_OK)
 			check_usage(d, mail);
+		if (err == STORE_OK)
+			check_search(d, t, mail);
 	}
 	if (err == STORE_OK)
 		t->opened++;

@@ -14,7 +14,8 @@
 #include "store/search_fuzzy.h"
 #include "store/search_index.h"
 
-#define FREE_FLOOR_TIMES 2 /* of the store's floor: mail goes before its index */
+#define LARGE_EXTRA_BYTES (UINT64_C(64) << 20) /* a slice may go beyond the limit */
+#define FREE_FLOOR_TIMES  2 /* of the store's floor: mail goes before its index */
 
 static struct search_index_box
 index_box(const struct mailbox *box)
@@ -458,6 +459,40 @@ account_search_build(struct account *acct, const char *mailbox, int budget_ms, b
 	mailbox_close(b.box);
 	*done_out = err == STORE_OK ? b.done : err != STORE_CORRUPT;
 	return err;
+}
+
+static enum account_search
+judge(struct account *acct, uint64_t bytes, bool whole)
+{
+	uint64_t max = acct->st->search_max_bytes;
+	struct search_index *ix;
+	enum account_search found = ACCOUNT_SEARCH_FINE;
+	enum store_err err = search_index_open(acct->index_dir, acct->st->log, &ix);
+
+	if (err == STORE_CORRUPT)
+		return ACCOUNT_SEARCH_DAMAGED;
+	if (err != STORE_OK)
+		return ACCOUNT_SEARCH_NONE;
+	if (whole && search_index_check(ix) == STORE_CORRUPT)
+		found = ACCOUNT_SEARCH_DAMAGED;
+	else if (max != 0 && bytes > max + LARGE_EXTRA_BYTES)
+		found = ACCOUNT_SEARCH_LARGE;
+	else if (search_index_is_stale(ix, time(NULL)))
+		found = ACCOUNT_SEARCH_STALE;
+	search_index_close(ix);
+	return found;
+}
+
+enum account_search
+account_search_check(struct account *acct, uint64_t most_bytes, uint64_t *bytes_out)
+{
+	enum account_search found;
+
+	*bytes_out = search_index_bytes(acct->index_dir);
+	found = judge(acct, *bytes_out, *bytes_out <= most_bytes);
+	if (found != ACCOUNT_SEARCH_NONE && found != ACCOUNT_SEARCH_FINE)
+		account_search_drop(acct);
+	return found;
 }
 
 enum store_err

@@ -29,6 +29,19 @@ bool account_search_is_kept(const struct account *acct);
 enum store_err account_search_build(
     struct account *acct, const char *mailbox, int budget_ms, bool *done_out);
 
+/* Looks at search.db, without the account's other files: what is not fine is removed, as account_search_drop() does, and made
+ * anew when somebody searches. */
+enum account_search {
+	ACCOUNT_SEARCH_NONE, /* also of another version */
+	ACCOUNT_SEARCH_FINE,
+	ACCOUNT_SEARCH_DAMAGED,
+	ACCOUNT_SEARCH_STALE, /* too much or too old is what it has of mail that is gone */
+	ACCOUNT_SEARCH_LARGE, /* much larger than the store's options allow */
+};
+/* *bytes_out is its size; above `most_bytes` it is not read through. */
+enum account_search account_search_check(
+    struct account *acct, uint64_t most_bytes, uint64_t *bytes_out);
+
 /* Removes search.db, if no process writes it just then (STORE_BUSY). */
 enum store_err account_search_drop(struct account *acct);
 

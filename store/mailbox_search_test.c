@@ -429,6 +429,35 @@ a_journal_that_is_lost_hides_nothing(void **state)
 	}
 }
 
+static void
+a_look_removes_what_is_damaged(void **state)
+{
+	struct stat sb;
+	uint64_t bytes;
+	struct tree t;
+	char *path;
+
+	(void)state;
+	make(&t, 25);
+	path = path_of(&t, "search.db");
+	assert_int_equal(account_search_check(t.acct, UINT64_MAX, &bytes), ACCOUNT_SEARCH_NONE);
+	build(&t);
+	assert_int_equal(account_search_check(t.acct, UINT64_MAX, &bytes), ACCOUNT_SEARCH_FINE);
+	assert_true(bytes > 0);
+	tree_reopen(&t);
+	CHECK(stat(path, &sb) == 0);
+	damage_file(&t, 4); /* a bit in the middle */
+	assert_int_equal(
+	    account_search_check(t.acct, 1, &bytes), ACCOUNT_SEARCH_FINE); /* not read */
+	assert_int_equal(account_search_check(t.acct, UINT64_MAX, &bytes), ACCOUNT_SEARCH_DAMAGED);
+	assert_int_not_equal(access(path, F_OK), 0);
+	build(&t);
+	assert_int_equal(account_search_check(t.acct, UINT64_MAX, &bytes), ACCOUNT_SEARCH_FINE);
+	compare_needles(&t, 10);
+	free(path);
+	tree_remove(&t);
+}
+
 /* What another program wrote there, and what another version did. */
 static void
 other_files_are_replaced(void **state)
@@ -625,6 +654,7 @@ main(void)
 		cmocka_unit_test(copies_are_indexed_once_and_gone_ones_forgotten),
 		cmocka_unit_test(damage_never_hides_a_message),
 		cmocka_unit_test(a_journal_that_is_lost_hides_nothing),
+		cmocka_unit_test(a_look_removes_what_is_damaged),
 		cmocka_unit_test(other_files_are_replaced),
 		cmocka_unit_test(it_keeps_to_its_size),
 		cmocka_unit_test(an_older_tree_is_indexed_anew),

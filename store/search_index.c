@@ -176,7 +176,7 @@ check(const struct search_index *ix, int rc, const char *what)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_PROTOCOL: /* the journals are in disorder */
-	case SQLITE_NOMEM: /* so much is wanted by a damaged page only */
+	case SQLITE_NOMEM:    /* so much is wanted by a damaged page only */
 	case SQLITE_TOOBIG:
 	case SQLITE_ERROR: /* a table that is not there, or not one of ours */
 	case SQLITE_SCHEMA:
@@ -872,4 +872,24 @@ search_index_is_stale(struct search_index *ix, int64_t now_s)
 	sqlite3_reset(st);
 	return (dead >= SEARCH_INDEX_DEAD_MIN && dead > all / 2) ||
 	       (dead > 0 && now_s - begun_s > SEARCH_INDEX_DEAD_MAX_S);
+}
+
+enum store_err
+search_index_check(struct search_index *ix)
+{
+	sqlite3_stmt *st = NULL;
+	const char *said = "";
+	enum store_err err;
+	int rc;
+
+	rc = sqlite3_prepare_v2(ix->db, "PRAGMA quick_check(1)", -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	err = check(ix, rc, "check");
+	if (rc == SQLITE_ROW)
+		said = (const char *)sqlite3_column_text(st, 0);
+	if (err == STORE_OK && (said == NULL || strcmp(said, "ok") != 0))
+		err = STORE_CORRUPT;
+	sqlite3_finalize(st);
+	return err;
 }

@@ -92,6 +92,8 @@ enum store_err search_index_forget(
 /* Forgets all mailboxes for which `lives` says false. */
 enum store_err search_index_forget_boxes(struct search_index *ix,
     bool (*lives)(void *arg, const struct search_index_box *box), void *arg);
+/* Reads all of it; STORE_CORRUPT: it is damaged somewhere. */
+enum store_err search_index_check(struct search_index *ix);
 /* Are so many texts without a message that a new file would be better, or is there one in a file that is old by now? */
 bool search_index_is_stale(struct search_index *ix, int64_t now_s);
 

@@ -195,6 +195,12 @@ def test_whatever_becomes_of_the_file():
         with session(instance) as client:
             wait_for(lambda: known(instance) == 40, "search.db after kills")
             assert [search(client, p) for p in some] == wanted
+            assert "search.db" not in instance.admin("doctor", check=False).stdout.decode()
+            data = path.read_bytes()
+            path.write_bytes(data[:4096] + bytes(len(data) - 4096))
+            assert f"{ANN}: search.db is damaged" in instance.admin("doctor", check=False).stdout.decode()
+            assert not path.exists()
+            assert [search(client, p) for p in some] == wanted
 
 
 @pytest.mark.once
