@@ -102,8 +102,8 @@ static const char *const SQL[STATEMENTS] = {
 	[DOC_GET] = "SELECT id FROM doc WHERE digest = ?1",
 	[DOC_PUT] = "INSERT INTO doc (digest, refs) VALUES (?1, 1)",
 	[DOC_AGAIN] = "UPDATE doc SET refs = refs + 1 WHERE id = ?1",
-	[DOC_COUNT] = "SELECT (SELECT count(*) FROM doc WHERE refs = 0), (SELECT max(id) FROM doc),"
-		      " (SELECT unix_s FROM begun)",
+	[DOC_COUNT] = ("SELECT (SELECT count(*) FROM doc WHERE refs = 0),"
+		       " (SELECT max(id) FROM doc), (SELECT unix_s FROM begun)"),
 	[HEAD_PUT] = "INSERT INTO head (rowid, text) VALUES (?1, ?2)",
 	[BODY_PUT] = "INSERT INTO body (rowid, text) VALUES (?1, ?2)",
 	[HEAD_FIND] = "SELECT rowid FROM head WHERE head MATCH ?1",
