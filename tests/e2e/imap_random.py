@@ -6,7 +6,6 @@ can be traced to its reason.  Without `broken` such rows are not taken, and the 
 
 import base64
 import random
-import re
 
 from imap_samples import crlf, qp
 
@@ -297,8 +296,7 @@ class Mail:
             if self.flaw("message-encoded", .1):
                 fields.append("Content-Transfer-Encoding: " + r.choice(["base64", "quoted-printable"]))
             inner = self.entity(depth - 1, self.header(depth))
-            if re.search("(?i)base64|quoted-printable", inner):
-                self.words.add("encoded-in-message")
+            self.words.add("in-message")
             return self.join(outer, fields, self.part_fields()) + "\n" + inner
         fields, text = self.leaf(outer)
         head = self.join(outer, fields, self.part_fields())
@@ -332,7 +330,7 @@ class Mail:
             digested = subtype == "digest" and r.random() < .8
             if digested:
                 inner = "\n" + self.entity(depth - 1, self.header(depth))
-                self.words.add("encoded-in-message")
+                self.words.add("in-message")
             else:
                 inner = self.entity(depth - 1)
                 if subtype == "digest":

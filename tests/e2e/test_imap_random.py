@@ -25,6 +25,7 @@ SEED = int(os.environ.get("IMAP_RANDOM_SEED", "6"))
 AT_ONCE = 1000  # messages of one mailbox
 
 DUPLICATE = "Dovecot searches a part by its last Content-Type, and shows the first"
+CONTINUED = "what is folded behind a header line without a colon is not searched"
 ANY_WAY = "no rule says how it is read"
 NO_MIME = "Content- fields are read without MIME-Version and Content-Type too"
 PLAIN_PIECE = "RFC 2231 4.1: a blank or percent sign of a plain piece is percent-encoded in a value that is"
@@ -46,12 +47,13 @@ DIFFERENCES = [
     *rows("header-cut mutated mixed-lines", ["BODY[[]HEADER.FIELDS*"], BLANK_LINE),
     *rows("boundary-odd type-no-boundary", ["B*"], LONG_BOUNDARY), *rows("type type-blanks fold-start", ["BODY*", "TEXT *"], BAD_TYPE),
     *rows("parameter-plain", ["BODY*"], PLAIN_PIECE), *rows("parameter part-field twice", ["BODY", "BODYSTRUCTURE"], ANY_WAY),
-    *rows("no-version", ["BODY", "BODYSTRUCTURE"], NO_MIME), *rows("encoded-in-message", ["BINARY.SIZE*"], IN_MESSAGE),
+    *rows("no-version", ["BODY", "BODYSTRUCTURE"], NO_MIME), *rows("in-message", ["BINARY.SIZE*"], IN_MESSAGE),
     *rows("id-blanks id id-folded", SHAPES, MESSAGE_ID), *rows("obsolete-blanks quoted-atom", SHAPES, OBSOLETE),
     *rows("bracket comment-unclosed quote-unclosed date", SHAPES, ANY_WAY), *rows("nul bare-cr", [*SHAPES, "TEXT *"], NUL),
     *rows(" ".join(sorted(ADDRESS_WORDS | WORD_WORDS)), ["FROM *", "TO *", "CC *", "HEADER*"], FROM_TEXT),
     *rows("encoding fold-start", ["TEXT *", "BODY *"], ENCODING), *rows("parameter body-base64 raw-8bit", ["TEXT *", "BODY *"], FLEXIBLE),
-    *rows("twice", ["TEXT *", "BODY *"], DUPLICATE), *rows("tab blanks", ["SUBJECT *", "HEADER*"], SPACES),
+    *rows("digest-text no-colon", ["TEXT *"], CONTINUED), *rows("twice", ["TEXT *", "BODY *"], DUPLICATE),
+    *rows("tab blanks", ["SUBJECT *", "HEADER*"], SPACES),
     *rows("word " + " ".join(sorted(WORD_WORDS)), ["TEXT *", "SUBJECT *", "HEADER*", "BODY *"], FLEXIBLE),
     *rows("date twice", ["SENT*"], DATE), *rows("mutated", ["*"], ANY_WAY),
 ]
@@ -76,7 +78,11 @@ def compare_fetch(pair, well_formed):
     commands = []
     for seq, have in numbers.items():
         commands.append(f"FETCH {seq} (" + " ".join(f"BODY.PEEK[{s}]" for s in sections(have)) + ")")
-        commands.append(f"FETCH {seq} (" + " ".join(f"BODY.PEEK[{s}]<{o}.{c}>" for s in ("", "TEXT", have[-1][0]) for o, c in PARTIALS) + ")")
+        partial = f"FETCH {seq} (" + " ".join(f"BODY.PEEK[{s}]<{o}.{c}>" for s in ("", "TEXT", have[-1][0]) for o, c in PARTIALS) + ")"
+        if " mutated " in pair.names[seq - 1]:  # a CR at an odd place ends a Dovecot's connection
+            assert pair.sanger.ask(partial)[-1].startswith(b"OK")
+        else:
+            commands.append(partial)
     pair.fetch(commands)
     leaves = [(seq, n) for seq, have in numbers.items() for n, part in have[:24] if not isinstance(part[0], list) and not is_message(part)]
     ask = ["FETCH {0} (BINARY.SIZE[{1}] BINARY.PEEK[{1}] BINARY.PEEK[{1}]<2.5>)".format(*leaf) for leaf in leaves]
