@@ -8,6 +8,7 @@
 #include "imapd/parse.h"
 #include "imapd/response.h"
 #include "imapd/session.h"
+#include "net/metrics.h"
 #include "service/account_quota.h"
 #include "service/service.h"
 #include "store/account.h"
@@ -15,7 +16,8 @@
 #include "store/account_tenure.h"
 #include "store/mailbox.h"
 
-#define PREFIX IMAP_OTHER_USERS "/"
+#define PREFIX  IMAP_OTHER_USERS "/"
+#define LOOK_NS UINT64_C(1000000000)
 
 bool
 imap_name_is_of_others(const char *shown)
@@ -51,6 +53,17 @@ imap_account_is_there(struct imap_session *s)
 	else
 		imap_bye(s, NULL, "The account is gone");
 	return lasts;
+}
+
+bool
+imap_account_was_there(struct imap_session *s)
+{
+	uint64_t now = metrics_now_ns();
+
+	if (s->tenure_looked_ns != 0 && now - s->tenure_looked_ns < LOOK_NS)
+		return true;
+	s->tenure_looked_ns = now;
+	return imap_account_is_there(s);
 }
 
 static struct str

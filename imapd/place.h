@@ -72,6 +72,8 @@ struct acl_user imap_session_user(const struct imap_session *s);
 /* Is the account that has logged in still there, with this address?  Who gets the address later is somebody else, and the
  * tree may be the same.  Cheap while the account database does not change.  False: BYE has been said. */
 bool imap_account_is_there(struct imap_session *s);
+/* The same, but not more often than once a second: for each command. */
+bool imap_account_was_there(struct imap_session *s);
 
 /* "Other Users" or below it. */
 bool imap_name_is_of_others(const char *shown);

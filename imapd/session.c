@@ -167,7 +167,7 @@ imap_command_allowed(struct imap_session *s, struct imap_request *req)
 
 	if (problem != NULL)
 		return imap_bad(req, problem);
-	if (!imap_account_is_there(s))
+	if (!imap_account_was_there(s))
 		return imap_no(req, NULL, "Not any more");
 	if (uid_is_required(s, req))
 		return imap_uid_required(req);

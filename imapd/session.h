@@ -69,9 +69,10 @@ struct imap_session {
 	const char *peer;             /* address as text, "local" for a UNIX socket */
 	struct sasl_channel *channel; /* what TLS knows, for SASL; NULL after login */
 	char *user;                   /* address of the account; NULL before login */
-	char *tenure;         /* of that address at login, store/account_tenure.h; NULL before */
-	uint64_t tenure_seen; /* account_db_generation() when it was last looked at */
-	char *client;         /* what it said by ID before login; or NULL */
+	char *tenure; /* of that address at login, store/account_tenure.h; NULL before */
+	uint64_t tenure_looked_ns; /* when that was last looked at by a command */
+	uint64_t tenure_seen;      /* account_db_generation() when it was last looked at */
+	char *client;              /* what it said by ID before login; or NULL */
 	struct login_event *event; /* its login, until ID says who the client is; or NULL */
 	bool login_delayed;        /* the last login waited, because others had failed before */
 	struct account *acct;      /* open from login to logout */

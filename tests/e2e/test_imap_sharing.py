@@ -531,8 +531,7 @@ def test_who_gets_an_address_later_inherits_nothing(box, ann):
         assert not ok(new, 'LIST "" "Other Users/*"')
         # nor do those who were logged in before hear any more of it, or of the next one's mail
         ok(ann, "APPEND Tenure", MESSAGE)
-        lines, reply = say(old, "NOOP")
-        assert lines == ["* BYE The account is gone"] and reply.startswith("NO"), lines
+        wait_for(lambda: say(old, "NOOP")[0] == ["* BYE The account is gone"], "the end of the session")
         assert b"EXISTS" not in idle.readline()
         # the list shows nothing of it; what is given now is the new one's, and does not add to the old
         shown = ok(ann, "GETACL Tenure")[0]
