@@ -233,6 +233,13 @@ tree_is_due(const struct imap_notify *n)
 	return n->tree_moved && clock_ms() >= n->tree_after_ms;
 }
 
+/* Not before the tree is read that has moved as well: an annotation of a mailbox that is new there would be passed over. */
+static bool
+metadata_is_due(const struct imap_notify *n)
+{
+	return n->metadata_moved && !n->tree_moved;
+}
+
 static void
 update_tree(struct imap_session *s)
 {
@@ -264,7 +271,7 @@ imap_notify_run(struct imap_session *s, bool idle)
 		update_tree(s);
 		n = s->notify;
 	}
-	if (n->metadata_moved)
+	if (metadata_is_due(n))
 		notify_metadata_update(s);
 	if (n->boxes_moved)
 		n->boxes_moved = !tell_boxes(s);
@@ -279,7 +286,7 @@ imap_notify_is_due(const struct imap_session *s)
 	const struct imap_notify *n = s->notify;
 
 	return n != NULL &&
-	       (n->selected_moved || tree_is_due(n) || n->boxes_moved || n->metadata_moved);
+	       (n->selected_moved || tree_is_due(n) || n->boxes_moved || metadata_is_due(n));
 }
 
 uint64_t
