@@ -538,7 +538,7 @@ class Both:
 @pytest.mark.once
 def test_searches_find_what_they_should():
     rng = random.Random(SEED)
-    with Instance(settings={"store.search_index": INDEX}) as i:
+    with Instance(settings={"store.search_index": INDEX, "imapd.append_8bit_headers": "yes"}) as i:
         i.add_account(USER)
         boxes = {"One": Mail(), "Two": Mail()}
         with Wire(i.imaps, trusting()) as first:
