@@ -22,6 +22,12 @@ str_from(const char *s)
 {
 	return (struct str){ s, strlen(s) };
 }
+
+static inline struct str
+buf_str(const struct buf *b) /* its bytes; valid until the next change */
+{
+	return (struct str){ b->data, b->len };
+}
 bool str_eq(struct str a, struct str b);
 bool str_eq_nocase(struct str a, struct str b);
 bool str_has_prefix(struct str s, struct str prefix);

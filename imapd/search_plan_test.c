@@ -50,7 +50,7 @@ dump_set(const struct search_node *node, struct buf *out)
 static void
 dump_string(const struct search_key *key, struct buf *out)
 {
-	static const char *const WHERE[] = { "header", "body", "text" };
+	static const char *const WHERE[] = { "header", "addresses", "body", "text" };
 
 	buf_printf(out, "%s:%.*s:%.*s", WHERE[key->where], (int)key->header.len,
 	    key->header.len > 0 ? key->header.p : "", (int)key->text.len, key->text.p);
@@ -142,8 +142,8 @@ static const struct parse_case {
 	{ " MODSEQ \"/flags/\\\\draft\" all 620162338", "(and modseq:620162338)" },
 	{ " MODSEQ \"/flags/\\\\draft\" none 620162338", NULL },
 	{ " MODSEQ 0", "(and modseq:0)" },
-	{ " FROM \"Smith\" TO ann", "(and header:From:Smith header:To:ann)" },
-	{ " CC a BCC b SUBJECT c", "(and header:Cc:a header:Bcc:b header:Subject:c)" },
+	{ " FROM \"Smith\" TO ann", "(and addresses:From:Smith addresses:To:ann)" },
+	{ " CC a BCC b SUBJECT c", "(and addresses:Cc:a addresses:Bcc:b header:Subject:c)" },
 	{ " HEADER X-Y \"\"", "(and header:X-Y:)" },
 	{ " HEADER X-Y", NULL },
 	{ " BODY {5}\r\nhello TEXT x", "(and body::hello text::x)" },

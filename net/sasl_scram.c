@@ -70,12 +70,6 @@ scram_end(struct sasl_session *s)
 	free(sc);
 }
 
-static struct str
-buf_str(const struct buf *b)
-{
-	return (struct str){ b->data, b->len };
-}
-
 static bool
 is_value_char(char c)
 {

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "store/mailbox.h"
 
-#define INDEX_VERSION      4
+#define INDEX_VERSION      5
 #define INDEX_CACHE_KIB    512   /* SQLite's page cache per connection */
 #define INDEX_CHUNK_UIDS   16384 /* UIDs per row of the UID map */
 #define INDEX_EXPUNGED_MAX 20000 /* expunged UIDs remembered per mailbox, at most */

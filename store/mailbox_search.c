@@ -89,7 +89,8 @@ static unsigned
 parts_of(enum search_where where)
 {
 	switch (where) {
-	case SEARCH_HEADER: return SEARCH_INDEX_HEAD;
+	case SEARCH_HEADER:
+	case SEARCH_ADDRESSES: return SEARCH_INDEX_HEAD;
 	case SEARCH_BODY: return SEARCH_INDEX_BODY;
 	case SEARCH_TEXT: break;
 	}
@@ -190,7 +191,7 @@ narrow_in(struct mailbox *box, const struct search_key *key, struct uidset *uids
 static bool
 needs_files(const struct search_key *key)
 {
-	return key->where != SEARCH_HEADER || !search_fields_keep(key->header);
+	return !search_fields_keep(key->header);
 }
 
 static bool

@@ -17,9 +17,10 @@ static const char *const KEPT[] = { "Subject", "From", "To", "Cc", "Bcc", "Reply
 	"Message-ID", "In-Reply-To", "References", "List-Id" };
 
 struct needle {
-	enum search_where where;
+	enum search_where where; /* SEARCH_HEADER for SEARCH_ADDRESSES too */
 	struct str header;
-	int kept;            /* its number in KEPT, -1: none */
+	int kept; /* its number in KEPT, -1: none */
+	bool addresses;
 	struct buf text;     /* normalised */
 	struct fuzzy *fuzzy; /* or NULL; then `text` is not looked at */
 	bool impossible;     /* longer than we look for */
@@ -66,7 +67,8 @@ search_text_new(const struct search_key *keys, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct needle *n = &st->needles[i];
 
-		n->where = keys[i].where;
+		n->addresses = keys[i].where == SEARCH_ADDRESSES;
+		n->where = n->addresses ? SEARCH_HEADER : keys[i].where;
 		n->header =
 		    (struct str){ arena_strndup(&st->arena, keys[i].header.p, keys[i].header.len),
 			    keys[i].header.len };
@@ -172,13 +174,16 @@ reads_otherwise(struct str value)
 	return false;
 }
 
-/* Appends the addresses as ENVELOPE has them, which is what FROM and its like are about (RFC 9051 §6.4.4). */
-static void
+/* Appends the addresses as ENVELOPE has them, which is what FROM and its like are about (RFC 9051 §6.4.4).  False: not all
+ * of it can be read. */
+static bool
 add_addresses(struct buf *out, struct str value)
 {
 	struct arena arena = { 0 };
+	bool good = true, angle;
 
 	for (const struct address *a = address_parse(&arena, value); a != NULL; a = a->next) {
+		good = good && !a->broken;
 		if (a->broken || a->mailbox.len == 0)
 			continue;
 		buf_addc(out, '\n');
@@ -186,13 +191,16 @@ add_addresses(struct buf *out, struct str value)
 			header_decode(out, a->mailbox);
 			continue;
 		}
-		if (a->name.len > 0)
-			header_decode(out, a->name);
-		buf_adds(out, a->name.len > 0 ? " <" : "");
+		header_decode(out, a->name);
+		angle = a->name.len > 0 || a->route.len > 0;
+		buf_adds(out, a->name.len > 0 ? " <" : angle ? "<" : "");
+		buf_add(out, a->route.p, a->route.len);
+		buf_adds(out, a->route.len > 0 ? ":" : "");
 		address_spec(out, a);
-		buf_adds(out, a->name.len > 0 ? ">" : "");
+		buf_adds(out, angle ? ">" : "");
 	}
 	arena_free(&arena);
+	return good;
 }
 
 /* Shows a text in normal form to the fuzzy needles of TEXT and, outside of headers, BODY. */
@@ -243,24 +251,61 @@ look_in_value(const struct needle *n, struct str folded)
 	buf_free(&text);
 }
 
-/* A field's value as HEADER compares it. */
-static void
-normal_value(struct buf *out, const struct header_field *h)
+/* Does FROM or one of its like compare this with something else than HEADER? */
+static bool
+differs(const struct header_field *h)
 {
-	struct buf value = { 0 };
+	return is_address_field(h->name) && reads_otherwise(h->value);
+}
 
-	header_decode(&value, h->value);
-	if (is_address_field(h->name) && reads_otherwise(h->value))
-		add_addresses(&value, h->value);
-	casefold_all(out, (struct str){ value.data, value.len });
-	buf_free(&value);
+/* A field's value in its two forms, normalised. */
+struct value {
+	struct buf text;      /* as HEADER compares it */
+	struct buf addresses; /* as ENVELOPE has it, for FROM and its like, if `differs` */
+	bool differs;
+	bool both; /* these look at the text as well */
+};
+
+static void
+value_read(struct value *v, const struct header_field *h)
+{
+	struct buf plain = { 0 };
+
+	buf_reset(&v->text);
+	buf_reset(&v->addresses);
+	header_decode(&plain, h->value);
+	casefold_all(&v->text, buf_str(&plain));
+	v->differs = differs(h);
+	v->both = true;
+	if (v->differs) {
+		buf_reset(&plain);
+		v->both = !add_addresses(&plain, h->value);
+		casefold_all(&v->addresses, buf_str(&plain));
+	}
+	buf_free(&plain);
+}
+
+static void
+value_free(struct value *v)
+{
+	buf_free(&v->text);
+	buf_free(&v->addresses);
+}
+
+static void
+look_in_form(struct search_text *st, struct needle *n, struct str folded)
+{
+	if (n->fuzzy != NULL)
+		look_in_value(n, folded);
+	else if (!n->found && holds(folded, n))
+		found(st, n);
 }
 
 /* One field for the needles that name it. */
 static void
 look_in_field(struct search_text *st, const struct header_field *h)
 {
-	struct buf text = { 0 };
+	struct value value = { 0 };
 	bool decoded = false;
 
 	for (size_t i = 0; i < st->count; i++) {
@@ -270,17 +315,30 @@ look_in_field(struct search_text *st, const struct header_field *h)
 		    !str_eq_nocase(n->header, h->name))
 			continue;
 		if (!decoded)
-			normal_value(&text, h);
+			value_read(&value, h);
 		decoded = true;
-		if (n->fuzzy != NULL)
-			look_in_value(n, (struct str){ text.data, text.len });
-		else if (holds((struct str){ text.data, text.len }, n))
-			found(st, n);
+		if (!n->addresses || value.both)
+			look_in_form(st, n, buf_str(&value.text));
+		if (n->addresses && value.differs)
+			look_in_form(st, n, buf_str(&value.addresses));
 	}
-	buf_free(&text);
+	value_free(&value);
 }
 
-/* A header as text: `Name: decoded value`, field by field. */
+/* A field as TEXT sees it: `Name: decoded value`, or a line without a colon with what is folded behind it. */
+static void
+add_line(struct buf *out, const struct header_field *h)
+{
+	if (!header_has_colon(h)) {
+		header_decode(out, h->raw);
+		return;
+	}
+	buf_add(out, h->name.p, h->name.len);
+	buf_adds(out, ": ");
+	header_decode(out, h->value);
+}
+
+/* A header as text, field by field. */
 static bool
 search_header(struct search_text *st, int fd, const struct mime_part *part, bool top)
 {
@@ -301,9 +359,7 @@ search_header(struct search_text *st, int fd, const struct mime_part *part, bool
 		if (!text)
 			continue;
 		buf_reset(&value);
-		buf_add(&value, h.name.p, h.name.len);
-		buf_adds(&value, ": ");
-		header_decode(&value, h.value);
+		add_line(&value, &h);
 		buf_reset(&st->window);
 		casefold_all(&st->window, (struct str){ value.data, value.len });
 		look(st, true);
@@ -463,21 +519,24 @@ add_fuzzy_form(struct buf *out, struct str folded, bool always)
 static bool
 collect_header(struct buf *out, int fd, const struct mime_part *part)
 {
-	struct buf raw = { 0 }, folded = { 0 };
+	struct buf raw = { 0 }, plain = { 0 }, folded = { 0 };
 	bool ok = mime_header_read(&raw, fd, part);
 	struct cursor c = cursor_from((struct str){ raw.data, raw.len });
 	struct header_field h;
 
 	while (ok && raw.len > 0 && header_next(&c, &h)) {
+		buf_reset(&plain);
+		add_line(&plain, &h);
+		if (differs(&h))
+			(void)add_addresses(&plain, h.value);
 		buf_reset(&folded);
-		casefold_all(&folded, h.name);
-		buf_adds(&folded, ": ");
-		normal_value(&folded, &h);
+		casefold_all(&folded, buf_str(&plain));
 		buf_add(out, folded.data, folded.len);
 		buf_addc(out, '\n');
 		add_fuzzy_form(out, (struct str){ folded.data, folded.len }, false);
 	}
 	buf_free(&raw);
+	buf_free(&plain);
 	buf_free(&folded);
 	return ok;
 }
@@ -538,6 +597,9 @@ search_texts_collect(
 
 #define MARKS_BYTES 2
 #define ENTRY_BYTES 4 /* before the value */
+#define NUMBER_MASK 0xff
+#define AS_ENVELOPE 0x100 /* added to the number: for FROM and its like alone */
+#define AS_TEXT     0x200 /* added to the number: not for these */
 
 _Static_assert(ARRAY_LEN(KEPT) <= 8 * MARKS_BYTES, "a bit for each field");
 _Static_assert(SEARCH_FIELDS_MAX_BYTES <= UINT16_MAX, "lengths of two bytes");
@@ -555,32 +617,41 @@ get16(const char *p)
 	return (size_t)(unsigned char)p[0] | (size_t)(unsigned char)p[1] << 8;
 }
 
+static void
+put_entry(struct buf *out, int number, const struct buf *value)
+{
+	put16(out, (size_t)number);
+	put16(out, value->len);
+	buf_add(out, value->data, value->len);
+}
+
 void
 search_fields_pack(struct buf *out, struct str header)
 {
-	struct buf value = { 0 }, entries = { 0 };
+	struct buf entries = { 0 };
+	struct value value = { 0 };
 	struct header_field h;
 	struct cursor c = cursor_from(header);
-	size_t marks = 0;
+	size_t marks = 0, size;
 
 	while (header.len > 0 && header_next(&c, &h)) {
 		int number = kept_number(h.name);
 
 		if (number < 0 || !header_has_colon(&h))
 			continue;
-		buf_reset(&value);
-		normal_value(&value, &h);
-		if (MARKS_BYTES + entries.len + ENTRY_BYTES + value.len > SEARCH_FIELDS_MAX_BYTES) {
+		value_read(&value, &h);
+		size = 2 * ENTRY_BYTES + value.text.len + value.addresses.len;
+		if (MARKS_BYTES + entries.len + size > SEARCH_FIELDS_MAX_BYTES) {
 			marks |= (size_t)1 << number;
 			continue;
 		}
-		put16(&entries, (size_t)number);
-		put16(&entries, value.len);
-		buf_add(&entries, value.data, value.len);
+		put_entry(&entries, number | (value.both ? 0 : AS_TEXT), &value.text);
+		if (value.differs)
+			put_entry(&entries, number | AS_ENVELOPE, &value.addresses);
 	}
 	put16(out, marks);
 	buf_add(out, entries.data, entries.len);
-	buf_free(&value);
+	value_free(&value);
 	buf_free(&entries);
 }
 
@@ -593,7 +664,9 @@ next_kept(struct cursor *c, int *number_out, struct str *value_out)
 		return false;
 	number = get16(c->p);
 	len = get16(c->p + 2);
-	if (number >= ARRAY_LEN(KEPT) || len > cursor_left(c) - ENTRY_BYTES)
+	if ((number & NUMBER_MASK) >= ARRAY_LEN(KEPT) ||
+	    (number & ~(size_t)NUMBER_MASK & ~(size_t)(AS_TEXT | AS_ENVELOPE)) != 0 ||
+	    len > cursor_left(c) - ENTRY_BYTES)
 		return false;
 	*number_out = (int)number;
 	*value_out = (struct str){ c->p + ENTRY_BYTES, len };
@@ -616,6 +689,14 @@ are_whole(struct str fields)
 	return cursor_at_end(&c);
 }
 
+/* Is an entry with this number one that the needle looks at? */
+static bool
+is_about(const struct needle *n, int number)
+{
+	return (number & NUMBER_MASK) == n->kept &&
+	       (number & (n->addresses ? AS_TEXT : AS_ENVELOPE)) == 0;
+}
+
 /* What might match is for the message, which gives the score. */
 static enum search_truth
 fuzzy_truth(const struct needle *n, struct str fields, struct cursor c)
@@ -625,7 +706,7 @@ fuzzy_truth(const struct needle *n, struct str fields, struct cursor c)
 
 	fuzzy_begin(n->fuzzy);
 	while (next_kept(&c, &number, &value))
-		if (number == n->kept)
+		if (is_about(n, number))
 			look_in_value(n, value);
 	return fuzzy_score(n->fuzzy) > 0 || (get16(fields.p) >> n->kept & 1) != 0 ? SEARCH_UNKNOWN
 										  : SEARCH_NO;
@@ -646,7 +727,7 @@ needle_truth(const struct needle *n, struct str fields)
 	if (n->fuzzy != NULL)
 		return fuzzy_truth(n, fields, c);
 	while (next_kept(&c, &number, &value))
-		if (number == n->kept && holds(value, n))
+		if (is_about(n, number) && holds(value, n))
 			return SEARCH_YES;
 	return (get16(fields.p) >> n->kept & 1) != 0 ? SEARCH_UNKNOWN : SEARCH_NO;
 }

@@ -1,6 +1,7 @@
 /* IMAP's substring search on one message (RFC 9051 §6.4.4): HEADER (and with it SUBJECT, FROM,
  * TO, CC, BCC), BODY and TEXT, on decoded headers and decoded text parts, without regard to case
- * (i;unicode-casemap).  Fields of addresses are searched as they stand and as ENVELOPE shows them.  All keys of a search are answered in one pass; no message is decoded twice.
+ * (i;unicode-casemap).  FROM and its like look at the addresses as ENVELOPE shows them, HEADER at the field as it
+ * stands.  All keys of a search are answered in one pass; no message is decoded twice.
  *
  * BODY looks at the bodies of text parts, those of nested messages too, and at no header field; TEXT at the
  * message's own header, the MIME headers of parts and the headers of nested messages too.  HTML is searched as it stands, decoded but with its
@@ -17,11 +18,16 @@
 #define SEARCH_FUZZY_PART_MAX_BYTES (1024 * 1024)
 #define SEARCH_NEEDLE_MAX_BYTES     8192 /* of a normalised needle; longer ones match nothing */
 
-enum search_where { SEARCH_HEADER, SEARCH_BODY, SEARCH_TEXT };
+enum search_where {
+	SEARCH_HEADER, /* a field of the message's header, as it stands */
+	SEARCH_ADDRESSES, /* one with addresses, as ENVELOPE has them; if one cannot be read, as it stands as well */
+	SEARCH_BODY,
+	SEARCH_TEXT
+};
 
 struct search_key {
 	enum search_where where;
-	struct str header; /* SEARCH_HEADER: the field's name */
+	struct str header; /* SEARCH_HEADER and SEARCH_ADDRESSES: the field's name */
 	struct str text;   /* UTF-8 (see charset_to_utf8()), not normalised; "" is in every field
 				 * that exists, and in every body */
 	bool fuzzy;
@@ -58,7 +64,9 @@ void search_texts_free(struct search_texts *texts);
  * field is marked.
  *
  * Format: marked fields (bits, low byte first), then for each occurrence in the header's order its field's number, the length of
- * the decoded and normalised value (low byte first, 2 bytes each), the value.  Whoever changes it, the fields or the
+ * the decoded and normalised value (low byte first, 2 bytes each), the value.  Where ENVELOPE has addresses otherwise
+ * than they stand there, a second entry with 256 added to the number has them so; 512 is added to the number of the
+ * first if only the second is for FROM and its like.  Whoever changes it, the fields or the
  * normal form makes INDEX_VERSION one more. */
 #define SEARCH_FIELDS_MAX_BYTES 8192
 

@@ -15,7 +15,7 @@ has(const struct search_texts *t, enum search_where where, struct str text)
 		return true;
 	return (where != SEARCH_BODY && t->head.len >= text.len &&
 		   memmem(t->head.data, t->head.len, text.p, text.len) != NULL) ||
-	       (where != SEARCH_HEADER && t->body.len >= text.len &&
+	       (where != SEARCH_HEADER && where != SEARCH_ADDRESSES && t->body.len >= text.len &&
 		   memmem(t->body.data, t->body.len, text.p, text.len) != NULL);
 }
 
@@ -69,6 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		{ SEARCH_BODY, STR(""), STR("needle"), false },
 		{ SEARCH_TEXT, STR(""), STR("\xC3\xBC"), false },
 		{ SEARCH_HEADER, STR("To"), STR(""), false },
+		{ SEARCH_ADDRESSES, STR("From"), STR("a <"), false },
 		{ SEARCH_HEADER, STR("References"), STR("<"), false },
 		{ SEARCH_TEXT, STR(""), STR("need nedle"), true },
 		{ SEARCH_BODY, STR(""), STR("multipart b\xC3\xB6undary"), true },

@@ -307,8 +307,8 @@ REFUSED = ["SEARCH", "SEARCH ()", "SEARCH FOO", "SEARCH NOT", "SEARCH OR ALL", "
 REFUSED_HERE = ["SEARCH BEFORE 32-Jan-2026", "SEARCH 99999999999"]  # no date, no number: Dovecot finds nothing
 
 FLEXIBLE = "what cannot be decoded is searched as far as it can; Dovecot leaves it out"
-FROM_TEXT = ("FROM and its like look at the field as it stands and as ENVELOPE has it; "
-             "Dovecot looks only at the latter, with its MISSING_MAILBOX and MISSING_DOMAIN")
+FROM_TEXT = ("a field with addresses that cannot be read is looked at as it stands, too; "
+             "Dovecot looks at its MISSING_MAILBOX and MISSING_DOMAIN")
 SPACES = "RFC 9051 6.4.4: the string as it stands; Dovecot makes one blank of several in the field, not in the string"
 ANGSTROM = "RFC 5051: U+212B is U+00C5; Dovecot's decomposition stops half way"
 # sample, "KEY needle", reason
@@ -320,10 +320,10 @@ SEARCH_DIFFERENCES = [
     ("encoding-quoted", "*", ENCODING),
     ("field-subject-encoded-lang", "*gr\u00fc\u00dfe", "RFC 2231 5: an encoded word may name a language"),
     *((f"address-{name}", "FROM *", FROM_TEXT) for name in (
-        "quote-unclosed", "comment-unclosed", "trailing-text", "obs-blanks", "angle-unclosed", "two-ats", "group-in-group", "blank-in-local",
-        "brackets", "backslash", "route-broken", "comment-quoted-pair", "comment-everywhere", "colons", "at-only")),
-    ("address-angle-empty", "TO *", FROM_TEXT),
-    ("broken-nul-subject", "FROM *", NUL), ("field-quoted-pairs", "FROM *", FROM_TEXT),
+        "quote-unclosed", "comment-unclosed", "trailing-text", "angle-unclosed", "two-ats", "group-in-group", "blank-in-local",
+        "brackets", "backslash", "route-broken", "colons", "at-only")),
+    ("address-angle-empty", "TO *", FROM_TEXT), ("address-obs-blanks", "FROM *", ADDRESS),
+    ("broken-nul-subject", "FROM *", NUL),
     ("field-subject-blanks", "SUBJECT lots *", SPACES), ("field-fold-blank-line", "SUBJECT one two", SPACES),
     ("charset-iso-8859-1-*", "* \u212b", ANGSTROM),
     ("date-asctime", "SENT*", "read all the same"), ("date-no-comma", "SENT*", "read all the same"), ("date-dashes", "SENT*", "read all the same"),
