@@ -219,21 +219,19 @@ on_shm_unmap(sqlite3_file *f, int delete)
 	return real_of(f)->pMethods->xShmUnmap(real_of(f), delete);
 }
 
+/* What is no matter of checksums. */
+#define HANDED_ON                                                                                  \
+	.xClose = on_close, .xTruncate = on_truncate, .xSync = on_sync, .xFileSize = on_file_size, \
+	.xLock = on_lock, .xUnlock = on_unlock, .xCheckReservedLock = on_check_reserved,           \
+	.xFileControl = on_control, .xSectorSize = on_sector_size,                                 \
+	.xDeviceCharacteristics = on_characteristics
+
 /* Version 2: without xFetch, which would read past us. */
 static const sqlite3_io_methods METHODS = {
 	.iVersion = 2,
-	.xClose = on_close,
+	HANDED_ON,
 	.xRead = on_read,
 	.xWrite = on_write,
-	.xTruncate = on_truncate,
-	.xSync = on_sync,
-	.xFileSize = on_file_size,
-	.xLock = on_lock,
-	.xUnlock = on_unlock,
-	.xCheckReservedLock = on_check_reserved,
-	.xFileControl = on_control,
-	.xSectorSize = on_sector_size,
-	.xDeviceCharacteristics = on_characteristics,
 	.xShmMap = on_shm_map,
 	.xShmLock = on_shm_lock,
 	.xShmBarrier = on_shm_barrier,
@@ -242,18 +240,9 @@ static const sqlite3_io_methods METHODS = {
 
 static const sqlite3_io_methods JOURNAL_METHODS = {
 	.iVersion = 1,
-	.xClose = on_close,
+	HANDED_ON,
 	.xRead = on_journal_read,
 	.xWrite = on_journal_write,
-	.xTruncate = on_truncate,
-	.xSync = on_sync,
-	.xFileSize = on_file_size,
-	.xLock = on_lock,
-	.xUnlock = on_unlock,
-	.xCheckReservedLock = on_check_reserved,
-	.xFileControl = on_control,
-	.xSectorSize = on_sector_size,
-	.xDeviceCharacteristics = on_characteristics,
 };
 
 static sqlite3_vfs *real_vfs; /* set once, by register_vfs() */
