@@ -374,21 +374,45 @@ commit_end(struct append *ap, struct commit *c, enum store_err err)
 	return err;
 }
 
-/* Into another account, and the old message goes afterwards: see crossing.h. */
+/* STORE_CHANGED: it has gone. */
 static enum store_err
-note_crossing(struct append *ap, struct crossing **crossing_out)
+note_replaced(struct append *ap, struct crossing *crossing)
 {
-	const struct mailbox *box = ap->replaced_box;
 	struct crossing_item item = { .uid = ap->replaced_uid };
 	char unique[DIR_UNIQUE_MAX_BYTES];
+	struct maildir_name parsed = { 0 };
+	struct buf name = { 0 };
+	char *from_unique;
+	enum store_err err;
+	int fd;
 
-	*crossing_out = NULL;
-	if (box == NULL || box->acct == ap->acct || ap->count != 1)
-		return STORE_OK;
+	err = mailbox_message_open_named(ap->replaced_box, ap->replaced_uid, &fd, &name);
+	if (err != STORE_OK)
+		return err == STORE_NOT_FOUND ? STORE_CHANGED : err;
+	close(fd);
+	maildir_name_parse((struct str){ buf_cstr(&name), name.len }, &parsed);
+	from_unique = mem_strndup(parsed.unique.p, parsed.unique.len);
 	dir_unique_name(unique);
 	item.unique = unique;
+	item.from_unique = from_unique;
 	maildir_delivery_set_unique(ap->items[0].delivery, unique);
-	return crossing_begin(ap->replaced_box, ap->acct, ap->name, &item, 1, crossing_out);
+	err = crossing_note(crossing, ap->replaced_box, ap->acct, ap->name, &item, 1);
+	free(from_unique);
+	buf_free(&name);
+	return err;
+}
+
+/* Into another account, and the old message goes afterwards: see crossing.h. */
+static enum store_err
+begin_crossing(struct append *ap, struct crossing **crossing_out)
+{
+	const struct mailbox *box = ap->replaced_box;
+	enum store_err err;
+
+	if (box == NULL || box->acct == ap->acct || ap->count != 1)
+		return STORE_OK;
+	err = crossing_begin(box->acct, crossing_out);
+	return err == STORE_OK ? note_replaced(ap, *crossing_out) : err;
 }
 
 /* What could not be expunged in the same transaction: of another account, or under a name that another program has just
@@ -428,9 +452,11 @@ append_commit(struct append *ap, uint32_t *uidvalidity_out, struct uidset *uids_
 	if (ap->err == STORE_OK)
 		ap->err = sync_bulk(ap);
 	if (ap->err == STORE_OK)
-		ap->err = note_crossing(ap, &crossing);
-	if (ap->err != STORE_OK)
+		ap->err = begin_crossing(ap, &crossing);
+	if (ap->err != STORE_OK) {
+		crossing_end(crossing, true);
 		return ap->err;
+	}
 	do {
 		ap->err = commit_begin(ap, &c);
 		/* Before anything is in place a damaged index can be made anew. */

@@ -3,7 +3,7 @@
  *	sanger-crossing 1
  *	from 1795306728 INBOX                  UIDVALIDITY and name of the mailbox that loses the messages
  *	to bob@example.org Projects/2026       account and mailbox that get them
- *	17 1795306730.M5P7Q1.host              UID there, unique part of the name here
+ *	17 1795306730.M5P7Q1.host 1795301.M2P3Q1.host    UID, unique part of the name there, and of the one that goes
  *	end 1                                  how many
  */
 #include "store/crossing.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/dir.h"
@@ -22,13 +22,18 @@
 #include "store/maildir_name.h"
 
 #define DIRECTORY      "sanger-crossings"
+#define LOCK           "lock"
+#define LOCK_STEP_MS   10
 #define HEADER         STR("sanger-crossing 1\n")
 #define FILE_MAX_BYTES (256u * 1024 * 1024)
 
 struct crossing {
-	int dir_fd, fd; /* the latter holds the lock */
-	char name[DIR_UNIQUE_MAX_BYTES];
+	struct account *from;
+	int dir_fd, lock_fd;
+	char name[DIR_UNIQUE_MAX_BYTES]; /* empty: nothing is noted yet */
 };
+
+static void finish_left(struct account *acct, int dir_fd);
 
 /* --- beginning --------------------------------------------------------------------------------- */
 
@@ -40,76 +45,79 @@ write_text(struct buf *out, struct mailbox *from, struct account *to, const char
 	buf_printf(out, "from %u %s\n", from->facts.uidvalidity, from->name);
 	buf_printf(out, "to %s %s\n", to->address, to_name);
 	for (size_t i = 0; i < count; i++)
-		buf_printf(out, "%u %s\n", items[i].uid, items[i].unique);
+		buf_printf(out, "%u %s %s\n", items[i].uid, items[i].unique, items[i].from_unique);
 	buf_printf(out, "end %zu\n", count);
 }
 
-static bool
-lock(int fd, bool wait)
+/* STORE_BUSY: somebody has it. */
+static enum store_err
+lock(int dir_fd, int wait_ms, int *fd_out)
 {
-	int r;
+	const struct timespec pause = { .tv_nsec = LOCK_STEP_MS * 1000000 };
+	enum store_err err;
 
-	do {
-		r = flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
-	} while (r != 0 && errno == EINTR);
-	return r == 0;
+	*fd_out = -1;
+	err = dir_open_file(dir_fd, LOCK, O_RDWR | O_CREAT, FILE_MODE, fd_out);
+
+	while (err == STORE_OK && flock(*fd_out, LOCK_EX | LOCK_NB) != 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK)
+			err = dir_err(errno);
+		else if (wait_ms <= 0)
+			err = STORE_BUSY;
+		else
+			nanosleep(&pause, NULL);
+		wait_ms -= LOCK_STEP_MS;
+	}
+	if (err != STORE_OK && *fd_out >= 0) {
+		close(*fd_out);
+		*fd_out = -1;
+	}
+	return err;
 }
 
-/* Somebody may take it for one that was left before we have locked it: then it is gone, and we make another. */
 static enum store_err
-make_locked(struct crossing *c)
+failed(struct crossing *c, const char *op, enum store_err err)
 {
-	for (;;) {
-		enum store_err err;
-		struct stat st;
-
-		dir_unique_name(c->name);
-		err =
-		    dir_open_file(c->dir_fd, c->name, O_RDWR | O_CREAT | O_EXCL, FILE_MODE, &c->fd);
-		if (err != STORE_OK)
-			return err;
-		if (!lock(c->fd, true) || fstat(c->fd, &st) != 0)
-			return dir_err(errno);
-		if (st.st_nlink > 0)
-			return STORE_OK;
-		close(c->fd);
-		c->fd = -1;
-	}
+	if (err != STORE_OK)
+		log_error(account_log(c->from), "crossing", "account=%s op=%s result=%s",
+		    c->from->address, op, store_err_text(err));
+	return err;
 }
 
 enum store_err
-crossing_begin(struct mailbox *from, struct account *to, const char *to_name,
-    const struct crossing_item *items, size_t count, struct crossing **crossing_out)
+crossing_begin(struct account *from, struct crossing **crossing_out)
 {
 	struct crossing *c = mem_zalloc(sizeof(*c));
+	enum store_err err = dir_make(from->home->fd, DIRECTORY);
+
+	*c = (struct crossing){ .from = from, .dir_fd = -1, .lock_fd = -1 };
+	if (err == STORE_OK)
+		err = dir_open(from->home->fd, DIRECTORY, &c->dir_fd);
+	if (err == STORE_OK)
+		err = lock(c->dir_fd, STORE_LOCK_WAIT_S * 1000, &c->lock_fd);
+	if (failed(c, "begin", err) != STORE_OK) {
+		crossing_end(c, true);
+		return err;
+	}
+	finish_left(from, c->dir_fd);
+	*crossing_out = c;
+	return STORE_OK;
+}
+
+enum store_err
+crossing_note(struct crossing *c, struct mailbox *from, struct account *to, const char *to_name,
+    const struct crossing_item *items, size_t count)
+{
 	struct buf text = { 0 };
-	int home_fd = from->acct->home->fd;
 	enum store_err err;
 
-	c->dir_fd = c->fd = -1;
 	write_text(&text, from, to, to_name, items, count);
-	err = dir_make(home_fd, DIRECTORY);
-	if (err == STORE_OK)
-		err = dir_open(home_fd, DIRECTORY, &c->dir_fd);
-	if (err == STORE_OK)
-		err = make_locked(c);
-	if (err == STORE_OK)
-		err = dir_write_all(c->fd, (struct str){ buf_cstr(&text), text.len })
-			  ? STORE_OK
-			  : dir_err(errno);
-	if (err == STORE_OK)
-		err = dir_sync(c->fd);
-	if (err == STORE_OK)
-		err = dir_sync(c->dir_fd);
+	dir_unique_name(c->name);
+	err = dir_replace_file(c->dir_fd, c->name, (struct str){ text.data, text.len }, true);
 	buf_free(&text);
-	if (err == STORE_OK) {
-		*crossing_out = c;
-		return STORE_OK;
-	}
-	log_error(account_log(from->acct), "crossing", "account=%s op=begin result=%s",
-	    from->acct->address, store_err_text(err));
-	crossing_end(c, true);
-	return err;
+	return failed(c, "note", err);
 }
 
 void
@@ -117,10 +125,10 @@ crossing_end(struct crossing *c, bool over)
 {
 	if (c == NULL)
 		return;
-	if (over && c->fd >= 0)
+	if (over && c->name[0] != '\0')
 		unlinkat(c->dir_fd, c->name, 0); /* one that stays finds nothing to do */
-	if (c->fd >= 0)
-		close(c->fd);
+	if (c->lock_fd >= 0)
+		close(c->lock_fd);
 	if (c->dir_fd >= 0)
 		close(c->dir_fd);
 	free(c);
@@ -192,13 +200,19 @@ parse(struct str text, struct left *l)
 	while (cursor_take_line(&c, &line)) {
 		struct cursor at = cursor_from(line);
 		struct crossing_item item;
+		const char *blank;
 
 		if (cursor_take_nocase(&at, STR("end ")))
 			return cursor_take_u64(&at, &count) && cursor_at_end(&at) &&
 			       cursor_at_end(&c) && count == l->count;
 		if (!cursor_take_u32(&at, &item.uid) || !cursor_take(&at, ' '))
 			return false;
-		item.unique = arena_strndup(&l->arena, at.p, cursor_left(&at));
+		blank = memchr(at.p, ' ', cursor_left(&at));
+		if (blank == NULL)
+			return false;
+		item.unique = arena_strndup(&l->arena, at.p, (size_t)(blank - at.p));
+		at.p = blank + 1;
+		item.from_unique = arena_strndup(&l->arena, at.p, cursor_left(&at));
 		if (l->count == cap) {
 			cap = cap > 0 ? 2 * cap : 64;
 			l->items = mem_realloc_array(l->items, cap, sizeof(*l->items));
@@ -219,7 +233,8 @@ left_free(struct left *l)
 
 struct arrived {
 	const struct left *left;
-	struct uidset *uids; /* in the source */
+	const struct crossing_item **items;
+	size_t count;
 };
 
 static bool
@@ -238,17 +253,21 @@ look_at_name(void *arg, const char *name, unsigned char type)
 	item = a->left->count == 0
 		   ? NULL
 		   : bsearch(&key, a->left->items, a->left->count, sizeof(key), by_unique);
-	if (item != NULL)
-		uidset_add(a->uids, item->uid);
+	if (item != NULL) {
+		if ((a->count & (a->count - 1)) == 0)
+			a->items = mem_realloc_array(
+			    a->items, a->count == 0 ? 1 : 2 * a->count, sizeof(*a->items));
+		a->items[a->count++] = item;
+	}
 	free(unique);
 	return true;
 }
 
 /* Which of them are in the destination, durably.  STORE_NOT_FOUND: there is no such mailbox any more. */
 static enum store_err
-find_arrived(struct account *acct, const struct left *l, struct uidset *uids)
+find_arrived(struct account *acct, struct arrived *a)
 {
-	struct arrived a = { .left = l, .uids = uids };
+	const struct left *l = a->left;
 	struct maildir dest;
 	struct home *home;
 	enum store_err err = home_open(acct->st->root, l->to_local, l->to_domain, false, &home);
@@ -257,7 +276,7 @@ find_arrived(struct account *acct, const struct left *l, struct uidset *uids)
 		return err;
 	err = maildir_open(home, l->to, &dest);
 	if (err == STORE_OK) {
-		err = dir_list(dest.cur_fd, look_at_name, &a);
+		err = dir_list(dest.cur_fd, look_at_name, a);
 		if (err == STORE_OK)
 			err = dir_sync(dest.cur_fd);
 		maildir_close(&dest);
@@ -266,16 +285,40 @@ find_arrived(struct account *acct, const struct left *l, struct uidset *uids)
 	return err;
 }
 
+/* Adds it if its UID is still of the message that went.  What is gone is passed over. */
 static enum store_err
-expunge(struct account *acct, const struct left *l, const struct uidset *uids)
+choose(struct mailbox *box, const struct crossing_item *item, struct uidset *uids)
 {
+	struct buf name = { 0 };
+	struct maildir_name parsed;
+	int fd;
+	enum store_err err = mailbox_message_open_named(box, item->uid, &fd, &name);
+
+	if (err == STORE_OK) {
+		close(fd);
+		if (maildir_name_parse((struct str){ buf_cstr(&name), name.len }, &parsed) &&
+		    str_eq(parsed.unique, str_from(item->from_unique)))
+			uidset_add(uids, item->uid);
+	}
+	buf_free(&name);
+	return err == STORE_NOT_FOUND ? STORE_OK : err;
+}
+
+static enum store_err
+expunge(struct account *acct, const struct arrived *a)
+{
+	struct uidset uids = { 0 };
 	struct mailbox *box;
-	enum store_err err = mailbox_open_aside(acct, l->from, &box);
+	enum store_err err = mailbox_open_aside(acct, a->left->from, &box);
 
 	if (err != STORE_OK)
 		return err;
-	if (box->facts.uidvalidity == l->uidvalidity)
-		err = mailbox_expunge_with(box, uids, MAILBOX_EXPUNGE_UNMARKED, NULL);
+	if (box->facts.uidvalidity == a->left->uidvalidity)
+		for (size_t i = 0; i < a->count && err == STORE_OK; i++)
+			err = choose(box, a->items[i], &uids);
+	if (err == STORE_OK && !uidset_is_empty(&uids))
+		err = mailbox_expunge_with(box, &uids, MAILBOX_EXPUNGE_UNMARKED, NULL);
+	uidset_free(&uids);
 	mailbox_close(box);
 	return err;
 }
@@ -284,19 +327,19 @@ expunge(struct account *acct, const struct left *l, const struct uidset *uids)
 static enum store_err
 finish(struct account *acct, struct left *l)
 {
-	struct uidset uids = { 0 };
+	struct arrived a = { .left = l };
 	enum store_err err;
 
 	if (l->count > 0)
 		qsort(l->items, l->count, sizeof(*l->items), by_unique);
-	err = find_arrived(acct, l, &uids);
-	if (err == STORE_OK && !uidset_is_empty(&uids))
-		err = expunge(acct, l, &uids);
+	err = find_arrived(acct, &a);
+	if (err == STORE_OK && a.count > 0)
+		err = expunge(acct, &a);
 	log_info(account_log(acct), "crossing-finished",
 	    "account=%s mailbox=%s to=%s@%s messages=%u arrived=%u result=%s", acct->address,
-	    l->from, l->to_local, l->to_domain, (unsigned)l->count, uidset_count(&uids),
+	    l->from, l->to_local, l->to_domain, (unsigned)l->count, (unsigned)a.count,
 	    store_err_text(err));
-	uidset_free(&uids);
+	free(a.items);
 	return err == STORE_NOT_FOUND ? STORE_OK : err; /* one of the mailboxes is gone */
 }
 
@@ -312,31 +355,42 @@ look_at_file(void *arg, const char *name, unsigned char type)
 	struct buf text = { 0 };
 	struct left left = { 0 };
 	enum store_err err = STORE_OK;
-	int fd;
 
 	(void)type;
-	if (dir_open_file(look->dir_fd, name, O_RDWR, 0, &fd) != STORE_OK)
+	if (strcmp(name, LOCK) == 0 ||
+	    dir_read_file(look->dir_fd, name, FILE_MAX_BYTES, &text) != STORE_OK)
 		return true;
-	if (lock(fd, false) &&
-	    dir_read_file(look->dir_fd, name, FILE_MAX_BYTES, &text) == STORE_OK) {
-		if (parse((struct str){ buf_cstr(&text), text.len }, &left))
-			err = finish(look->acct, &left);
-		if (err == STORE_OK)
-			unlinkat(look->dir_fd, name, 0);
-	}
+	if (parse((struct str){ buf_cstr(&text), text.len }, &left))
+		err = finish(look->acct, &left);
+	else
+		log_info(account_log(look->acct), "crossing-unfinished", "account=%s file=%s",
+		    look->acct->address, name);
+	if (err == STORE_OK)
+		unlinkat(look->dir_fd, name, 0);
 	left_free(&left);
 	buf_free(&text);
-	close(fd);
 	return true;
+}
+
+/* Under the lock. */
+static void
+finish_left(struct account *acct, int dir_fd)
+{
+	struct looking look = { acct, dir_fd };
+
+	dir_list(dir_fd, look_at_file, &look);
 }
 
 void
 crossing_finish_all(struct account *acct)
 {
-	struct looking look = { .acct = acct };
+	int dir_fd, lock_fd;
 
-	if (dir_open(acct->home->fd, DIRECTORY, &look.dir_fd) != STORE_OK)
+	if (dir_open(acct->home->fd, DIRECTORY, &dir_fd) != STORE_OK)
 		return;
-	dir_list(look.dir_fd, look_at_file, &look);
-	close(look.dir_fd);
+	if (lock(dir_fd, 0, &lock_fd) == STORE_OK) {
+		finish_left(acct, dir_fd);
+		close(lock_fd);
+	}
+	close(dir_fd);
 }

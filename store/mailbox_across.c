@@ -22,6 +22,7 @@ struct item {
 	uint32_t from_uid;
 	struct keyword_set keywords;       /* the source view's */
 	char unique[DIR_UNIQUE_MAX_BYTES]; /* of its names in the destination */
+	char *from_name;                   /* in the source */
 	bool in_tmp;                       /* there under that name */
 	struct index_message m;            /* as it is published; an empty name: not yet */
 };
@@ -120,6 +121,7 @@ take_one(struct across *op, struct item *item)
 		if (linkat(op->from_cur_fd, buf_cstr(&name), op->dest.tmp_fd, item->unique, 0) != 0)
 			err = copy_bytes(op, item, fd); /* another file system, or just renamed */
 		close(fd);
+		item->from_name = buf_take(&name);
 	}
 	buf_free(&name);
 	return err;
@@ -134,8 +136,8 @@ take_all(struct across *op)
 		enum store_err err = take_one(op, &op->items[i]);
 
 		if (err != STORE_OK && err != STORE_NOT_FOUND) {
-			for (size_t j = kept; j < i; j++)
-				op->items[j].in_tmp = false;
+			op->items[kept++] = op->items[i];
+			op->count = kept;
 			return err;
 		}
 		if (err == STORE_OK)
@@ -308,9 +310,11 @@ finish(struct across *op, struct copy_result *r)
 static void
 across_end(struct across *op)
 {
-	for (size_t i = 0; i < op->count; i++)
+	for (size_t i = 0; i < op->count; i++) {
 		if (op->items[i].in_tmp)
 			unlinkat(op->dest.tmp_fd, op->items[i].unique, 0);
+		free(op->items[i].from_name);
+	}
 	free(op->items);
 	maildir_close(&op->dest);
 	if (op->from_cur_fd >= 0)
@@ -319,14 +323,22 @@ across_end(struct across *op)
 }
 
 static enum store_err
-note_crossing(struct across *op, struct crossing **crossing_out)
+note_crossing(struct across *op, struct crossing *crossing)
 {
 	struct crossing_item *items = mem_alloc(op->count * sizeof(*items));
-	enum store_err err;
+	struct arena arena = { 0 };
+	enum store_err err = STORE_OK;
 
-	for (size_t i = 0; i < op->count; i++)
-		items[i] = (struct crossing_item){ op->items[i].from_uid, op->items[i].unique };
-	err = crossing_begin(op->box, op->to->acct, op->name, items, op->count, crossing_out);
+	for (size_t i = 0; i < op->count; i++) {
+		const struct item *item = &op->items[i];
+		struct maildir_name parsed = { 0 };
+
+		maildir_name_parse(str_from(item->from_name), &parsed);
+		items[i] = (struct crossing_item){ item->from_uid, item->unique,
+			arena_strndup(&arena, parsed.unique.p, parsed.unique.len) };
+	}
+	err = crossing_note(crossing, op->box, op->to->acct, op->name, items, op->count);
+	arena_free(&arena);
 	free(items);
 	return err;
 }
@@ -349,7 +361,10 @@ mailbox_across(struct mailbox *box, const struct uidset *uids, const struct copy
 	}
 	uidset_clear(&r->from);
 	uidset_clear(&r->to);
-	err = mailbox_messages(box, uids, collect, &op);
+	if (move)
+		err = crossing_begin(box->acct, &crossing);
+	if (err == STORE_OK)
+		err = mailbox_messages(box, uids, collect, &op);
 	if (err == STORE_OK)
 		err = check_room(&op);
 	if (err == STORE_OK)
@@ -357,7 +372,7 @@ mailbox_across(struct mailbox *box, const struct uidset *uids, const struct copy
 	if (err == STORE_OK)
 		err = take_all(&op);
 	if (err == STORE_OK && op.count > 0 && move)
-		err = note_crossing(&op, &crossing);
+		err = note_crossing(&op, crossing);
 	if (err == STORE_OK && op.count > 0)
 		err = publish(&op);
 	if (err != STORE_OK) {
@@ -367,7 +382,7 @@ mailbox_across(struct mailbox *box, const struct uidset *uids, const struct copy
 	}
 	finish(&op, r);
 	across_end(&op);
-	if (crossing != NULL)
+	if (move && !uidset_is_empty(&r->from))
 		err = mailbox_expunge_with(box, &r->from, MAILBOX_EXPUNGE_UNMARKED, NULL);
 	crossing_end(crossing, err == STORE_OK);
 	return err;

@@ -711,6 +711,83 @@ across_dies(enum call call, unsigned nth, bool *died_out)
 	tree_remove(&t);
 }
 
+/* The client is told that it failed, and asks again in the same session. */
+static bool
+across_again(enum call call, unsigned nth)
+{
+	const struct op op = { "across again", do_move, MOVED };
+	struct mailbox *box;
+	struct tree t, other;
+	bool fired;
+
+	prepare(&t, &box, &op);
+	other = other_account(&t);
+	arm(call, nth, EIO);
+	if (run_across(box, other.acct, true) != STORE_OK) {
+		fault.armed = false;
+		CHECK_OK(run_across(box, other.acct, true));
+	}
+	fault.armed = false;
+	fired = fault.fired;
+	check_across(&t, true, false, STORE_OK);
+	mailbox_close(box);
+	account_close(other.acct);
+	tree_remove(&t);
+	return fired;
+}
+
+/* Starts a process that moves all once the pipe is closed. */
+static pid_t
+start_mover(const struct tree *t, const int *go)
+{
+	pid_t pid = fork();
+	struct mailbox *box;
+	struct tree mine = *t, other;
+	char byte;
+
+	CHECK(pid >= 0);
+	if (pid != 0)
+		return pid;
+	close(go[1]);
+	tree_open(&mine);
+	other = other_account(&mine);
+	CHECK_OK(mailbox_open(mine.acct, "INBOX", false, &box));
+	CHECK(read(go[0], &byte, 1) == 0);
+	CHECK_OK(run_across(box, other.acct, true));
+	_exit(0);
+}
+
+/* Two sessions move the same messages. */
+static void
+test_two_move_at_once(void **state)
+{
+	const struct op op = { "two at once", do_move, MOVED };
+
+	(void)state;
+	for (int round = 0; round < 10; round++) {
+		struct mailbox *box;
+		struct tree t, other;
+		int go[2], status;
+		pid_t movers[2];
+
+		prepare(&t, &box, &op);
+		other = other_account(&t);
+		account_close(other.acct);
+		mailbox_close(box);
+		tree_close(&t);
+		CHECK(pipe(go) == 0);
+		for (int i = 0; i < 2; i++)
+			movers[i] = start_mover(&t, go);
+		close(go[0]);
+		close(go[1]);
+		for (int i = 0; i < 2; i++)
+			CHECK(waitpid(movers[i], &status, 0) == movers[i] && status == 0);
+		tree_open(&t);
+		check_across(&t, true, false, STORE_OK);
+		tree_remove(&t);
+	}
+}
+
 /* The old one here or the new one there, and never both. */
 static void
 check_replaced_across(struct tree *t)
@@ -766,6 +843,48 @@ test_replacing_into_another_account(void **state)
 	}
 	printf("replacing into another account: died at %u calls\n", deaths);
 	CHECK(deaths > 6);
+}
+
+/* The same for a REPLACE: where the first was done after all, the second finds nothing to replace. */
+static bool
+replace_across_again(enum call call, unsigned nth)
+{
+	const struct op op = { "replace across again", do_move, MOVED };
+	struct mailbox *box;
+	struct tree t, other;
+	bool fired;
+
+	prepare(&t, &box, &op);
+	other = other_account(&t);
+	account_close(other.acct);
+	arm(call, nth, EIO);
+	if (replace_across(&t, box) != STORE_OK) {
+		enum store_err err;
+
+		fault.armed = false;
+		err = replace_across(&t, box);
+		CHECK(err == STORE_OK || err == STORE_CHANGED);
+	}
+	fault.armed = false;
+	fired = fault.fired;
+	check_replaced_across(&t);
+	mailbox_close(box);
+	tree_remove(&t);
+	return fired;
+}
+
+static void
+test_across_again(void **state)
+{
+	(void)state;
+	for (enum call c = 0; c < CALLS; c++) {
+		unsigned nth = 0;
+
+		while (c != UNLINK && across_again(c, nth))
+			nth++;
+		for (nth = 0; c != UNLINK && replace_across_again(c, nth);)
+			nth++;
+	}
 }
 
 static void
@@ -824,6 +943,96 @@ test_all_bytes_go_over(void **state)
 	account_close(other.acct);
 	tree_remove(&t);
 	free(text);
+}
+
+/* --- what a dead process has left -------------------------------------------------------------- */
+
+/* The unique part of the only name in cur/. */
+static char *
+only_unique(struct tree *t)
+{
+	const char *name = tree_find(t, "cur", ",S=");
+
+	CHECK(tree_count(t, "cur") == 1);
+	return mem_strndup(name, strcspn(name, ","));
+}
+
+static const struct left_case {
+	const char *what;
+	unsigned uid, validity_more;                                    /* the message has 1 */
+	const char *from, *to_domain, *to, *unique, *from_unique, *end; /* NULL: as it should be */
+	bool expunged;
+} LEFT[] = {
+	{ "as it should be", 1, 0, NULL, NULL, NULL, NULL, NULL, NULL, true },
+	{ "the source was made again", 1, 1, NULL, NULL, NULL, NULL, NULL, NULL, false },
+	{ "the source is not there", 1, 0, "Gone", NULL, NULL, NULL, NULL, NULL, false },
+	{ "no such account", 1, 0, NULL, "example.net", NULL, NULL, NULL, NULL, false },
+	{ "no such mailbox", 1, 0, NULL, NULL, "Gone", NULL, NULL, NULL, false },
+	{ "it is not there any more", 1, 0, NULL, NULL, NULL, "1.M2P3.host", NULL, NULL, false },
+	{ "another has the UID", 1, 0, NULL, NULL, NULL, NULL, "1.M2P3.host", NULL, false },
+	{ "a bit is wrong", 3, 0, NULL, NULL, NULL, NULL, NULL, NULL, false },
+	{ "not written to its end", 1, 0, NULL, NULL, NULL, NULL, NULL, "", false },
+	{ "a line is missing", 1, 0, NULL, NULL, NULL, NULL, NULL, "end 2\n", false },
+};
+
+static const char *
+or_else(const char *given, const char *otherwise)
+{
+	return given != NULL ? given : otherwise;
+}
+
+static void
+leave(const struct left_case *c, struct tree *t, const struct mailbox_facts *facts,
+    const char *unique, const char *from_unique)
+{
+	char *text = mem_printf("sanger-crossing 1\nfrom %u %s\nto bob@%s %s\n%u %s %s\n%s",
+	    facts->uidvalidity + c->validity_more, or_else(c->from, "INBOX"),
+	    or_else(c->to_domain, "example.org"), or_else(c->to, "INBOX"), c->uid,
+	    or_else(c->unique, unique), or_else(c->from_unique, from_unique),
+	    or_else(c->end, "end 1\n"));
+
+	CHECK(mkdirat(account_dir_fd(t->acct), "sanger-crossings", 0700) == 0);
+	tree_write(t, "sanger-crossings/left", text);
+	free(text);
+}
+
+/* Expunged is only what is safe elsewhere, and only that; the note goes in any case. */
+static void
+test_what_was_left(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(LEFT); i++) {
+		char *unique, *from_unique, *here;
+		struct copy_result r = { 0 };
+		struct mailbox_facts facts;
+		struct mailbox *box;
+		struct tree t, other;
+
+		tree_make(&t);
+		other = other_account(&t);
+		tree_append(&t, "INBOX", "one\n", 0, NULL);
+		from_unique = only_unique(&t);
+		CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
+		CHECK_OK(mailbox_copy(box, mailbox_view(box), other.acct, "INBOX", &r));
+		unique = only_unique(&other);
+		mailbox_facts(box, &facts);
+		mailbox_close(box);
+		tree_append(&t, "INBOX", "two\n", 0, NULL);
+		tree_append(&t, "INBOX", "three\n", 0, NULL);
+		leave(&LEFT[i], &t, &facts, unique, from_unique);
+		here = contents(&t, false, false);
+		if ((occurrences(here, "one") == 0) != LEFT[i].expunged)
+			fail_msg("%s", LEFT[i].what);
+		CHECK(occurrences(here, "two") == 1 && occurrences(here, "three") == 1);
+		CHECK(tree_find(&t, "sanger-crossings", "left")[0] == '\0');
+		uidset_free(&r.from);
+		uidset_free(&r.to);
+		free(here);
+		free(unique);
+		free(from_unique);
+		account_close(other.acct);
+		tree_remove(&t);
+	}
 }
 
 /* --- an index that could be opened to be read only --------------------------------------------- */
@@ -1059,6 +1268,9 @@ main(void)
 		cmocka_unit_test(test_dies_at_each_call),
 		cmocka_unit_test(test_into_another_account),
 		cmocka_unit_test(test_replacing_into_another_account),
+		cmocka_unit_test(test_across_again),
+		cmocka_unit_test(test_two_move_at_once),
+		cmocka_unit_test(test_what_was_left),
 		cmocka_unit_test(test_all_bytes_go_over),
 		cmocka_unit_test(test_kept_area),
 	};
