@@ -207,7 +207,7 @@ add(struct acl *acl, struct acl_entry entry)
 static bool
 is_word_char(char c)
 {
-	return strchr(" \t,\r", c) == NULL;
+	return !ascii_is_space(c) && c != ',';
 }
 
 /* The identifier, in quotes where it has blanks; a backslash in them stands before a quote or another. */

@@ -240,6 +240,8 @@ test_tenures(void **state)
 		/* other words behind the colon */
 		{ "user=" BOB " lr :a,tenure=three  b\n", "", "lr",
 		    "user=" BOB " lr :a b tenure=three\n" },
+		{ "user=" BOB " lr :tenure=three\v\f b\n", "", "lr",
+		    "user=" BOB " lr :b tenure=three\n" },
 		{ "user=" ANN " lr :tenure=other\n", "", "", "user=" ANN " lr :tenure=other\n" },
 	};
 
