@@ -1,4 +1,5 @@
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "managesieved/commands.h"
 #include "managesieved/managesieved.h"
@@ -7,6 +8,7 @@
 #include "managesieved/session.h"
 #include "net/addr.h"
 #include "service/login.h"
+#include "store/account_tenure.h"
 #include "store/auth.h"
 
 static void
@@ -39,15 +41,26 @@ ended(struct msieve_session *s, const char *login, struct sasl_session *sasl)
 	login_ended(s->daemon->service, s->log, &end, NULL);
 }
 
-static void
+static enum store_err
 be_user(struct msieve_session *s, const struct account_row *row)
 {
+	char *user = account_row_address(row);
+	struct buf tenure = { 0 };
+	enum store_err err = account_tenure(s->daemon->accounts, str_from(user), &tenure);
+
+	if (err != STORE_OK) {
+		free(user);
+		buf_free(&tenure);
+		return err;
+	}
 	msieve_forget_user(s);
-	s->user = account_row_address(row);
+	s->user = user;
+	s->tenure = buf_take(&tenure);
 	s->localpart = mem_strdup(row->localpart);
 	s->domain = mem_strdup(row->domain);
 	s->account = row->id;
 	s->state = MSIEVE_AUTHENTICATED;
+	return STORE_OK;
 }
 
 /* The mechanism's last word, if it has one, comes with the OK (RFC 5804 §1.3 SASL).  No security layer is ever
@@ -61,7 +74,7 @@ authenticated(struct msieve_session *s, struct msieve_request *req, const char *
 	    auth_account(s->daemon->auth, str_from(sasl_session_login(sasl)), &row);
 
 	if (err == STORE_OK)
-		be_user(s, &row);
+		err = be_user(s, &row);
 	account_row_free(&row);
 	if (err != STORE_OK)
 		return msieve_no(req, "TRYLATER", "The account cannot be opened now");

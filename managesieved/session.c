@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 
+#include "managesieved/managesieved.h"
 #include "managesieved/parse.h"
 #include "managesieved/response.h"
+#include "store/account_tenure.h"
 
 void
 msieve_bye(struct msieve_session *s, const char *code, const char *text)
@@ -19,7 +21,8 @@ msieve_forget_user(struct msieve_session *s)
 	free(s->user);
 	free(s->localpart);
 	free(s->domain);
-	s->user = s->localpart = s->domain = NULL;
+	free(s->tenure);
+	s->user = s->localpart = s->domain = s->tenure = NULL;
 	s->account = 0;
 }
 
@@ -83,6 +86,20 @@ settle(struct msieve_session *s, struct msieve_run *run, enum msieve_result resu
 	return result;
 }
 
+/* Who gets the address, or even the account's number, later is somebody else, whose filter this is not.  STORE_NOT_FOUND:
+ * the account is gone. */
+static enum store_err
+find_account(struct msieve_session *s)
+{
+	enum store_err err;
+	bool lasts;
+
+	if (s->state != MSIEVE_AUTHENTICATED)
+		return STORE_OK;
+	err = account_tenure_lasts(s->daemon->accounts, str_from(s->user), s->tenure, &lasts);
+	return err == STORE_OK && !lasts ? STORE_NOT_FOUND : err;
+}
+
 enum msieve_result
 msieve_run_begin(struct msieve_session *s, struct msieve_run *run, struct str text)
 {
@@ -94,7 +111,15 @@ msieve_run_begin(struct msieve_session *s, struct msieve_run *run, struct str te
 	problem = state_problem(s, req->command);
 	if (problem != NULL)
 		return settle(s, run, msieve_bad(req, problem));
-	return settle(s, run, req->command->run(s, req));
+	switch (find_account(s)) {
+	case STORE_OK: return settle(s, run, req->command->run(s, req));
+	case STORE_NOT_FOUND:
+		msieve_bye(s, NULL, "The account is gone");
+		msieve_run_abort(run);
+		return MSIEVE_NO;
+	default:
+		return settle(s, run, msieve_no(req, "TRYLATER", "The account cannot be read now"));
+	}
 }
 
 enum msieve_result

@@ -40,6 +40,7 @@ struct msieve_session {
 	char *user;                   /* address of the account; NULL before login */
 	char *localpart, *domain;     /* its halves */
 	int64_t account;              /* account_row.id */
+	char *tenure;                 /* of the address at login: store/account_tenure.h */
 	bool login_delayed;           /* the last login waited, because others had failed before */
 
 	struct buf out; /* what the client is to read; the loop sends it when the job returns */

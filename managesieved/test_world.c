@@ -110,6 +110,7 @@ world_session(struct world *w, enum msieve_state state)
 	w->s.user = mem_strdup("ann@example.org");
 	w->s.localpart = mem_strdup("ann");
 	w->s.domain = mem_strdup("example.org");
+	w->s.tenure = mem_strdup("");
 	w->s.account = w->ann.id;
 	w->s.state = MSIEVE_AUTHENTICATED;
 }

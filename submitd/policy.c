@@ -10,6 +10,7 @@
 #include "net/smtp_server.h"
 #include "service/addresses.h"
 #include "service/service.h"
+#include "store/account_tenure.h"
 
 /* What is counted.  The enhanced code 4.7.1 is RFC 3463's "not authorized", as other servers answer for a rate; the basic
  * code is 451, as RFC 5321 §4.3.2 does not know 450 at MAIL.  Too many recipients is 452 4.5.3, §4.5.3.1.10. */
@@ -69,12 +70,15 @@ set_limits(struct policy *p, const struct account_limits *l)
 
 /* The account as it is now: it may have changed since the login. */
 static enum store_err
-read_account(struct policy *p, const char *login)
+read_account(struct policy *p, const char *login, const char *tenure)
 {
 	struct account_limits limits;
+	bool lasts = false;
 	enum store_err err = account_db_find_address(p->sv->accounts, str_from(login), &p->account);
 
-	if (err == STORE_OK && !p->account.active)
+	if (err == STORE_OK)
+		err = account_tenure_lasts(p->sv->accounts, str_from(login), tenure, &lasts);
+	if (err == STORE_OK && (!p->account.active || !lasts))
 		err = STORE_NOT_FOUND;
 	if (err == STORE_OK)
 		err = account_limits_get(p->sv->accounts, p->account.id, &limits);
@@ -228,13 +232,13 @@ refuse_account(struct policy *p, enum store_err err, struct smtp_reply *r)
 
 bool
 policy_begin(struct policy *p, struct service *sv, const struct log *log, const char *login,
-    const struct smtp_mail *mail, struct smtp_reply *r)
+    const char *tenure, const struct smtp_mail *mail, struct smtp_reply *r)
 {
 	const struct rate *rate;
 	enum store_err err;
 
 	*p = (struct policy){ .sv = sv, .log = log, .login = login };
-	err = read_account(p, login);
+	err = read_account(p, login, tenure);
 	if (err == STORE_OK)
 		err = spool_sent_count(sv->spool, login, time(NULL), &p->sent);
 	if (err != STORE_OK)

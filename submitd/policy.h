@@ -35,11 +35,11 @@ struct policy {
 	bool logged; /* that a limit is reached: "rate-exceeded" */
 };
 
-/* At MAIL, with the address of who logged in: reads limits and counts, and judges the sender, the announced
+/* At MAIL, with the address of who logged in and its tenure then (store/account_tenure.h): reads limits and counts, and judges the sender, the announced
  * size, and whether another message may be sent at all.  False with the refusal in `r`.  Service, log and
  * login are borrowed until policy_end(), which is due after a refusal too. */
 bool policy_begin(struct policy *p, struct service *sv, const struct log *log, const char *login,
-    const struct smtp_mail *mail, struct smtp_reply *r);
+    const char *tenure, const struct smtp_mail *mail, struct smtp_reply *r);
 /* At RCPT, with the number of recipients so far; never waits.  False with the refusal. */
 bool policy_rcpt(struct policy *p, size_t recipient_count, struct smtp_reply *r);
 /* More bytes than the account may send in one message?  Then the refusal is in `r`. */

@@ -11,6 +11,7 @@
 #include "service/load.h"
 #include "service/login.h"
 #include "service/service.h"
+#include "store/account_tenure.h"
 #include "store/spool.h"
 #include "submitd/header.h"
 #include "submitd/meters.h"
@@ -24,6 +25,7 @@ struct submit_session {
 	struct smtp_session *smtp;
 	struct submit_session *next, **link;
 	bool login_delayed; /* the last login waited, because others had failed before */
+	char *tenure;       /* of the login's address: store/account_tenure.h */
 
 	/* the transaction */
 	struct arena arena;
@@ -78,11 +80,23 @@ auth_delay_ms(struct smtp_session *s)
 	return delay_ms;
 }
 
+/* Whoever gets the address later is somebody else. */
+static bool
+learn_tenure(struct submit_session *ss, const char *login)
+{
+	struct buf tenure = { 0 };
+	bool known = account_tenure(ss->door->sv->accounts, str_from(login), &tenure) == STORE_OK;
+
+	free(ss->tenure);
+	ss->tenure = buf_take(&tenure);
+	return known;
+}
+
 static void
 on_auth(struct smtp_session *s, const char *login, const char *user, const char *mechanism,
     struct smtp_reply *r)
 {
-	const struct submit_session *ss = session_of(s);
+	struct submit_session *ss = session_of(s);
 	struct login_end end = { .ip = smtp_session_peer_ip(s),
 		.login = login,
 		.user = user,
@@ -91,7 +105,10 @@ on_auth(struct smtp_session *s, const char *login, const char *user, const char 
 		.client = smtp_session_facts(s)->helo,
 		.delayed = ss->login_delayed };
 
-	(void)r;
+	if (login != NULL && !learn_tenure(ss, login)) {
+		smtp_reply_set(r, 454, "4.7.0", "Temporary authentication failure");
+		return;
+	}
 	login_ended(ss->door->sv, smtp_session_log(s), &end, NULL);
 }
 
@@ -132,7 +149,8 @@ on_mail(struct smtp_session *s, const struct smtp_mail *mail, struct smtp_reply 
 
 	forget_transaction(ss);
 	login = arena_strdup(&ss->arena, smtp_session_facts(s)->login);
-	if (!policy_begin(&ss->policy, ss->door->sv, smtp_session_log(s), login, mail, r))
+	if (!policy_begin(
+		&ss->policy, ss->door->sv, smtp_session_log(s), login, ss->tenure, mail, r))
 		return;
 	ss->envelope = (struct spool_message){
 		.sender = arena_strdup(&ss->arena, mail->from.address),
@@ -416,6 +434,7 @@ on_end(void *arg)
 		ss->next->link = ss->link;
 	forget_transaction(ss);
 	arena_free(&ss->arena);
+	free(ss->tenure);
 	free(ss);
 }
 

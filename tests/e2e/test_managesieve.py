@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import smtplib
 import subprocess
 import time
 
@@ -36,6 +37,28 @@ def user(box, request):
     """An account of the test's own."""
     name = f"{request.node.name.split('[')[0].removeprefix('test_').replace('_', '-')}"
     return box.add_account(f"{name[:40]}-{os.urandom(3).hex()}@example.org", PASSWORD)
+
+
+# --- who has an address later
+
+def test_sessions_of_a_former_holder_of_the_address(box):
+    """Who has logged in and gets deleted neither sets the filter of the next one with that address, nor sends as that one."""
+    for gone in (["account", "delete"], ["account", "rename", None, "old-" + BOB]):
+        former = box.add_account(f"{os.urandom(3).hex()}@example.org")
+        with box.connect_managesieve(former) as sieve, box.connect_submission(former) as smtp:
+            assert sieve.command('PUTSCRIPT "a"', KEEP).word == "OK"
+            assert smtp.mail(former)[0] == 250
+            smtp.rset()
+            box.admin(*[former if word is None else word for word in gone + [former] * ("delete" in gone)])
+            box.add_account(former, "another-Pw2")
+            reply = sieve.command('PUTSCRIPT "evil"', 'redirect "eve@example.net";')
+            assert (reply.word, reply.text) == ("BYE", "The account is gone")
+            assert not sieve.more()
+            assert smtp.mail(former)[0] == 550
+            with contextlib.suppress(smtplib.SMTPException):
+                smtp.quit()
+        with box.connect_managesieve(former) as sieve:
+            assert sieve.command("LISTSCRIPTS").lines == []
 
 
 # --- the protocol
