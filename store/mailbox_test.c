@@ -993,10 +993,12 @@ test_parsed(void **state)
 		    "Subject: hello\r\nDate: Sat, 1 Nov 2025 10:00:00 +0100\r\n\r\nbody\r\n", 0,
 		    NULL);
 	assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
-	assert_int_equal(mailbox_parsed(box, mailbox_view(box), false, on_parsed, &first), STORE_OK);
+	assert_int_equal(
+	    mailbox_parsed(box, mailbox_view(box), false, on_parsed, &first), STORE_OK);
 	assert_int_equal(first.count, 40);
 	assert_non_null(strstr(first.envelope, "\"hello\""));
-	assert_int_equal(mailbox_parsed(box, mailbox_view(box), false, on_parsed, &second), STORE_OK);
+	assert_int_equal(
+	    mailbox_parsed(box, mailbox_view(box), false, on_parsed, &second), STORE_OK);
 	assert_int_equal(second.count, 40);
 	assert_string_equal(first.envelope, second.envelope);
 	mailbox_close(box);
