@@ -197,10 +197,18 @@ restore_tenure(struct restoring *r)
 
 	if (err != STORE_OK || !has_table(r, "copy", "tenure"))
 		return err;
-	return run_made(r,
+	err = run_made(r,
 	    "INSERT INTO main.tenure SELECT t.localpart, t.domain, t.word FROM copy.tenure AS t"
 	    " JOIN copy.account AS a ON a.id = ?1 AND a.localpart = t.localpart AND a.domain = "
 	    "t.domain",
+	    NULL);
+	if (err != STORE_OK)
+		return err;
+	/* The lists of rights that come with the mail may grant something to who lost an address on the host of before. */
+	return run_made(r,
+	    "INSERT OR IGNORE INTO main.tenure SELECT t.localpart, t.domain, t.word"
+	    " FROM copy.tenure AS t WHERE NOT EXISTS (SELECT 1 FROM main.account AS a"
+	    " WHERE a.localpart = t.localpart AND a.domain = t.domain)",
 	    NULL);
 }
 

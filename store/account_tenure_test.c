@@ -122,6 +122,32 @@ comes_back_with_the_account(void **state)
 	free(second);
 }
 
+/* On a new host: what an earlier holder was granted does not wait for the next one there either. */
+static void
+stays_lost_on_another_host(void **state)
+{
+	struct place *p = *state;
+	char *copy = mem_printf("%s/copy.db", p->dir), *lost;
+	struct account_restored done;
+
+	place_run_sql(p->path, "INSERT INTO account (localpart, domain, password)"
+			       " VALUES ('eve', 'example.org', 'x'), ('fay', 'example.org', 'x');"
+			       "DELETE FROM account WHERE localpart IN ('eve', 'fay')");
+	lost = mem_strdup(tenure(p, "eve@example.org"));
+	assert_string_not_equal(lost, "");
+	assert_int_equal(sql_copy(p->path, copy, NULL), STORE_OK);
+	place_run_sql(p->path, "DELETE FROM account; DELETE FROM tenure;"
+			       "INSERT INTO account (localpart, domain, password)"
+			       " VALUES ('fay', 'example.org', 'x')");
+	assert_int_equal(
+	    account_restore(p->path, copy, STR("bob"), STR("example.org"), NULL, &done), STORE_OK);
+	assert_string_equal(tenure(p, "bob@example.org"), "");
+	assert_string_equal(tenure(p, "eve@example.org"), lost);
+	assert_string_equal(tenure(p, "fay@example.org"), ""); /* who has it now stays who he is */
+	free(copy);
+	free(lost);
+}
+
 /* A file of an older version, which no writer has seen yet. */
 static void
 is_empty_before(void **state)
@@ -150,6 +176,8 @@ main(void)
 		    lasts_as_long_as_the_account, place_set_up_db, place_tear_down),
 		cmocka_unit_test_setup_teardown(
 		    comes_back_with_the_account, place_set_up_db, place_tear_down),
+		cmocka_unit_test_setup_teardown(
+		    stays_lost_on_another_host, place_set_up_db, place_tear_down),
 		cmocka_unit_test_setup_teardown(is_empty_before, place_set_up_db, place_tear_down),
 	};
 
