@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "store/cache_file.h"
+#include "store/dir.h"
 #include "store/index_internal.h"
 
 #define INDEX_BUSY_MS   5000 /* another process commits; the writer lock keeps writers apart */
@@ -46,6 +47,13 @@ static const char SCHEMA[] =
 
 #define MESSAGE_COLUMNS                                                                            \
 	"key & 4294967295, flags, keywords, modseq, internaldate, size, disk_size, name"
+
+/* In the order of bind_message(). */
+#define MESSAGE_INSERT                                                                             \
+	"INSERT INTO message (key, mailbox, flags, keywords, modseq, internaldate, size,"          \
+	" disk_size, name) VALUES "
+#define PLACES   "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define PLACES_8 PLACES "," PLACES "," PLACES "," PLACES "," PLACES "," PLACES "," PLACES "," PLACES
 
 static const char *const SQL[STATEMENTS] = {
 	[BEGIN_READ] = "BEGIN",
@@ -102,9 +110,8 @@ static const char *const SQL[STATEMENTS] = {
 			   " WHERE mailbox = ?1 AND flags = ?2 ORDER BY key LIMIT 1",
 	[MESSAGE_UNSIZED] = "SELECT key & 4294967295 FROM message INDEXED BY message_unsized"
 			    " WHERE mailbox = ?1 AND size IS NULL",
-	[MESSAGE_ADD] =
-	    "INSERT INTO message (key, mailbox, flags, keywords, modseq, internaldate, size,"
-	    " disk_size, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[MESSAGE_ADD] = MESSAGE_INSERT PLACES,
+	[MESSAGE_ADD_MANY] = MESSAGE_INSERT PLACES_8 "," PLACES_8 "," PLACES_8 "," PLACES_8,
 	[MESSAGE_CHANGE] =
 	    "UPDATE message SET flags = ?3, keywords = ?4, modseq = ?5, internaldate = ?6,"
 	    " size = ?7, disk_size = ?8, name = ?9 WHERE key = ?1 AND mailbox = ?2",
@@ -303,7 +310,18 @@ close_db(struct index *ix)
 	ix->db = NULL;
 }
 
-/* Makes the file whole under another name first: nobody ever opens a half one. */
+static enum store_err
+sync_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	enum store_err err = fd >= 0 ? dir_sync(fd) : dir_err(errno);
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* Makes the file whole under another name first, and syncs it once: nobody ever opens a half one. */
 static enum store_err
 create(struct index *ix)
 {
@@ -317,16 +335,20 @@ create(struct index *ix)
 	    fresh, &ix->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ix->db,
-		    "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;"
-		    "PRAGMA synchronous = NORMAL; BEGIN;",
+		    "PRAGMA page_size = 4096; PRAGMA journal_mode = MEMORY;"
+		    "PRAGMA synchronous = OFF; BEGIN;",
 		    NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(ix->db, SCHEMA, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(ix->db, "PRAGMA user_version = " TEXT(INDEX_VERSION) "; COMMIT",
+		rc = sqlite3_exec(ix->db,
+		    "PRAGMA user_version = " TEXT(
+			INDEX_VERSION) "; COMMIT; PRAGMA journal_mode = WAL",
 		    NULL, NULL, NULL);
 	err = index_check(ix, rc, "create");
-	close_db(ix); /* the last connection: writes the journal back and removes it */
+	close_db(ix); /* the last connection: no journal stays */
+	if (err == STORE_OK)
+		err = sync_file(fresh);
 	if (err == STORE_OK)
 		err = cache_file_replace(fresh, ix->path);
 	else

@@ -18,6 +18,7 @@
 #define INDEX_VERSION      5
 #define INDEX_CACHE_KIB    512   /* SQLite's page cache per connection */
 #define INDEX_CHUNK_UIDS   16384 /* UIDs per row of the UID map */
+#define INDEX_ADD_ROWS     32    /* messages of one INSERT */
 #define INDEX_EXPUNGED_MAX 20000 /* expunged UIDs remembered per mailbox, at most */
 #define INDEX_EPOCH_BYTES  64
 #define INDEX_NAME_BYTES   256
@@ -111,9 +112,12 @@ enum store_err index_unsized(struct index *ix, int64_t mailbox, struct uidset *u
 enum store_err index_count_from(
     struct index *ix, int64_t mailbox, uint32_t uid, uint32_t *count_out);
 
-/* These three keep the counts in *row and the UID map; the caller puts the row before it commits. */
+/* These keep the counts in *row and the UID map; the caller puts the row before it commits. */
 enum store_err index_message_add(
     struct index *ix, struct index_mailbox *row, const struct index_message *m);
+/* The same for many, with one statement for each INDEX_ADD_ROWS of them. */
+enum store_err index_messages_add(
+    struct index *ix, struct index_mailbox *row, const struct index_message *m, size_t count);
 enum store_err index_message_change(struct index *ix, struct index_mailbox *row,
     const struct index_message *from, const struct index_message *to);
 enum store_err index_message_remove(

@@ -308,34 +308,47 @@ index_unsized(struct index *ix, int64_t mailbox, struct uidset *uids_out)
 	return err;
 }
 
+#define MESSAGE_PLACES 9
+
+/* The places of a message in a statement, from the one behind `before` on. */
+static void
+bind_message(sqlite3_stmt *st, int before, int64_t mailbox, const struct index_message *m)
+{
+	size_t len = ARRAY_LEN(m->keywords.bits);
+
+	while (len > 0 && m->keywords.bits[len - 1] == 0)
+		len--;
+	sqlite3_bind_int64(st, before + 1, index_message_key(mailbox, m->uid));
+	sqlite3_bind_int64(st, before + 2, mailbox);
+	sqlite3_bind_int64(st, before + 3, m->flags & MESSAGE_FLAGS_ALL);
+	if (len > 0)
+		sqlite3_bind_blob(
+		    st, before + 4, m->keywords.bits, (int)(len * sizeof(uint64_t)), SQLITE_STATIC);
+	sqlite3_bind_int64(st, before + 5, (int64_t)m->modseq);
+	sqlite3_bind_int64(st, before + 6, m->internaldate_s);
+	if (m->size != INDEX_SIZE_UNKNOWN)
+		sqlite3_bind_int64(st, before + 7, (int64_t)m->size);
+	sqlite3_bind_int64(st, before + 8, (int64_t)m->disk_size);
+	sqlite3_bind_text(st, before + 9, m->name, -1, SQLITE_STATIC);
+}
+
+/* As many messages as the statement has places for. */
 static enum store_err
-message_write(struct index *ix, enum statement id, int64_t mailbox, const struct index_message *m)
+messages_write(struct index *ix, enum statement id, int64_t mailbox, const struct index_message *m,
+    size_t count)
 {
 	enum store_err err;
 	sqlite3_stmt *st = index_statement(ix, id, &err);
-	size_t len = ARRAY_LEN(m->keywords.bits);
 
 	if (st == NULL)
 		return err;
-	while (len > 0 && m->keywords.bits[len - 1] == 0)
-		len--;
-	sqlite3_bind_int64(st, 1, index_message_key(mailbox, m->uid));
-	sqlite3_bind_int64(st, 2, mailbox);
-	sqlite3_bind_int64(st, 3, m->flags & MESSAGE_FLAGS_ALL);
-	if (len > 0)
-		sqlite3_bind_blob(
-		    st, 4, m->keywords.bits, (int)(len * sizeof(uint64_t)), SQLITE_STATIC);
-	sqlite3_bind_int64(st, 5, (int64_t)m->modseq);
-	sqlite3_bind_int64(st, 6, m->internaldate_s);
-	if (m->size != INDEX_SIZE_UNKNOWN)
-		sqlite3_bind_int64(st, 7, (int64_t)m->size);
-	sqlite3_bind_int64(st, 8, (int64_t)m->disk_size);
-	sqlite3_bind_text(st, 9, m->name, -1, SQLITE_STATIC);
+	for (size_t i = 0; i < count; i++)
+		bind_message(st, (int)i * MESSAGE_PLACES, mailbox, &m[i]);
 	return index_run(ix, st);
 }
 
 static void
-count(struct index_mailbox *row, const struct index_message *m, int sign)
+count_message(struct index_mailbox *row, const struct index_message *m, int sign)
 {
 	row->messages += sign;
 	if ((m->flags & MESSAGE_SEEN) == 0)
@@ -352,28 +365,43 @@ count(struct index_mailbox *row, const struct index_message *m, int sign)
 }
 
 enum store_err
+index_messages_add(
+    struct index *ix, struct index_mailbox *row, const struct index_message *m, size_t count)
+{
+	enum store_err err = STORE_OK;
+
+	for (size_t done = 0, n; done < count && err == STORE_OK; done += n) {
+		bool many = count - done >= INDEX_ADD_ROWS;
+
+		n = many ? INDEX_ADD_ROWS : 1;
+		err =
+		    messages_write(ix, many ? MESSAGE_ADD_MANY : MESSAGE_ADD, row->id, m + done, n);
+	}
+	for (size_t i = 0; i < count && err == STORE_OK; i++) {
+		err = chunk_load(ix, row->id, m[i].uid);
+		if (err == STORE_OK) {
+			uidset_add(&ix->chunk, m[i].uid);
+			count_message(row, &m[i], 1);
+		}
+	}
+	return err;
+}
+
+enum store_err
 index_message_add(struct index *ix, struct index_mailbox *row, const struct index_message *m)
 {
-	enum store_err err = chunk_load(ix, row->id, m->uid);
-
-	if (err == STORE_OK)
-		err = message_write(ix, MESSAGE_ADD, row->id, m);
-	if (err != STORE_OK)
-		return err;
-	uidset_add(&ix->chunk, m->uid);
-	count(row, m, 1);
-	return STORE_OK;
+	return index_messages_add(ix, row, m, 1);
 }
 
 enum store_err
 index_message_change(struct index *ix, struct index_mailbox *row, const struct index_message *from,
     const struct index_message *to)
 {
-	enum store_err err = message_write(ix, MESSAGE_CHANGE, row->id, to);
+	enum store_err err = messages_write(ix, MESSAGE_CHANGE, row->id, to, 1);
 
 	if (err == STORE_OK) {
-		count(row, from, -1);
-		count(row, to, 1);
+		count_message(row, from, -1);
+		count_message(row, to, 1);
 	}
 	return err;
 }
@@ -435,7 +463,7 @@ index_message_remove(
 		return err;
 	row->expunged_count++;
 	uidset_remove(&ix->chunk, m->uid);
-	count(row, m, -1);
+	count_message(row, m, -1);
 	return expunged_trim(ix, row);
 }
 

@@ -294,6 +294,41 @@ test_damaged_index(void **state)
 	tree_remove(&t);
 }
 
+/* A folder of another program's, found at once and found again from the names alone: what the index is told of many
+ * messages in one statement is what it is told of one. */
+static void
+test_many_found(void **state)
+{
+	enum { COUNT = 70 }; /* two statements for many, and some left */
+	struct tree t;
+	struct mailbox *box;
+	struct mailbox_facts facts;
+	struct buf want = { 0 }, name = { 0 };
+
+	(void)state;
+	tree_make(&t);
+	for (int i = 1; i <= COUNT; i++) {
+		buf_reset(&name);
+		buf_printf(&name, "cur/%d.a.host%s:2,%s", 1000 + i, i % 3 == 0 ? ",S=2,W=3" : "",
+		    i % 2 == 0 ? "S" : "FT");
+		tree_write(&t, buf_cstr(&name), "x\n");
+		buf_printf(&want, "%s%d:%s", i > 1 ? " " : "", i, i % 2 == 0 ? "S" : "FD");
+	}
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(mailbox_open(t.acct, "INBOX", false, &box), STORE_OK);
+		expect(box, buf_cstr(&want));
+		mailbox_facts(box, &facts);
+		assert_int_equal(facts.messages, COUNT);
+		assert_int_equal(facts.unseen, COUNT / 2);
+		mailbox_close(box);
+		tree_drop_index(&t);
+		tree_reopen(&t);
+	}
+	buf_free(&want);
+	buf_free(&name);
+	tree_remove(&t);
+}
+
 static void
 test_unchanged_since(void **state)
 {
@@ -1166,6 +1201,7 @@ main(void)
 		cmocka_unit_test(test_new_is_looked_at_again),
 		cmocka_unit_test(test_flags_survive_the_index),
 		cmocka_unit_test(test_damaged_index),
+		cmocka_unit_test(test_many_found),
 		cmocka_unit_test(test_unchanged_since),
 		cmocka_unit_test(test_foreign_changes),
 		cmocka_unit_test(test_verify),

@@ -14,14 +14,15 @@
 
 #include "base/sanitizer.h"
 
-#define BLOCK_BYTES     ((size_t)64 * 1024)
-#define HEADER_BYTES    64 /* keeps pieces on 16 bytes */
-#define PIECE_MAX_BYTES 8192
-#define FINE_BYTES      128 /* up to here sizes go in steps of 16, then in 4 steps per doubling */
-#define CLASSES         32
-#define BLOCK_LARGE     CLASSES
-#define PAGE_BYTES      ((size_t)4096)
-#define SPARE_MAX       4
+#define BLOCK_BYTES  ((size_t)64 * 1024)
+#define HEADER_BYTES 64 /* keeps pieces on 16 bytes */
+#define PIECE_MAX_BYTES                                                                            \
+	16384 /* what SQLite needs to balance a tree comes and goes with most pages filled */
+#define FINE_BYTES  128 /* up to here sizes go in steps of 16, then in 4 steps per doubling */
+#define CLASSES     36
+#define BLOCK_LARGE CLASSES
+#define PAGE_BYTES  ((size_t)4096)
+#define SPARE_MAX   4
 
 struct piece { /* a free one */
 	struct piece *next;
@@ -48,7 +49,7 @@ static struct {
 
 /* --- sizes -------------------------------------------------------------------------------------- */
 
-/* Steps of 16 up to 128, then 160, 192, 224, 256, 320 … 8192. */
+/* Steps of 16 up to 128, then 160, 192, 224, 256, 320 … 16384. */
 static unsigned
 class_of(size_t bytes, size_t *piece_bytes_out)
 {

@@ -330,8 +330,23 @@ settle_file(struct sync_box *sb, const struct entry *e, uint32_t uid, struct ind
 	return err;
 }
 
+/* What the index will be told of at once. */
+struct adding {
+	struct index_message rows[INDEX_ADD_ROWS];
+	size_t count;
+};
+
 static enum store_err
-add_message(struct sync_box *sb, const struct entry *e)
+add_rows(struct sync_box *sb, struct adding *adding)
+{
+	size_t count = adding->count;
+
+	adding->count = 0;
+	return index_messages_add(sb->acct->ix, &sb->row, adding->rows, count);
+}
+
+static enum store_err
+add_message(struct sync_box *sb, const struct entry *e, struct adding *adding)
 {
 	struct index_message m = { .uid = e->uid,
 		.flags = sync_flags_of(e->name.flags),
@@ -359,15 +374,18 @@ add_message(struct sync_box *sb, const struct entry *e)
 	m.disk_size = (uint64_t)sb_file.st_size;
 	if (e->uid == 0)
 		sync_handed_out(sb, m.uid, m.name);
-	return index_message_add(sb->acct->ix, &sb->row, &m);
+	adding->rows[adding->count++] = m;
+	return adding->count == ARRAY_LEN(adding->rows) ? add_rows(sb, adding) : STORE_OK;
 }
 
 static enum store_err
 add_unknown(struct sync_box *sb, struct entry **unknown, size_t count, struct sync_belief *b)
 {
+	struct adding adding;
 	size_t fresh = 0;
 	enum store_err err = sync_modseq(sb);
 
+	adding.count = 0;
 	if (err != STORE_OK)
 		return err;
 	if (sb->file.uid_source == SANGER_UIDS_DOVECOT)
@@ -393,9 +411,11 @@ add_unknown(struct sync_box *sb, struct entry **unknown, size_t count, struct sy
 	if (err == STORE_OK)
 		err = sync_reserve_uids(sb, (uint32_t)fresh);
 	for (size_t i = fresh; i < count && err == STORE_OK; i++)
-		err = add_message(sb, unknown[i]);
+		err = add_message(sb, unknown[i], &adding);
 	for (size_t i = 0; i < fresh && err == STORE_OK; i++)
-		err = add_message(sb, unknown[i]);
+		err = add_message(sb, unknown[i], &adding);
+	if (err == STORE_OK)
+		err = add_rows(sb, &adding);
 	uidlist_free(&b->list);
 	return err;
 }
