@@ -47,9 +47,9 @@ struct append_state {
 };
 
 uint64_t
-imap_append_limit_bytes(const struct imap_session *s)
+imap_append_limit_bytes(const struct imap_session *s, const struct account *acct)
 {
-	uint64_t own = s->acct != NULL ? account_message_max_bytes(s->acct) : 0;
+	uint64_t own = acct != NULL ? account_message_max_bytes(acct) : 0;
 
 	return own != 0 ? own : s->imapd->message_max_bytes;
 }
@@ -234,9 +234,7 @@ take_utf8(const struct piece *p)
 static uint64_t
 limit_bytes(const struct piece *p)
 {
-	uint64_t own = account_message_max_bytes(p->st->target.to.acct);
-
-	return own != 0 ? own : p->s->imapd->message_max_bytes;
+	return imap_append_limit_bytes(p->s, p->st->target.to.acct);
 }
 
 static bool

@@ -26,8 +26,8 @@ struct uidset;
 /* Of one command between its literals, all together: parts with next to no data could come for ever. */
 #define IMAP_APPEND_TEXT_MAX_BYTES (1024 * 1024)
 
-/* The largest message that the account may have; before login that anybody may.  RFC 7889. */
-uint64_t imap_append_limit_bytes(const struct imap_session *s);
+/* The largest message that the account may have; NULL, before login: that anybody may.  RFC 7889. */
+uint64_t imap_append_limit_bytes(const struct imap_session *s, const struct account *acct);
 
 /* For `begin`: the messages go into this place; at most `messages_max` of them.  When the last byte is there, `commit` makes
  * them visible, and its result is the command's.  IMAP_WAIT: go on. */

@@ -110,8 +110,8 @@ imap_out_capabilities(struct imap_session *s, struct buf *out)
 	    s->imapd->filters->sieve_url != NULL) /* RFC 6785 §2.1 */
 		buf_printf(out, " IMAPSIEVE=%s", s->imapd->filters->sieve_url);
 	if ((s->state & LOGGED_IN) != 0) /* RFC 7889 */
-		buf_printf(
-		    out, " APPENDLIMIT=%llu", (unsigned long long)imap_append_limit_bytes(s));
+		buf_printf(out, " APPENDLIMIT=%llu",
+		    (unsigned long long)imap_append_limit_bytes(s, s->acct));
 }
 
 /* CAPABILITY.  RFC 9051 §6.1.1. */

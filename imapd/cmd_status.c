@@ -6,81 +6,77 @@
 #include "imapd/session.h"
 #include "imapd/status.h"
 
+struct looked_at {
+	const struct imap_session *s;
+	const struct account *acct;
+	const struct mailbox_status *st;
+};
+
 static uint64_t
-get_messages(const struct imap_session *s, const struct mailbox_status *st)
+get_messages(const struct looked_at *at)
 {
-	(void)s;
-	return st->messages;
+	return at->st->messages;
 }
 
 static uint64_t
-get_recent(const struct imap_session *s, const struct mailbox_status *st)
+get_recent(const struct looked_at *at)
 {
-	(void)s;
-	return st->recent;
+	return at->st->recent;
 }
 
 static uint64_t
-get_uidnext(const struct imap_session *s, const struct mailbox_status *st)
+get_uidnext(const struct looked_at *at)
 {
-	(void)s;
-	return st->uidnext;
+	return at->st->uidnext;
 }
 
 static uint64_t
-get_uidvalidity(const struct imap_session *s, const struct mailbox_status *st)
+get_uidvalidity(const struct looked_at *at)
 {
-	(void)s;
-	return st->uidvalidity;
+	return at->st->uidvalidity;
 }
 
 static uint64_t
-get_unseen(const struct imap_session *s, const struct mailbox_status *st)
+get_unseen(const struct looked_at *at)
 {
-	(void)s;
-	return st->unseen;
+	return at->st->unseen;
 }
 
 static uint64_t
-get_deleted(const struct imap_session *s, const struct mailbox_status *st)
+get_deleted(const struct looked_at *at)
 {
-	(void)s;
-	return st->deleted;
+	return at->st->deleted;
 }
 
 static uint64_t
-get_size(const struct imap_session *s, const struct mailbox_status *st)
+get_size(const struct looked_at *at)
 {
-	(void)s;
-	return st->size_bytes;
+	return at->st->size_bytes;
 }
 
 static uint64_t
-get_highestmodseq(const struct imap_session *s, const struct mailbox_status *st)
+get_highestmodseq(const struct looked_at *at)
 {
-	(void)s;
-	return st->highestmodseq;
+	return at->st->highestmodseq;
 }
 
 /* In units of 1024, as all of QUOTA's storage. */
 static uint64_t
-get_deleted_storage(const struct imap_session *s, const struct mailbox_status *st)
+get_deleted_storage(const struct looked_at *at)
 {
-	(void)s;
-	return (st->deleted_disk_bytes + 1023) / 1024;
+	return (at->st->deleted_disk_bytes + 1023) / 1024;
 }
 
 static uint64_t
-get_appendlimit(const struct imap_session *s, const struct mailbox_status *st)
+get_appendlimit(const struct looked_at *at)
 {
-	(void)st;
-	return imap_append_limit_bytes(s);
+	return imap_append_limit_bytes(at->s, at->acct);
 }
 
 /* status-att, RFC 9051 §9 and the RFCs named.  A name that begins like another comes first. */
 static const struct {
 	struct str name;
-	uint64_t (*get)(const struct imap_session *s, const struct mailbox_status *st);
+	uint64_t (*get)(const struct looked_at *at);
 } ITEMS[] = {
 	{ STR("MESSAGES"), get_messages }, { STR("RECENT"), get_recent }, /* RFC 3501 */
 	{ STR("UIDNEXT"), get_uidnext }, { STR("UIDVALIDITY"), get_uidvalidity },
@@ -140,9 +136,10 @@ imap_status_item(const char *name)
 }
 
 void
-imap_out_status(
-    struct imap_session *s, const char *shown, unsigned items, const struct mailbox_status *st)
+imap_out_status(struct imap_session *s, const struct account *acct, const char *shown,
+    unsigned items, const struct mailbox_status *st)
 {
+	const struct looked_at at = { s, acct, st };
 	const char *blank = "";
 
 	buf_adds(&s->out, "* STATUS ");
@@ -156,7 +153,7 @@ imap_out_status(
 			imap_out_mailbox_id(&s->out, st->id);
 		else
 			buf_printf(&s->out, "%s %llu", ITEMS[i].name.p,
-			    (unsigned long long)ITEMS[i].get(s, st));
+			    (unsigned long long)ITEMS[i].get(&at));
 		blank = " ";
 	}
 	buf_adds(&s->out, ")\r\n");
@@ -169,7 +166,7 @@ imap_send_status(struct imap_session *s, const struct imap_place *place, unsigne
 	enum store_err err = account_status(place->acct, place->name, &st);
 
 	if (err == STORE_OK)
-		imap_out_status(s, place->shown, items, &st);
+		imap_out_status(s, place->acct, place->shown, items, &st);
 	return err;
 }
 

@@ -49,8 +49,8 @@ notify_status_begin(struct imap_session *s, struct notify_box *box, bool tell)
 		return;
 	keep(box, &st);
 	if (tell && !is_selected(s, box))
-		imap_out_status(
-		    s, box->shown, items_messages() | imap_status_item("UIDVALIDITY"), &st);
+		imap_out_status(s, box->acct, box->shown,
+		    items_messages() | imap_status_item("UIDVALIDITY"), &st);
 }
 
 /* New in it is only what the session has put there itself. */
@@ -108,5 +108,5 @@ notify_status_update(struct imap_session *s, struct notify_box *box)
 	items = box->known ? items_changed(s, box, &st) : 0;
 	keep(box, &st);
 	if (items != 0)
-		imap_out_status(s, box->shown, items, &st);
+		imap_out_status(s, box->acct, box->shown, items, &st);
 }

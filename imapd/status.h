@@ -14,8 +14,8 @@ bool imap_status_wants_modseq(unsigned items);
 enum store_err imap_send_status(
     struct imap_session *s, const struct imap_place *place, unsigned items);
 /* The same of what is known already. */
-void imap_out_status(
-    struct imap_session *s, const char *shown, unsigned items, const struct mailbox_status *st);
+void imap_out_status(struct imap_session *s, const struct account *acct, const char *shown,
+    unsigned items, const struct mailbox_status *st);
 unsigned imap_status_item(const char *name); /* the bit of one that there is */
 
 #endif

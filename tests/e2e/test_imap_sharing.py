@@ -247,6 +247,7 @@ def test_copy_and_move_between_accounts(box, ann, bob):
 
 def test_the_owners_quota_counts(box, ann, bob):
     small = box.add_account("small@example.org", quota="1K")
+    box.admin("account", "set", small, "--max-message-size", "10K")
     client = box.connect_imap(small)
     ok(client, "SETACL INBOX bob lri")
     big = MESSAGE + b"x" * 2000 + b"\r\n"
@@ -258,6 +259,8 @@ def test_the_owners_quota_counts(box, ann, bob):
                              ('APPEND "Other Users/small/INBOX"', big)):
         assert say(bob, command, literal)[1].startswith("NO [OVERQUOTA]")
     assert "MESSAGES 1" in "".join(ok(client, "STATUS INBOX (MESSAGES)"))
+    assert "APPENDLIMIT 10240" in "".join(ok(bob, 'STATUS "Other Users/small/INBOX" (APPENDLIMIT)'))
+    assert "APPENDLIMIT 10240" not in "".join(ok(bob, "STATUS INBOX (APPENDLIMIT)"))
     client.logout()
 
 
