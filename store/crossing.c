@@ -340,7 +340,8 @@ finish(struct account *acct, struct left *l)
 	    l->from, l->to_local, l->to_domain, (unsigned)l->count, (unsigned)a.count,
 	    store_err_text(err));
 	free(a.items);
-	return err == STORE_NOT_FOUND ? STORE_OK : err; /* one of the mailboxes is gone */
+	/* One of the mailboxes is gone, or a damaged name is none. */
+	return err == STORE_NOT_FOUND || err == STORE_INVALID ? STORE_OK : err;
 }
 
 struct looking {
