@@ -3,6 +3,18 @@
 
 /* --- binding to a mailbox ---------------------------------------------------------------------- */
 
+/* What another session has used for the first time is only known once the list has been read again. */
+static int
+find_keyword(struct search_plan *plan, struct mailbox *box, const char *name)
+{
+	int found = mailbox_keyword_find(box, name);
+
+	if (found >= 0 || plan->keywords_read)
+		return found;
+	plan->keywords_read = true;
+	return mailbox_keywords_read(box) == STORE_OK ? mailbox_keyword_find(box, name) : -1;
+}
+
 /* A sequence number beyond the mailbox is no error here: it finds nothing.  Clients search "1:*" in
  * empty mailboxes, and other servers allow it. */
 static bool
@@ -10,7 +22,7 @@ bind_node(struct search_plan *plan, struct search_node *node, struct mailbox *bo
     const struct uidset *saved)
 {
 	if (node->op == SEARCH_KEYWORD)
-		node->keyword.index = mailbox_keyword_find(box, node->keyword.name);
+		node->keyword.index = find_keyword(plan, box, node->keyword.name);
 	if (node->op == SEARCH_SET) {
 		messages_resolve_in(box, saved, &node->set.wire, node->set.uid, &node->set.uids);
 		plan->set_bytes += node->set.uids.run_cap * sizeof(*node->set.uids.runs);
@@ -25,6 +37,7 @@ bool
 search_bind(struct search_plan *plan, struct mailbox *box, const struct uidset *saved)
 {
 	plan->set_bytes = 0;
+	plan->keywords_read = false;
 	return bind_node(plan, &plan->root, box, saved);
 }
 

@@ -92,7 +92,8 @@ struct search_plan {
 	struct search_node root; /* SEARCH_AND */
 	struct search_key *keys; /* the texts, in UTF-8 */
 	size_t key_count, key_cap;
-	size_t set_bytes; /* of all sets, once they are bound */
+	size_t set_bytes;   /* of all sets, once they are bound */
+	bool keywords_read; /* anew, for one that was not known */
 };
 
 enum search_parsed {

@@ -180,6 +180,17 @@ mailbox_read_end(struct mailbox *box, struct index_mailbox *row)
 	account_read_end(box->acct);
 }
 
+enum store_err
+mailbox_keywords_read(struct mailbox *box)
+{
+	struct index_mailbox row;
+	enum store_err err = mailbox_read_begin(box, &row);
+
+	if (err == STORE_OK)
+		mailbox_read_end(box, &row);
+	return err;
+}
+
 bool
 mailbox_is_same(const struct mailbox *box, const struct sync_box *sb)
 {

@@ -117,6 +117,8 @@ unsigned mailbox_keyword_count(const struct mailbox *box);
 const char *mailbox_keyword_name(const struct mailbox *box, unsigned index);
 /* -1: not known in this mailbox (so no message has it).  Any letter case, RFC 9051 §2.3.2. */
 int mailbox_keyword_find(const struct mailbox *box, const char *name);
+/* Reads the list anew, with what others have added since the last look at the mailbox. */
+enum store_err mailbox_keywords_read(struct mailbox *box);
 
 /* --- sync -------------------------------------------------------------------------------------- */
 
