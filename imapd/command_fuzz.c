@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "base/mem.h"
 #include "imapd/append.h"
 #include "imapd/frame.h"
 #include "imapd/imapd.h"
 #include "imapd/session.h"
+#include "service/service.h"
 #include "store/account.h"
+#include "store/account_db.h"
 #include "store/mailbox.h"
 
 #define RUNS_PER_ACCOUNT 2000
@@ -33,6 +36,7 @@ static struct fuzz_world {
 	char dir[64];
 	struct config *config;
 	struct store *store;
+	struct service service;
 	struct imapd imapd;
 	struct imap_session s;
 	unsigned runs;
@@ -68,6 +72,7 @@ world_close(struct fuzz_world *w)
 	if (w->store == NULL)
 		return;
 	imap_session_clear(&w->s);
+	account_db_close(w->service.accounts);
 	store_close(w->store);
 	config_free(w->config);
 	snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
@@ -80,6 +85,28 @@ static void
 on_exit_close(void)
 {
 	world_close(&world);
+}
+
+/* Commands ask it who owns a mailbox and who may be named in a list. */
+static struct account_db *
+make_accounts(const char *dir)
+{
+	static const char *const NAMES[] = { "ann", "bob" };
+	char *path = mem_printf("%s/user.db", dir);
+	struct account_db *db;
+
+	check(account_db_open(path, ACCOUNT_DB_WRITE, NULL, &db));
+	free(path);
+	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+		struct account_row row = { .localpart = mem_strdup(NAMES[i]),
+			.domain = mem_strdup("example.org"),
+			.password = mem_strdup("{PLAIN}x"),
+			.active = true };
+
+		check(account_db_add(db, &row, NULL));
+		account_row_free(&row);
+	}
+	return db;
 }
 
 static void
@@ -102,6 +129,9 @@ world_open(struct fuzz_world *w)
 	w->imapd.store = w->store;
 	w->imapd.message_max_bytes = 1000000;
 	w->imapd.config = w->config;
+	w->service.config = w->config;
+	w->service.accounts = make_accounts(w->dir);
+	w->imapd.service = &w->service;
 	w->s.imapd = &w->imapd;
 	w->s.peer = "192.0.2.1";
 	w->s.state = IMAP_AUTHENTICATED;
