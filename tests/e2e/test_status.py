@@ -160,6 +160,7 @@ def test_buttons(box, relay):
     assert (status, headers["Location"]) == (303, "/?due=1")
     assert "One message is tried now." in box.ask("/?due=1")[2]
     wait_for(lambda: relay.asked > asked, "that message to be tried")
+    wait_for(lambda: not any(m["claimed"] for m in box.admin_json("queue", "list")), "that try to end")
     relay.later = None
     status, headers, _ = box.form("/queue/flush", f"token={token}")
     assert status == 303 and headers["Location"].startswith("/?due=")
