@@ -95,6 +95,8 @@ crossing_begin(struct account *from, struct crossing **crossing_out)
 	*c = (struct crossing){ .from = from, .dir_fd = -1, .lock_fd = -1 };
 	if (err == STORE_OK)
 		err = dir_open(from->home->fd, DIRECTORY, &c->dir_fd);
+	if (err == STORE_NOT_FOUND) /* something else has its name; no mailbox is missing */
+		err = STORE_IO;
 	if (err == STORE_OK)
 		err = lock(c->dir_fd, STORE_LOCK_WAIT_S * 1000, &c->lock_fd);
 	if (failed(c, "begin", err) != STORE_OK) {

@@ -245,6 +245,24 @@ def test_copy_and_move_between_accounts(box, ann, bob):
     ok(ann, "UNSELECT")
 
 
+def test_nothing_moves_where_it_cannot_be_noted(box, ann, bob):
+    make(ann, "Noted", "lrswite", messages=2)
+    ok(bob, "CREATE Got")
+    ok(bob, f'SELECT "{SHARED}Noted"')
+    notes = box.maildir(ANN) / "sanger-crossings"
+    kept = notes.with_name("kept-crossings")
+    if notes.exists():
+        notes.rename(kept)
+    notes.write_text("in the way")
+    assert say(bob, "MOVE 1:2 Got")[1].startswith("NO [UNAVAILABLE]")
+    assert len(box.files(ANN, "Noted")) == 2 and not box.files(BOB, "Got")
+    notes.unlink()
+    if kept.exists():
+        kept.rename(notes)
+    ok(bob, "MOVE 1:2 Got")
+    assert len(box.files(BOB, "Got")) == 2
+
+
 def test_the_owners_quota_counts(box, ann, bob):
     small = box.add_account("small@example.org", quota="1K")
     box.admin("account", "set", small, "--max-message-size", "10K")
