@@ -535,6 +535,32 @@ test_each_call_fails_once(void **state)
 	}
 }
 
+/* Runs it in a process of its own that dies at this call, if it comes to that; what it ended with.  `box` is closed, and the
+ * tree open again. */
+static int
+run_and_die(struct tree *t, struct mailbox *box, enum call call, unsigned nth,
+    enum store_err (*run)(struct tree *t, struct mailbox *box))
+{
+	int status;
+	pid_t pid;
+
+	mailbox_close(box);
+	tree_close(t);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		tree_open(t);
+		CHECK_OK(mailbox_open(t->acct, "INBOX", false, &box));
+		arm(call, nth, EIO);
+		fault.kill = true;
+		CHECK_OK(run(t, box));
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	tree_open(t);
+	return WEXITSTATUS(status);
+}
+
 /* Dies at any call: nothing is lost, whatever the next process does first. */
 static void
 dies_at_each_call(const struct op *op)
@@ -547,32 +573,18 @@ dies_at_each_call(const struct op *op)
 			struct mailbox *box;
 			struct tree t;
 			int status;
-			pid_t pid;
 
 			prepare(&t, &box, op);
-			mailbox_close(box);
-			tree_close(&t);
-			pid = fork();
-			CHECK(pid >= 0);
-			if (pid == 0) {
-				tree_open(&t);
-				CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
-				arm(WHERE[w], nth, EIO);
-				fault.kill = true;
-				CHECK_OK(op->run(&t, box));
-				_exit(0);
-			}
-			CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-			tree_open(&t);
+			status = run_and_die(&t, box, WHERE[w], nth, op->run);
 			if (nth % 2 ==
 			    0) /* whoever is first: the destination's reader, or a flag change */
 				uidnext_of(&t, "Archive");
 			check_messages(&t, op, STORE_IO, &(struct before){ 0 });
 			check_next(&t);
 			tree_remove(&t);
-			if (WEXITSTATUS(status) == 0)
+			if (status == 0)
 				break;
-			CHECK(WEXITSTATUS(status) == 9);
+			CHECK(status == 9);
 			deaths++;
 		}
 	}
@@ -678,34 +690,22 @@ across_with_fault(bool move, enum call call, unsigned nth, int errnum)
 	return fired;
 }
 
+static enum store_err
+move_across(struct tree *t, struct mailbox *box)
+{
+	return run_across(box, other_account(t).acct, true);
+}
+
 static void
 across_dies(enum call call, unsigned nth, bool *died_out)
 {
 	const struct op op = { "across", do_move, MOVED };
 	struct mailbox *box;
-	struct tree t, other;
-	int status;
-	pid_t pid;
+	struct tree t;
 
 	prepare(&t, &box, &op);
-	other = other_account(&t);
-	account_close(other.acct);
-	mailbox_close(box);
-	tree_close(&t);
-	pid = fork();
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		tree_open(&t);
-		other = other_account(&t);
-		CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
-		arm(call, nth, EIO);
-		fault.kill = true;
-		CHECK_OK(run_across(box, other.acct, true));
-		_exit(0);
-	}
-	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-	tree_open(&t);
-	*died_out = WEXITSTATUS(status) != 0;
+	account_close(other_account(&t).acct); /* it is there */
+	*died_out = run_and_die(&t, box, call, nth, move_across) != 0;
 	check_across(&t, true, *died_out, *died_out ? STORE_IO : STORE_OK);
 	check_next(&t);
 	tree_remove(&t);
@@ -813,30 +813,15 @@ test_replacing_into_another_account(void **state)
 	for (size_t w = 0; w < ARRAY_LEN(WHERE); w++) {
 		for (unsigned nth = 0;; nth++) {
 			struct mailbox *box;
-			struct tree t, other;
+			struct tree t;
 			int status;
-			pid_t pid;
 
 			prepare(&t, &box, &op);
-			other = other_account(&t);
-			account_close(other.acct);
-			mailbox_close(box);
-			tree_close(&t);
-			pid = fork();
-			CHECK(pid >= 0);
-			if (pid == 0) {
-				tree_open(&t);
-				CHECK_OK(mailbox_open(t.acct, "INBOX", false, &box));
-				arm(WHERE[w], nth, EIO);
-				fault.kill = true;
-				CHECK_OK(replace_across(&t, box));
-				_exit(0);
-			}
-			CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-			tree_open(&t);
+			account_close(other_account(&t).acct); /* it is there */
+			status = run_and_die(&t, box, WHERE[w], nth, replace_across);
 			check_replaced_across(&t);
 			tree_remove(&t);
-			if (WEXITSTATUS(status) == 0)
+			if (status == 0)
 				break;
 			deaths++;
 		}

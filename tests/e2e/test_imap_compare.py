@@ -203,15 +203,22 @@ def sections(numbers):
             yield from (f"{n}.HEADER", f"{n}.TEXT", f"{n}.HEADER.FIELDS (SUBJECT CONTENT-TYPE)")
 
 
-def compare_fetch(pair):
+def compare_whole(pair):
+    """Structures and whole messages; the numbers of their parts, by message."""
     items = pair.fetch([f"FETCH 1:* {STRUCTURE}"])
     pair.fetch([f"FETCH 1:* ({' '.join(WHOLE)})"])
-    numbers = {seq: part_numbers(have["BODY"]) for seq, have in items.items()}
-    commands = []
-    for seq, have in numbers.items():
-        commands.append(f"FETCH {seq} (" + " ".join(f"BODY.PEEK[{s}]" for s in sections(have)) + ")")
-        commands.append(f"FETCH {seq} (" + " ".join(
-            f"BODY.PEEK[{s}]<{o}.{c}>" for s in ("", "TEXT", have[-1][0]) for o, c in PARTIALS) + ")")
+    return {seq: part_numbers(have["BODY"]) for seq, have in items.items()}
+
+
+def fetch_sections(seq, have):
+    """The command that asks for a message's sections, and the one for pieces of some."""
+    return (f"FETCH {seq} (" + " ".join(f"BODY.PEEK[{s}]" for s in sections(have)) + ")",
+            f"FETCH {seq} (" + " ".join(f"BODY.PEEK[{s}]<{o}.{c}>" for s in ("", "TEXT", have[-1][0]) for o, c in PARTIALS) + ")")
+
+
+def compare_fetch(pair):
+    numbers = compare_whole(pair)
+    commands = [command for seq, have in numbers.items() for command in fetch_sections(seq, have)]
     found = pair.fetch(commands)
     check_binary(pair, numbers, found)
     check_missing(pair, numbers)

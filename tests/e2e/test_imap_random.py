@@ -14,8 +14,7 @@ from imap_beside import Play, Side
 from imap_wire import Wire, trusting
 from sanger import Instance
 from test_imap_compare import (BAD_TYPE, BEFORE_BOUNDARY, BLANK_LINE, ENCODING, FLEXIBLE, FROM_TEXT, HEADER_END, LONG_BOUNDARY, MESSAGE_ID, NUL,
-                               PARTIALS, SPACES, STRUCTURE, WHOLE, Known, Pair, by_message, found_by, is_message, lay_out, part_numbers, quoted, sections,
-                               threads)
+                               SPACES, Known, Pair, by_message, compare_whole, fetch_sections, found_by, is_message, lay_out, quoted, threads)
 
 pytestmark = pytest.mark.once
 USER, OTHER = "ann@example.org", "bob@example.org"
@@ -71,13 +70,11 @@ def servers():
 
 def compare_fetch(pair, well_formed):
     """All that can be asked of the messages; BINARY of broken ones ends a Dovecot's connection."""
-    structure = pair.fetch([f"FETCH 1:* {STRUCTURE}"])
-    pair.fetch([f"FETCH 1:* ({' '.join(WHOLE)})"])
-    numbers = {seq: part_numbers(have["BODY"]) for seq, have in structure.items()}
+    numbers = compare_whole(pair)
     commands = []
     for seq, have in numbers.items():
-        commands.append(f"FETCH {seq} (" + " ".join(f"BODY.PEEK[{s}]" for s in sections(have)) + ")")
-        partial = f"FETCH {seq} (" + " ".join(f"BODY.PEEK[{s}]<{o}.{c}>" for s in ("", "TEXT", have[-1][0]) for o, c in PARTIALS) + ")"
+        whole, partial = fetch_sections(seq, have)
+        commands.append(whole)
         if " mutated " in pair.names[seq - 1]:  # a CR at an odd place ends a Dovecot's connection
             assert pair.sanger.ask(partial)[-1].startswith(b"OK")
         else:
